@@ -1,0 +1,55 @@
+# Everything that a fresh machine needs is brought by these targets: uv (in a
+# venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
+# from infra/package-lock.json.  A target with nothing left to do is quick.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench synth deploy destroy clean
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+UV := .uv/bin/uv
+RUN := $(UV) run --frozen --all-groups
+STAGE ?=
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.uv/$(UV_VERSION):
+	@rm -rf .uv && $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.synced: .uv/$(UV_VERSION) uv.lock pyproject.toml .python-version
+	@$(UV) sync --frozen --all-groups --quiet
+	@touch $@
+
+infra/node_modules/.installed: infra/package.json infra/package-lock.json .venv/.synced
+	@cd infra && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+setup: .venv/.synced infra/node_modules/.installed
+
+run: setup ## start the whole stack on this machine and vend a first token
+	@$(RUN) python -m infra.local run
+
+test: setup ## run every test
+	@$(RUN) python -m infra.web.browser
+	@$(RUN) pytest
+
+lint: setup ## ruff, mypy, and the browser helper's types
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" infra/node_modules/.bin/tsc --project infra/web
+
+format: setup
+	@$(RUN) ruff format .
+	@$(RUN) ruff check --fix .
+
+bench: setup ## measure, print the table, write .local/bench.json
+	@$(RUN) python -m tests.benchmarks
+
+synth deploy destroy: setup ## (STAGE=sandbox) the CDK CLI on one stage
+	@test -n "$(STAGE)" || { echo "name the stage: make $@ STAGE=sandbox"; exit 2; }
+	@$(RUN) python -m infra.cdk $@ $(STAGE)
+
+clean: ## remove what these targets made
+	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules
