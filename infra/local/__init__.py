@@ -1,0 +1,3 @@
+"""
+The same stack on one machine: MiniStack, a fake Aurora and an OIDC provider on loopback.
+"""

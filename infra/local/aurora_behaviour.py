@@ -1,0 +1,157 @@
+"""
+What the fake Aurora can be told to do: its behaviour, and faults for the next calls.
+
+Every answer that Aurora's documentation leaves open is a member of `Behaviour`, so that the product
+can be tested under each of them; the defaults are the sandbox as documented and, where nothing is
+documented, the answer that is hardest on the product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self, get_args
+
+Operation = Literal["list_users", "invite_user", "generate_token"]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+FaultKind = Literal[
+    "status",  # Answer `status` without doing anything.
+    "status_after",  # Do it, then answer `status`: a gateway that failed on the way back.
+    "delay",  # Wait `seconds`, then do it: the late generate that a killed caller leaves behind.
+    "delay_after",  # Do it, then wait `seconds`: the lost answer.
+    "drop",  # Close the connection without doing anything.
+    "drop_after",  # Do it, then close the connection without an answer.
+    "not_json",
+    "truncated_json",
+    "huge_body",  # `size` bytes of valid JSON.
+    "gzip_bomb",  # `size` bytes once they are inflated.
+    "missing_fields",  # A JSON object that lacks everything the product reads.
+    "slow_drip",  # One byte every `seconds`: each read succeeds, the answer never ends in time.
+    "redirect",  # To `location`.
+    "corrupt_jwt",  # Like the page's own second sample, whose header does not decode.
+    "expired_jwt",
+    "distant_jwt",  # `exp` in a hundred years.
+    "other_user_jwt",  # A JWT for somebody else.
+]
+
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "environment": ("sandbox", "production"),
+    "kill": ("at_once", "when_loaded", "never"),
+    "second_session": ("takes_over", "refused"),
+    "unpaged_page": ("ignored", "refused"),
+    "order": ("inserted", "shuffled"),
+    "invite_answer": ("with_id", "without_id"),
+    "retry_after": ("seconds", "float", "http_date", "absent"),
+}
+
+
+class UnknownBehaviourError(ValueError):
+    """
+    Say which member or value the fake Aurora does not know.
+    """
+
+
+class _FromJson:
+    """
+    Merge JSON into a frozen value, refusing names that do not exist: a typo must not pass a test.
+    """
+
+    @classmethod
+    def from_json(cls, data: object, base: Self | None = None) -> Self:
+        """
+        Read a value from parsed JSON; members that are left out keep the value they have in `base`.
+        """
+        if not isinstance(data, dict):
+            raise UnknownBehaviourError(f"{cls.__name__} is a JSON object, not {data!r}")
+        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # Only dataclasses inherit this.
+        if unknown := sorted(set(data) - known):
+            raise UnknownBehaviourError(f"{cls.__name__} has no {', '.join(unknown)}")
+        kept = {} if base is None else {name: getattr(base, name) for name in known}
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+        return cls(**kept | given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour(_FromJson):
+    """
+    How this Aurora answers. Times are seconds.
+    """
+
+    environment: str = "sandbox"
+    # Several keys may be valid at once, because nothing says whether a rotation has an overlap.
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    # A restricted key lacks some actions, and production keys may lack generate: 403, not 401.
+    forbidden: tuple[str, ...] = ()
+
+    # 0 is "not paged"; otherwise the rows of a page when the caller names no number.
+    page_size: int = 0
+    # What an unpaged list makes of `page=2` is unknown: the whole list again, or 400.
+    unpaged_page: str = "ignored"
+    # "Endpoints that return arrays do not guarantee order."
+    order: str = "inserted"
+    # "Unknown keys may appear at any time."
+    unknown_members: bool = False
+
+    # Nothing says which members are required; these are all of the page's sample but the phone
+    # number, which many identity providers do not have.
+    invite_required: tuple[str, ...] = ("first_name", "last_name", "email", "user_level")
+    # Success code and answer are unknown; sibling endpoints answer the created object.
+    invite_status: int = 201
+    invite_answer: str = "with_id"
+
+    # "Generates if an active account exists"; what happens otherwise is unknown.
+    inactive_status: int = 403
+    token_lifetime: float = 12 * 3600
+    # The prose speaks of the environment in the JWT; no sample has it.
+    environment_claim: bool = False
+    # Unknown, and the product must treat every generate as destructive.
+    kill: str = "at_once"
+    # "One Client SDK session at a time": which of two loses is unknown.
+    second_session: str = "takes_over"
+
+    # Requests per sliding window and key, 0 for no limit.
+    rate_limit: int = 90
+    rate_window: float = 60
+    # The header's form is unknown.
+    retry_after: str = "seconds"
+
+    # How long Aurora works on each call.
+    latency: float = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UnknownBehaviourError(f"{name} is one of {allowed}, not {value!r}")
+        if unknown := set(self.forbidden) - set(OPERATIONS):
+            raise UnknownBehaviourError(f"forbidden names operations, not {sorted(unknown)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """
+        Give every member but the keys, which no answer needs to repeat.
+        """
+        return {name: value for name, value in asdict(self).items() if name != "api_keys"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault(_FromJson):
+    """
+    What goes wrong with the next `times` calls of one operation.
+    """
+
+    operation: str
+    kind: str
+    times: int = 1
+    status: int = 500
+    seconds: float = 0.2
+    size: int = 10_000_000
+    location: str = "http://127.0.0.1:9/"
+    # Members such as Retry-After for the answer of a `status` fault.
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise UnknownBehaviourError(f"operation is one of {OPERATIONS}, not {self.operation!r}")
+        if self.kind not in get_args(FaultKind):
+            raise UnknownBehaviourError(f"kind is one of {get_args(FaultKind)}, not {self.kind!r}")
+        if self.kind.endswith("_jwt") and self.operation != "generate_token":
+            raise UnknownBehaviourError(f"{self.kind} is a fault of generate_token only")
