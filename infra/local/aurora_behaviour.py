@@ -15,6 +15,7 @@ Operation = Literal["list_users", "invite_user", "generate_token"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 FaultKind = Literal[
+    "none",  # Nothing: lets some calls pass before a fault that comes after it in the list.
     "status",  # Answer `status` without doing anything.
     "status_after",  # Do it, then answer `status`: a gateway that failed on the way back.
     "delay",  # Wait `seconds`, then do it: the late generate that a killed caller leaves behind.
@@ -87,9 +88,9 @@ class Behaviour(_FromJson):
     page_size: int = 0
     # What an unpaged list makes of `page=2` is unknown: the whole list again, or 400.
     unpaged_page: str = "ignored"
-    # "Endpoints that return arrays do not guarantee order."
+    # Aurora says that arrays have no guaranteed order.
     order: str = "inserted"
-    # "Unknown keys may appear at any time."
+    # Aurora says that unknown keys may appear at any time.
     unknown_members: bool = False
 
     # Nothing says which members are required; these are all of the page's sample but the phone
@@ -155,3 +156,6 @@ class Fault(_FromJson):
             raise UnknownBehaviourError(f"kind is one of {get_args(FaultKind)}, not {self.kind!r}")
         if self.kind.endswith("_jwt") and self.operation != "generate_token":
             raise UnknownBehaviourError(f"{self.kind} is a fault of generate_token only")
+
+
+NO_FAULT = Fault(operation="list_users", kind="none")

@@ -35,7 +35,18 @@ class Reply:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 
-def shaped(reply: Reply, fault: Fault) -> Reply:
+class RefusedError(Exception):
+    """
+    Answer something other than success.
+    """
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        # Bodies of errors are JSON of unknown shape, and their texts may change.
+        self.reply = Reply(status, {"error": {"message": message}}, headers or {})
+
+
+def shaped(reply: Reply, fault: Fault) -> Reply:  # noqa: PLR0911  # One line per kind.
     """
     Spoil a good answer in the way that the fault names; other kinds leave it as it is.
     """

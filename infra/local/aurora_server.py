@@ -1,10 +1,9 @@
 """
-The fake Aurora at the wire: HTTP, the control API, and the faults that only a wire can have.
+The fake Aurora at the wire: HTTP, and the faults that only a wire can have.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import parse_qsl, urlsplit
 
-from infra.local.aurora_behaviour import UnknownBehaviourError
+from infra.local.aurora_control import control, parsed
 from infra.local.aurora_replies import Reply, shaped
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class AuroraServer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -128,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
                 loader = LOADER.read_bytes()
                 self._send(Reply(HTTPStatus.OK, loader, content_type="text/javascript"))
             elif path.path.startswith("/_control/"):
-                self._control(method, path.path.removeprefix("/_control/"), body)
+                self._send(control(self.server.aurora, method, path.path, parsed(body)))
             else:
                 self._call(method, path.path, path.query, body)
         except OSError:
@@ -150,94 +149,40 @@ class _Handler(BaseHTTPRequestHandler):
         if operation == "list_users":
             argument = dict(parse_qsl(query))
         elif operation == "invite_user":
-            argument = _parsed(body)
+            argument = parsed(body)
         aurora = self.server.aurora
         call, fault = aurora.begin(operation, str(argument))
-        kind = fault.kind if fault else None
-        if fault and kind in {"drop", "status"}:
-            reply = Reply(fault.status, {"error": {"message": "a fault"}}, fault.headers)
-        else:
-            self._work(aurora.behaviour.latency, fault if kind == "delay" else None)
-            reply = aurora.answer(operation, match[1], self._key(), argument, fault)
-            if fault and kind == "status_after":
-                reply = Reply(fault.status, {"error": {"message": "a fault"}}, fault.headers)
+        self._wait(aurora.behaviour.latency + (fault.seconds if fault.kind == "delay" else 0))
+        reply = Reply(fault.status, {"error": {"message": "A fault."}}, fault.headers)
+        if fault.kind not in {"status", "drop"}:
+            done = aurora.answer(operation, match[1], self._key(), argument, fault)
+            reply = reply if fault.kind == "status_after" else shaped(done, fault)
         # Before the answer leaves, so that whoever has it also finds it counted.
-        call.answer = "dropped" if kind in {"drop", "drop_after"} else int(reply.status)
+        call.answer = "dropped" if fault.kind in {"drop", "drop_after"} else int(reply.status)
         self._deliver(reply, fault)
 
     def _key(self) -> str:
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
         return key if scheme == "Bearer" else ""
 
-    def _work(self, latency: float, fault: Fault | None) -> None:
-        if seconds := latency + (fault.seconds if fault else 0):
-            self.server.stopping.wait(seconds)
+    def _wait(self, seconds: float) -> None:
+        self.server.stopping.wait(seconds)
 
-    def _deliver(self, reply: Reply, fault: Fault | None) -> None:
-        match fault.kind if fault else None:
-            case None:
-                self._send(reply)
+    def _deliver(self, reply: Reply, fault: Fault) -> None:
+        match fault.kind:
             case "drop" | "drop_after":
                 self.close_connection = True
                 _hang_up(self.connection)
             case "slow_drip":
-                assert fault  # noqa: S101  # For the type checker: a kind comes from a fault.
-                self._drip(reply, fault.seconds)
+                self._begin(reply.status, {"Content-Length": str(len(reply.content))})
+                for byte in reply.content:
+                    self.wfile.write(bytes([byte]))
+                    self._wait(fault.seconds)
+            case "delay_after":
+                self._wait(fault.seconds)
+                self._send(reply)
             case _:
-                assert fault  # noqa: S101
-                self._work(0, fault if fault.kind == "delay_after" else None)
-                self._send(shaped(reply, fault))
-
-    def _drip(self, reply: Reply, seconds: float) -> None:
-        self._begin(reply.status, {"Content-Length": str(len(reply.content))})
-        for byte in reply.content:
-            self.wfile.write(bytes([byte]))
-            if self.server.stopping.wait(seconds):
-                return
-
-    # The control API -------------------------------------------------------------------------
-
-    def _control(self, method: str, path: str, body: bytes) -> None:
-        try:
-            answer = self._controlled(method, *path.partition("/")[::2], _parsed(body))
-        except (UnknownBehaviourError, TypeError, KeyError) as exc:
-            answer = Reply(HTTPStatus.BAD_REQUEST, {"error": str(exc)})
-        self._send(answer)
-
-    def _controlled(self, method: str, name: str, which: str, data: Any) -> Reply:  # noqa: PLR0911  # One line per path.
-        aurora = self.server.aurora
-        match method, name:
-            case "GET", "stats":
-                return Reply(HTTPStatus.OK, aurora.stats())
-            case "GET", "calls":
-                return Reply(HTTPStatus.OK, {"calls": aurora.calls()})
-            case "GET", "users":
-                return Reply(HTTPStatus.OK, {"users": aurora.users()})
-            case "PUT", "users":
-                aurora.set_users(data["users"])
-            case "POST", "users":
-                aurora.add_users(data["users"])
-            case "GET", "behaviour":
-                return Reply(HTTPStatus.OK, aurora.behaviour.to_json())
-            case "PUT", "behaviour":
-                return Reply(HTTPStatus.OK, aurora.behave(**data).to_json())
-            case "PUT", "faults":
-                aurora.fail(*data["faults"])
-            case "POST", "reset":
-                aurora.reset()
-            case "GET", "tokens":
-                return Reply(HTTPStatus.OK, {"state": aurora.token_state(which)})
-            case "GET", "sessions":
-                return Reply(HTTPStatus.OK, {"state": aurora.session_state(which)})
-            case "POST", "sessions":
-                session, state = aurora.load(data["jwt"])
-                status = HTTPStatus.CREATED if session else HTTPStatus.UNAUTHORIZED
-                return Reply(status, {"session": session, "state": state})
-            case "DELETE", "sessions":
-                aurora.close_session(which)
-            case _:
-                return Reply(HTTPStatus.NOT_FOUND, {"error": f"no {method} of {name}"})
-        return Reply(HTTPStatus.NO_CONTENT)
+                self._send(reply)
 
     # Writing -----------------------------------------------------------------------------------
 
@@ -257,10 +202,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
             self.send_header("Access-Control-Allow-Headers", "content-type")
         self.end_headers()
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body) if body else None
-    except ValueError:
-        return None

@@ -1,0 +1,115 @@
+"""
+What every suite shares: a guard around the network, a fake Aurora, and a clock that tests turn.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.local.fake_aurora import FakeAurora
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Before any test module makes a client: whatever credentials the machine has are not for tests.
+for variable in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[variable]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+)
+
+
+class NetworkForbiddenError(AssertionError):
+    """
+    Name the address that a test wanted to reach.
+    """
+
+
+def _is_loopback(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        # A Unix socket.
+        return True
+    host = str(address[0])
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
+    """
+    Refuse every connection of this process that would leave the machine.
+    """
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if not _is_loopback(address):
+            raise NetworkForbiddenError(f"tests stay on this machine, not {address!r}")
+        connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: Any) -> int:
+        if not _is_loopback(address):
+            raise NetworkForbiddenError(f"tests stay on this machine, not {address!r}")
+        return connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        patch.setattr(socket.socket, "connect_ex", guarded_ex)
+        yield
+
+
+@pytest.fixture
+def fake_aurora() -> Iterator[FakeAurora]:
+    """
+    Serve a fake Aurora on a free port: `.url`, `.api_key`, `.tenant_id`, and direct access.
+    """
+    with FakeAurora.running() as aurora:
+        yield aurora
+
+
+class Clock:
+    """
+    A time that passes only when a test says so; also what code under test sleeps with.
+    """
+
+    def __init__(self, now: float = 1_750_000_000.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """
+        Let seconds pass.
+        """
+        self.now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """
+        Pass the time at once, and remember how much of it.
+        """
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """
+    Give a clock that stands still.
+    """
+    return Clock()
