@@ -1,0 +1,99 @@
+"""The Aurora API key: the value of a secret, cached, and read again once after a 401."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from token_vendor.observability import Metric, logger, recorder
+from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
+
+if TYPE_CHECKING:
+    from types_boto3_secretsmanager.client import SecretsManagerClient
+
+ENVIRONMENT_TAGS = {"sandbox": "sand", "production": "prod"}
+"""How a key's prefix (`sk_sand_…`, `rk_prod_…`) names its environment: Aurora's page on authentication."""
+REREAD_PAUSE = 5
+"""Seconds within which a rejected key is not read again: a burst of 401s asks once."""
+
+
+class ApiKey:
+    """
+    Hold the key for one environment of Aurora.
+
+    `make_client` is called at the first use: a stored token is vended without Secrets Manager.
+    """
+
+    def __init__(
+        self,
+        make_client: Callable[[], "SecretsManagerClient"],
+        *,
+        secret_arn: str,
+        environment: str,
+        kept_for: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._make_client = make_client
+        self._client: SecretsManagerClient | None = None
+        self._secret_arn = secret_arn
+        self._environment = environment
+        self._kept_for = kept_for
+        self._clock = clock
+        self._value = ""
+        self._read_at = 0.0
+
+    def current(self) -> str:
+        """
+        Return the key, at most `kept_for` seconds old.
+
+        Raises:
+            AuroraKeyRejectedError: The secret has no value, or a key of the other environment.
+            AuroraUnavailableError: Secrets Manager did not answer.
+
+        """
+        if not self._value or self._clock() - self._read_at > self._kept_for:
+            self._read()
+        return self._value
+
+    def after_rejection(self, rejected: str) -> str | None:
+        """Return the key that replaced the `rejected` one, or None if it still is the same."""
+        if self._value == rejected and self._clock() - self._read_at > REREAD_PAUSE:
+            recorder.count(Metric.KEY_REREAD)
+            self._read()
+        return self._value if self._value != rejected else None
+
+    def _read(self) -> None:
+        try:
+            self._client = self._client or self._make_client()
+            answer = self._client.get_secret_value(SecretId=self._secret_arn)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in {"ResourceNotFoundException", "AccessDeniedException", "DecryptionFailure"}:
+                raise AuroraKeyRejectedError(
+                    cause=f"the secret of the Aurora API key has no readable value: {error}"
+                ) from error
+            raise AuroraUnavailableError(cause=f"Secrets Manager: {error}") from error
+        except BotoCoreError as error:
+            raise AuroraUnavailableError(cause=f"Secrets Manager: {error}") from error
+        value = answer.get("SecretString", "").strip()
+        if problem := unusable(value, self._environment):
+            raise AuroraKeyRejectedError(cause=problem)
+        if not value.startswith(("sk_", "rk_")):
+            logger.warning("the Aurora API key has no known prefix")
+        self._value = value
+        self._read_at = self._clock()
+
+
+def unusable(key: str, environment: str) -> str:
+    """Say why `key` cannot work in `environment`, or return an empty string."""
+    if not key:
+        return "the secret of the Aurora API key is empty: run `token-vendor set-api-key`"
+    if not key.isascii() or not key.isprintable() or " " in key:
+        return "the Aurora API key holds characters that no key has"
+    kind, _, rest = key.partition("_")
+    tag = rest.partition("_")[0]
+    if kind in {"sk", "rk"} and tag in ENVIRONMENT_TAGS.values():
+        expected = ENVIRONMENT_TAGS[environment]
+        if tag != expected:
+            return f"the Aurora API key is of the other environment: {kind}_{tag}_…, not {kind}_{expected}_…"
+    return ""

@@ -1,0 +1,87 @@
+"""
+The authorizer's claims → the `Caller`.  The only file that reads claims.
+
+API Gateway has verified signature, issuer, audience and expiry.  It hands claims over as strings
+(`"true"`, `"1629926482"`, lists as `"[a b]"`); emulators may hand over JSON types: both are accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from token_vendor.models import Caller, normalised_email
+from token_vendor.problems import CallerNotIdentifiedError
+
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimNames:
+    """Which claim holds what; `groups` is empty where groups play no part."""
+
+    email: str = "email"
+    email_verified: str = "email_verified"
+    given_name: str = "given_name"
+    family_name: str = "family_name"
+    name: str = "name"
+    phone: str = "phone_number"
+    groups: str = ""
+
+
+def identify(
+    claims: Mapping[str, Any],
+    profile: Mapping[str, str],
+    *,
+    names: ClaimNames,
+    require_verified_email: bool,
+) -> Caller:
+    """
+    Return the person whom the claims name.
+
+    `profile` (first_name, last_name, phone) fills what the claims leave open; the e-mail is
+    only ever taken from the claims.
+
+    Raises:
+        CallerNotIdentifiedError: The e-mail is missing, malformed, or not verified.
+
+    """
+    email = claims.get(names.email)
+    if not isinstance(email, str):
+        raise CallerNotIdentifiedError(cause=f"no claim {names.email!r}")
+    if require_verified_email and claims.get(names.email_verified) not in (True, "true"):
+        raise CallerNotIdentifiedError(cause=f"claim {names.email_verified!r} is not true")
+    try:
+        address = normalised_email(email)
+    except ValueError as error:
+        raise CallerNotIdentifiedError(cause=f"claim {names.email!r} is malformed") from error
+    whole_first, _, whole_last = _text(claims, names.name).rpartition(" ")
+    first_name = _text(claims, names.given_name) or whole_first or profile.get("first_name", "")
+    last_name = _text(claims, names.family_name) or whole_last or profile.get("last_name", "")
+    return Caller(
+        email=address,
+        # Aurora's page shows both names in an invitation: the address stands in for a missing one.
+        first_name=first_name or address.partition("@")[0][:LONGEST_NAME],
+        last_name=last_name or address.rpartition("@")[2][:LONGEST_NAME],
+        phone=_text(claims, names.phone) or profile.get("phone", ""),
+        groups=_groups(claims.get(names.groups)) if names.groups else (),
+    )
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return " ".join(value.split())[:LONGEST_NAME] if isinstance(value, str) else ""
+
+
+def _groups(value: Any) -> tuple[str, ...]:
+    """
+    Read a list claim: JSON list, or API Gateway's `[a b]`.
+
+    In the string form a group whose name has a blank cannot be told from two groups.
+    """
+    if isinstance(value, list):
+        return tuple(str(group) for group in value)
+    if not isinstance(value, str):
+        return ()
+    if value.startswith("[") and value.endswith("]"):
+        return tuple(value[1:-1].replace(",", " ").split())
+    return (value,) if value else ()

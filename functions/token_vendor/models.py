@@ -1,0 +1,107 @@
+"""The values that travel between the parts: frozen, and carrying their own rules."""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+LONGEST_EMAIL = 254
+"""Characters: RFC 5321's limit on a path."""
+ACTIVE = "active"
+"""The one `account_status` that Aurora documents; every other value counts as not active."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """The verified person behind a request; `email` is normalised."""
+
+    email: str
+    first_name: str = ""
+    last_name: str = ""
+    phone: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenRequest:
+    """
+    What the caller asks for.
+
+    `replace` names the `jti` of a token that failed; `min_ttl` is the least
+    remaining life, in seconds, that the caller accepts.
+    """
+
+    replace: str | None = None
+    min_ttl: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessToken:
+    """An Aurora JWT and what it says of itself; `expires_at` in seconds since the epoch."""
+
+    jwt: str = field(repr=False)
+    jti: str
+    expires_at: int
+    user_id: str
+
+    def lives_longer_than(self, seconds: float, *, now: float) -> bool:
+        """Tell whether more than `seconds` of life remain."""
+        return self.expires_at - now > seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vended:
+    """A token on its way to the caller; `source` is `stored` or `generated`."""
+
+    token: AccessToken
+    email: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One record of Aurora's user list."""
+
+    user_id: str
+    email: str
+    status: str
+
+    @property
+    def active(self) -> bool:
+        """Only the documented status counts; new values may appear at any time."""
+        return self.status == ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, in seconds since the epoch, at which a request must have been answered."""
+
+    at: float
+    clock: Callable[[], float]
+
+    def remaining(self) -> float:
+        """Return the seconds left; negative when it has passed."""
+        return self.at - self.clock()
+
+
+def normalised_email(text: str) -> str:
+    """
+    Return the one form in which an e-mail address is compared and used as a key.
+
+    Stripped, NFC, case-folded; a `+tag` stays, because Aurora itself advises tags to people with
+    several accounts.
+
+    Raises:
+        ValueError: `text` is not an address.
+
+    """
+    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
+    local, at, domain = email.rpartition("@")
+    if (
+        not (at and local and domain)
+        or len(email) > LONGEST_EMAIL
+        or "@" in local
+        or "#" in domain
+        or any(c.isspace() or unicodedata.category(c).startswith("C") for c in email)
+    ):
+        raise ValueError("not an e-mail address")
+    return email

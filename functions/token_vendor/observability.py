@@ -1,0 +1,129 @@
+"""
+What operators see: the logger, the metrics, and one audit event per request.
+
+Metric names stand here and nowhere else; the dashboards and alarms of
+`infra/monitoring.py` take them from this file.  No metric has the caller as a dimension,
+and no log line holds a JWT or a key.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+
+class Metric(StrEnum):
+    """Every metric that the function emits, in the namespace `AuroraTokenVendor`."""
+
+    VENDED = "Vended"
+    STALE_VENDED = "StaleVended"
+    GENERATED = "Generated"
+    INVITED = "Invited"
+    FORGOTTEN = "Forgotten"
+    RENEWED = "Renewed"
+    LEASE_WAITED = "LeaseWaited"
+    LEASE_WAIT = "LeaseWait"
+    TURN_GIVEN = "TurnGiven"
+    PROBLEM = "Problem"
+    AURORA_CALL = "AuroraCall"
+    AURORA_LATENCY = "AuroraLatency"
+    BUDGET_LEFT = "BudgetLeft"
+    BUDGET_WAIT = "BudgetWait"
+    DOUBLE_GENERATE = "DoubleGenerate"
+    STORE_FAILED = "StoreFailed"
+    KEY_REREAD = "KeyReread"
+    DIRECTORY_READ = "DirectoryRead"
+    LATENCY = "Latency"
+    COLD_START = "ColdStart"
+
+
+MILLISECONDS = {Metric.LEASE_WAIT, Metric.AURORA_LATENCY, Metric.BUDGET_WAIT, Metric.LATENCY}
+DIMENSIONS: dict[Metric, tuple[str, ...]] = {
+    Metric.VENDED: ("source",),
+    Metric.PROBLEM: ("problem",),
+    Metric.AURORA_CALL: ("operation", "outcome"),
+    Metric.AURORA_LATENCY: ("operation",),
+}
+"""The dimensions of a metric beside `service`; metrics not named here have no other."""
+
+logger = Logger()
+
+
+class Recorder:
+    """
+    Collect what one request did; an execution environment serves one at a time.
+
+    `count` and `phase` are called by every part, `flush` once by the handler: one EMF line
+    per set of dimensions and one audit event, on every exit path.
+    """
+
+    def __init__(self) -> None:
+        self._cold = True
+        self.start("", now=time.perf_counter())
+
+    def start(self, request_id: str, *, now: float | None = None) -> None:
+        """Begin the record of a request."""
+        self._started = time.perf_counter() if now is None else now
+        self._values: dict[tuple[tuple[str, str], ...], dict[Metric, list[float]]] = {}
+        self._phases: dict[str, float] = {}
+        self.event: dict[str, Any] = {"request_id": request_id, "aurora_calls": 0}
+
+    def count(self, metric: Metric, value: float = 1, **dimensions: str) -> None:
+        """Add one value of `metric`; `dimensions` must be those that `DIMENSIONS` names."""
+        if tuple(dimensions) != DIMENSIONS.get(metric, ()):
+            raise ValueError(f"{metric} takes the dimensions {DIMENSIONS.get(metric, ())}")
+        group = self._values.setdefault(tuple(dimensions.items()), {})
+        group.setdefault(metric, []).append(value)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to the audit event's `phases_ms`."""
+        before = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - before) * 1000
+            self._phases[name] = self._phases.get(name, 0) + spent
+
+    def flush(self) -> None:
+        """Write the audit event and the metrics of this request."""
+        latency = (time.perf_counter() - self._started) * 1000
+        self.count(Metric.LATENCY, latency)
+        if self._cold:
+            self.count(Metric.COLD_START)
+        logger.info(
+            "audit",
+            extra={
+                "audit": self.event
+                | {
+                    "cold_start": self._cold,
+                    "duration_ms": round(latency, 1),
+                    "phases_ms": {name: round(ms, 1) for name, ms in self._phases.items()},
+                }
+            },
+        )
+        self._cold = False
+        for dimensions, values in self._values.items():
+            # The plain Metrics class shares one set of values between all instances; the ephemeral
+            # one does not, and a request needs one EMF line per set of dimensions.
+            emitter = EphemeralMetrics() if dimensions else Metrics()
+            for name, value in dimensions:
+                emitter.add_dimension(name, value)
+            for metric, samples in values.items():
+                unit = MetricUnit.Milliseconds if metric in MILLISECONDS else MetricUnit.Count
+                for sample in samples:
+                    emitter.add_metric(metric.value, unit, sample)
+            emitter.flush_metrics()
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of `text`, in hex: enough to recognise it, useless for getting in."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+recorder = Recorder()

@@ -1,0 +1,149 @@
+"""
+The catalogue of RFC 9457 problems: one class per type, one root.
+
+`detail` is for the caller and never holds a text of AWS or Aurora; `cause` is for
+the log.  `retry_at` is set wherever waiting helps.
+"""
+
+from typing import ClassVar
+
+URN = "urn:problem:aurora-token-vendor:"
+
+
+class ProblemError(Exception):
+    """
+    End the request with a problem that the caller can read.
+
+    Args:
+        detail: What to tell the caller about this very case.
+        cause: What to write to the log about it.
+        retry_at: When trying again makes sense, in seconds since the epoch.
+
+    """
+
+    slug: ClassVar[str] = "internal-error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong on our side"
+    detail: str = "The failure has been logged under this request's id."
+    outcome_unknown = False
+    """Set where Aurora may have acted on a request although no usable answer came."""
+    may_have_generated = False
+    """The same of a generate: the stored token may be dead."""
+
+    def __init__(
+        self, detail: str | None = None, *, cause: str = "", retry_at: float | None = None
+    ) -> None:
+        super().__init__(cause or detail or self.title)
+        self.detail = detail or type(self).detail
+        self.cause = cause
+        self.retry_at = retry_at
+
+
+class InternalError(ProblemError):
+    """Anything that nobody foresaw."""
+
+
+class InvalidRequestError(ProblemError):
+    """The body is not what the contract says."""
+
+    slug = "invalid-request"
+    status = 400
+    title = "The request is not valid"
+    detail = "Send a JSON object with only the members replace, min_ttl and profile."
+
+
+class CallerNotIdentifiedError(ProblemError):
+    """The caller's token holds no usable verified e-mail."""
+
+    slug = "caller-not-identified"
+    status = 403
+    title = "Your sign-in does not tell a verified e-mail address"
+    detail = "Sign in with an account whose e-mail address is verified."
+
+
+class UserNotEligibleError(ProblemError):
+    """Aurora, or this service's configuration, has no place for the caller."""
+
+    slug = "user-not-eligible"
+    status = 403
+    title = "You have no access to Aurora"
+    detail = "Ask your Aurora administrator for access."
+
+
+class InvitationPendingError(ProblemError):
+    """The caller was invited at a level that must accept an e-mail first."""
+
+    slug = "invitation-pending"
+    status = 409
+    title = "Accept Aurora's invitation first"
+    detail = "Aurora has sent you an invitation by e-mail. Accept it, then try again."
+
+
+class TooManyRenewalsError(ProblemError):
+    """The caller asked to replace good tokens more often than the hourly cap."""
+
+    slug = "too-many-renewals"
+    status = 429
+    title = "Too many new tokens in the last hour"
+    detail = "Keep using the token that you have, or try again later."
+
+
+class AuroraBusyError(ProblemError):
+    """The shared request budget, or Aurora's own limit, has no room right now."""
+
+    slug = "aurora-busy"
+    status = 503
+    title = "Many people are signing in right now"
+    detail = "Your place in the queue is kept: try again at the time given."
+    turn_calls = 0
+    """How many calls are reserved at `retry_at`; 0 where no turn was given."""
+
+
+class AuroraUnavailableError(ProblemError):
+    """Aurora refused, reset, or answered 5xx or 409 after retries."""
+
+    slug = "aurora-unavailable"
+    status = 503
+    title = "Aurora is not available"
+    detail = "Aurora could not be reached or could not answer. Try again later."
+
+
+class AuroraTimeoutError(ProblemError):
+    """Aurora gave no answer in time; what it did is unknown."""
+
+    slug = "aurora-timeout"
+    status = 504
+    title = "Aurora did not answer in time"
+    detail = "Try again later."
+
+
+class AuroraInvalidResponseError(ProblemError):
+    """Aurora answered with something that cannot be used."""
+
+    slug = "aurora-invalid-response"
+    status = 502
+    title = "Aurora's answer could not be used"
+    detail = "Try again later."
+
+
+class AuroraKeyRejectedError(ProblemError):
+    """The API key is missing, refused, or belongs to the other environment."""
+
+    slug = "aurora-key-rejected"
+    status = 502
+    title = "This service is not set up correctly"
+    detail = "The service's access to Aurora has to be set up by its operators."
+
+
+class TokenStoreUnavailableError(ProblemError):
+    """DynamoDB did not answer; going on to Aurora without it would stampede."""
+
+    slug = "token-store-unavailable"
+    status = 503
+    title = "The token store is not available"
+    detail = "Try again in a few seconds."
+
+
+CATALOGUE: dict[str, type[ProblemError]] = {
+    problem.slug: problem for problem in (InternalError, *ProblemError.__subclasses__())
+}
