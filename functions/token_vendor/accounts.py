@@ -38,7 +38,7 @@ BATCH_ATTEMPTS = 5
 POLL_FROM, POLL_TO = 0.060, 0.250
 """Seconds between two looks at a directory that somebody else reads, with jitter in between."""
 READER_NEEDS = 4.0
-"""Seconds that a reader must have left to ask for one more page; the next one goes on from there."""
+"""Seconds that a reader needs for one more page; with less, the next one goes on from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class _Directory:
     read_at: float = 0
     lease_until: float = 0
     reading_since: float = 0
-    next_page: int = 1
+    next_page: int = 0
 
 
 class Accounts:
@@ -264,7 +264,7 @@ class Accounts:
             }
             for (email, sk), account in latest.items()
         ]
-        for batch in batched(requests, BATCH):
+        for batch in batched(requests, BATCH, strict=False):
             pending: dict[str, Any] = {self._table_name: list(batch)}
             for attempt in range(BATCH_ATTEMPTS):
                 answer = self._call("batch_write_item", RequestItems=pending)
@@ -292,17 +292,15 @@ class Accounts:
 
     def _directory(self) -> _Directory:
         item = self._get(self._partition, "DIRECTORY")
+
+        def value(name: str) -> float:
+            return float(item[name]["N"]) if name in item else 0
+
         return _Directory(
-            **{
-                name: kind(item[name]["N"])
-                for name, kind in (
-                    ("read_at", float),
-                    ("lease_until", float),
-                    ("reading_since", float),
-                    ("next_page", int),
-                )
-                if name in item
-            }
+            read_at=value("read_at"),
+            lease_until=value("lease_until"),
+            reading_since=value("reading_since"),
+            next_page=int(value("next_page")),
         )
 
     def _write_directory(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from types_boto3_secretsmanager.client import SecretsManagerClient
 
 ENVIRONMENT_TAGS = {"sandbox": "sand", "production": "prod"}
-"""How a key's prefix (`sk_sand_…`, `rk_prod_…`) names its environment: Aurora's page on authentication."""
+"""How a key's prefix (`sk_sand_…`, `rk_prod_…`) names its environment, as Aurora documents it."""
 REREAD_PAUSE = 5
 """Seconds within which a rejected key is not read again: a burst of 401s asks once."""
 
@@ -95,5 +95,5 @@ def unusable(key: str, environment: str) -> str:
     if kind in {"sk", "rk"} and tag in ENVIRONMENT_TAGS.values():
         expected = ENVIRONMENT_TAGS[environment]
         if tag != expected:
-            return f"the Aurora API key is of the other environment: {kind}_{tag}_…, not {kind}_{expected}_…"
+            return f"the Aurora API key is of the other environment: {tag}, not {expected}"
     return ""

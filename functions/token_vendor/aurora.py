@@ -45,12 +45,12 @@ from token_vendor.problems import (
 from token_vendor.request_budget import Allowance
 
 FULL_PAGE = 100
-"""Rows that a first page must hold for a second to be asked for (aurora-api: List Projects' default)."""
+"""Rows that a first page must hold for a second to be asked for: the default of List Projects."""
 BODY_LIMIT = 8 * 2**20
 """Bytes of an answer that are read: an unpaged list of some 40,000 users."""
 LOGGED_BODY = 300
 IDLE_LIMIT = 5
-"""Seconds after which a kept connection is not trusted: Lambda freezes, and Aurora hangs up meanwhile."""
+"""Seconds after which a kept connection is not trusted: Lambda froze, Aurora may have hung up."""
 GET_ATTEMPTS = 3
 POST_ATTEMPTS = 2
 RETRY_PAUSE = 0.2
@@ -111,7 +111,7 @@ class AuroraClient:
             return []
         if status in {403, 404}:
             raise AuroraKeyRejectedError(
-                cause=f"Aurora answered {status} to the user list: the key's rights, or the tenant id"
+                cause=f"Aurora answered {status} to the user list: the key's rights, or the tenant"
             )
         users = (
             body.get("users")
@@ -182,7 +182,7 @@ class AuroraClient:
             raise
 
     def _access_token(self, body: Any, user_id: str) -> AccessToken:
-        # PyJWT is imported where a token was generated, and not at a cold start that finds one stored.
+        # PyJWT is imported where a token was generated, not at a cold start that finds one stored.
         import jwt  # noqa: PLC0415
 
         token = body.get("token") if isinstance(body, dict) else None
@@ -190,8 +190,8 @@ class AuroraClient:
         if not isinstance(encoded, str):
             raise AuroraInvalidResponseError(cause="generate_token: no token.jwt")
         try:
-            # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over TLS
-            # from Aurora, and all that is taken from it is what Aurora says about it.
+            # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over
+            # TLS from Aurora, and all that is taken from it is what Aurora says about it.
             unverified_claims = jwt.decode(
                 encoded,
                 options={
@@ -260,7 +260,7 @@ class AuroraClient:
                 raise AuroraKeyRejectedError(cause="Aurora answered 401 to the API key")
             rekeyed = True
 
-    def _attempt(  # noqa: PLR0913 - one request has this many parts.
+    def _attempt(  # noqa: PLR0913, PLR0917 - one request has this many parts.
         self,
         operation: str,
         method: str,
@@ -348,9 +348,9 @@ class AuroraClient:
                 while chunk := response.read1(65_536):
                     data += chunk
                     if len(data) > BODY_LIMIT:
-                        raise _TooLargeError(f"an answer of more than {BODY_LIMIT} bytes")
+                        raise _TooLargeError(f"an answer of more than {BODY_LIMIT} bytes")  # noqa: TRY301 - closes.
                     if time.monotonic() > give_up_at:
-                        raise _TooSlowError(f"an answer that took more than {limit:.1f} s")
+                        raise _TooSlowError(f"an answer of more than {limit:.1f} s")  # noqa: TRY301 - closes.
             except BaseException:
                 response.close()
                 raise

@@ -1,8 +1,9 @@
 """
 The authorizer's claims → the `Caller`.  The only file that reads claims.
 
-API Gateway has verified signature, issuer, audience and expiry.  It hands claims over as strings
-(`"true"`, `"1629926482"`, lists as `"[a b]"`); emulators may hand over JSON types: both are accepted.
+API Gateway has verified signature, issuer, audience and expiry.  It hands claims over as
+strings (`"true"`, `"1629926482"`, lists as `"[a b]"`); emulators may hand over JSON types: both
+are accepted.
 """
 
 from collections.abc import Mapping

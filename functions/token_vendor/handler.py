@@ -68,7 +68,7 @@ class Service:
             response = self._route(event, context)
         except ProblemError as problem:
             response = self._problem(problem, request_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - Nothing may leave without an answer.
             logger.exception("unforeseen failure")
             response = self._problem(InternalError(cause=repr(error)), request_id)
         recorder.event["status"] = response["statusCode"]
@@ -166,8 +166,8 @@ class Service:
         return _response(problem.status, body, headers)
 
 
-def _body(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the checked body of a POST; an absent one is an empty object."""
+def _json_object(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a POST as an object; an absent one is an empty object."""
     text = event.get("body") or ""
     try:
         data = text.encode() if isinstance(text, str) else b"?"
@@ -182,6 +182,12 @@ def _body(event: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidRequestError("The body is not JSON.", cause=type(error).__name__) from error
     if not isinstance(body, dict):
         raise InvalidRequestError("The body is not a JSON object.")
+    return body
+
+
+def _body(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a POST, each checked."""
+    body = _json_object(event)
     _only(body, {"replace", "min_ttl", "profile"}, "")
     replace = body.get("replace")
     if "replace" in body and not (isinstance(replace, str) and 0 < len(replace) <= LONGEST_TEXT):
@@ -243,7 +249,6 @@ def wire(
 ) -> Service:
     """Build the parts from the settings; tests call it with others."""
     dynamodb = boto3.client("dynamodb", config=DYNAMODB)
-    table = {"table_name": settings.table_name, "partition": settings.partition, "clock": clock}
     api_key = ApiKey(
         lambda: boto3.client("secretsmanager", config=SECRETS_MANAGER),
         secret_arn=settings.aurora_secret_arn,
@@ -263,11 +268,15 @@ def wire(
         sleep=sleep,
     )
     vendor = TokenVendor(
-        store=TokenStore(dynamodb, **table),
+        store=TokenStore(
+            dynamodb, table_name=settings.table_name, partition=settings.partition, clock=clock
+        ),
         accounts=Accounts(
             dynamodb,
             aurora,
-            **table,
+            table_name=settings.table_name,
+            partition=settings.partition,
+            clock=clock,
             invitations=InvitationPolicy(
                 enabled=settings.invitations,
                 domains=settings.invite_domains,
@@ -280,7 +289,9 @@ def wire(
         ),
         budget=RequestBudget(
             dynamodb,
-            **table,
+            table_name=settings.table_name,
+            partition=settings.partition,
+            clock=clock,
             gcra=Gcra(rate=settings.request_rate, burst=settings.request_burst),
             patience=settings.patience,
             queue_horizon=settings.queue_horizon,

@@ -145,5 +145,6 @@ class TokenStoreUnavailableError(ProblemError):
 
 
 CATALOGUE: dict[str, type[ProblemError]] = {
-    problem.slug: problem for problem in (InternalError, *ProblemError.__subclasses__())
+    problem.slug: problem for problem in ProblemError.__subclasses__()
 }
+"""Every type of problem by its slug."""

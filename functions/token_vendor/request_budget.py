@@ -7,6 +7,7 @@ condition, so that two environments never get the same slot.  design.md, "The bu
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class Gcra:
 
     @property
     def tolerance(self) -> int:
-        """Return τ = (burst − 1) · T."""
+        """Return τ = (burst - 1) · T."""
         return (self.burst - 1) * self.interval
 
     def slot(self, arrival: int, calls: int, now: int) -> int:
@@ -126,12 +127,12 @@ class RequestBudget:
     def hold_until(self, moment: float) -> None:
         """Let nobody call before `moment`: Aurora said so with a 429."""
         until = round(moment * MICROSECONDS) + self._gcra.tolerance
-        try:
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
             self._update(
-                "SET tat = :until", "attribute_not_exists(tat) OR tat < :until", {":until": until}
+                "SET tat = :until",
+                "attribute_not_exists(tat) OR tat < :until",
+                {":until": until},
             )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            pass
 
     def _advance(self, calls: int, now: int, *, queued: bool) -> int | None:
         """Return the arrival time before the reservation, or None where the guess was wrong."""
@@ -176,7 +177,7 @@ class RequestBudget:
 
 class Allowance:
     """
-    The calls that one request may send: what it reserved, what a kept turn brought, less what it spent.
+    The calls that one request may send: reserved by it or by its kept turn, and not yet spent.
 
     `AuroraClient` spends one before every attempt, so that no call leaves unreserved.
     """

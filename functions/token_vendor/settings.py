@@ -21,7 +21,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The function's configuration; durations in seconds, variable names are the fields' in capitals."""
+    """The configuration: durations in seconds; a variable is its field's name in capitals."""
 
     stage: str
     table_name: str
@@ -105,25 +105,25 @@ class Settings:
             )
         if not self.aurora_url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             raise SettingsError(f"AURORA_URL is {self.aurora_url!r}: an https address")
-        # A kept turn may be used up to the grace late, so that a window of a minute can hold the calls of
-        # a minute and a grace, and the burst: design.md, "The budget, precisely".
+        # A kept turn may be used up to the grace late, so that a window of one minute can hold the
+        # calls of a minute and a grace, and the burst.
         worst = self.request_rate * (60 + self.turn_grace) / 60 + self.request_burst
         if worst > self.aurora_rate_limit:
             raise SettingsError(
-                f"REQUEST_RATE {self.request_rate:g}, REQUEST_BURST {self.request_burst} and TURN_GRACE "
-                f"{self.turn_grace:g} allow {worst:.1f} calls in a minute: at most "
-                f"AURORA_RATE_LIMIT {self.aurora_rate_limit}"
+                f"REQUEST_RATE {self.request_rate:g}, REQUEST_BURST {self.request_burst} and "
+                f"TURN_GRACE {self.turn_grace:g} allow {worst:.1f} calls in a minute: "
+                f"at most AURORA_RATE_LIMIT {self.aurora_rate_limit}"
             )
         longest_call = self.aurora_connect_timeout + self.aurora_read_timeout
         if not longest_call < self.function_timeout - RESERVE:
             raise SettingsError(
-                f"AURORA_CONNECT_TIMEOUT and AURORA_READ_TIMEOUT are {longest_call:g} s together: less "
-                f"than FUNCTION_TIMEOUT {self.function_timeout:g} less {RESERVE:g}"
+                f"AURORA_CONNECT_TIMEOUT and AURORA_READ_TIMEOUT are {longest_call:g} s together: "
+                f"less than FUNCTION_TIMEOUT {self.function_timeout:g} less {RESERVE:g}"
             )
         if not self.function_timeout < GATEWAY_TIMEOUT:
             raise SettingsError(
-                f"FUNCTION_TIMEOUT is {self.function_timeout:g}: less than the {GATEWAY_TIMEOUT} s of "
-                "API Gateway"
+                f"FUNCTION_TIMEOUT is {self.function_timeout:g}: "
+                f"less than the {GATEWAY_TIMEOUT} s of API Gateway"
             )
 
 
@@ -131,16 +131,16 @@ def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(text)
     except (ValueError, TypeError, AttributeError) as error:
-        raise SettingsError(f"{name} is {text!r}: {parse.__doc__}") from error
+        raise SettingsError(f"{name} is {text!r}: {(parse.__doc__ or '').lower()}") from error
 
 
 def _text(text: str) -> str:
-    """Any text."""
+    """Expect any text."""
     return text
 
 
 def _duration(text: str) -> float:
-    """A number that is not negative."""
+    """Expect a number that is not negative."""
     value = float(text)
     if not 0 <= value < 1e9:  # noqa: PLR2004 - refuses inf and nan with the same words.
         raise ValueError(text)
@@ -148,7 +148,7 @@ def _duration(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    """A whole number, at least 1."""
+    """Expect a whole number, at least 1."""
     value = int(text)
     if value < 1:
         raise ValueError(text)
@@ -156,17 +156,19 @@ def _count(text: str) -> int:
 
 
 def _switch(text: str) -> bool:
-    """Either true or false."""
-    return {"true": True, "false": False}[text] if text in {"true", "false"} else bool(int(text, 2))
+    """Expect true or false."""
+    if text not in {"true", "false"}:
+        raise ValueError(text)
+    return text == "true"
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
+    """Expect names separated by commas."""
     return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """A JSON object of texts."""
+    """Expect a JSON object of texts."""
     pairs = json.loads(text).items()
     if not all(isinstance(value, str) for _, value in pairs):
         raise ValueError(text)

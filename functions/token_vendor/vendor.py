@@ -177,9 +177,9 @@ class TokenVendor:
             self._release(lease, problem)
             return self._stale_or_raise(caller, item, request, problem)
         except Exception as error:
-            problem = InternalError(cause=repr(error))
-            problem.may_have_generated = True  # Nobody knows how far it came.
-            self._release(lease, problem)
+            unforeseen = InternalError(cause=repr(error))
+            unforeseen.may_have_generated = True  # Nobody knows how far it came.
+            self._release(lease, unforeseen)
             raise
         recorder.count(Metric.GENERATED)
         if self._is_renewal(item, now):
@@ -187,7 +187,7 @@ class TokenVendor:
         return self._vended(caller, self._keep(caller, lease, token), "generated")
 
     def _ask_aurora(self, caller: Caller, lease: Lease, allowance: Allowance) -> AccessToken:
-        """Find the account and generate; an account that Aurora does not accept is looked up again."""
+        """Find the account and generate; one that Aurora does not accept is looked up once more."""
         if lease.item.user_id:
             try:
                 return self._generate_for(lease.item.user_id, lease, allowance, marked=True)
