@@ -138,7 +138,7 @@ class Accounts:
             directory = self._directory()
             now = self._clock()
             newest = max(not_before, now - self._directory_ttl)
-            if directory.read_at >= newest:
+            if directory.read_at > newest:
                 return self._seen(caller.email, "ACCOUNT", since=directory.read_at) or self._seen(
                     caller.email, "INACTIVE", since=directory.read_at
                 )
@@ -162,7 +162,7 @@ class Accounts:
         asked for until one brings no new id.
         """
         now = self._clock()
-        resumed = directory.reading_since >= newest and directory.next_page > 1
+        resumed = directory.reading_since > newest and directory.next_page > 1
         page = directory.next_page if resumed else 1
         since = directory.reading_since if resumed else now
         lease_id = str(uuid4())

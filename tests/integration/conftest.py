@@ -1,0 +1,189 @@
+"""
+The real service on moto in-process and the fake Aurora over HTTP.
+
+moto stands in for one environment at a time only: its conditional writes are not atomic between
+threads, so that races are tested elsewhere, on MiniStack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.local.fake_aurora import FakeAurora
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TABLE = "tokens"
+SECRET = "aurora-api-key"
+ENVIRONMENT = {
+    "STAGE": "test",
+    "TABLE_NAME": TABLE,
+    "AURORA_SECRET_ARN": SECRET,
+    "AURORA_URL": "http://127.0.0.1:9",
+    "AURORA_TENANT_ID": "tenant",
+    "AURORA_ENVIRONMENT": "sandbox",
+    "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
+    "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
+}
+# The handler is wired when it is imported.
+os.environ.update(ENVIRONMENT)
+
+from token_vendor.handler import Service, wire  # noqa: E402
+from token_vendor.settings import Settings  # noqa: E402
+
+JESSICA = "jessica.smith@aurorasolar.com"
+
+
+class Clock:
+    """A time that passes by a millisecond with every look, and by as much as is slept."""
+
+    def __init__(self) -> None:
+        self.now = 1_750_000_000.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let seconds pass; also what the service sleeps with."""
+        self.now += seconds
+
+    sleep = advance
+
+
+@dataclass
+class Answer:
+    """What API Gateway would send on."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+    @property
+    def slug(self) -> str:
+        return str(self.body["type"]).rpartition(":")[2]
+
+    @property
+    def jti(self) -> str:
+        return str(self.body["token"]["jti"])
+
+
+@dataclass
+class Context:
+    """The two things that the handler asks of Lambda's context."""
+
+    remaining: float = 25.0
+    aws_request_id: str = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.remaining * 1000)
+
+
+def event(claims: dict[str, Any], body: Any = None, *, method: str = "POST") -> dict[str, Any]:
+    """Return an event of payload format 2.0 as an HTTP API with a JWT authorizer sends it."""
+    return {
+        "version": "2.0",
+        "routeKey": f"{method} /token",
+        "rawPath": "/token",
+        "headers": {},
+        "requestContext": {
+            "requestId": "gateway-1",
+            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
+        },
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+@dataclass
+class Deployment:
+    """One wired service, its store, and its Aurora."""
+
+    aurora: FakeAurora
+    clock: Clock
+    settings: dict[str, str]
+    dynamodb: Any = field(init=False)
+    secrets: Any = field(init=False)
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dynamodb = boto3.client("dynamodb")
+        self.secrets = boto3.client("secretsmanager")
+        self.dynamodb.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        self.secrets.create_secret(Name=SECRET, SecretString=self.aurora.api_key)
+        self.restart()
+
+    def restart(self, **settings: str) -> None:
+        """Begin a new execution environment, with other settings where given."""
+        self.settings |= settings
+        self.service = wire(
+            Settings.from_environment(
+                ENVIRONMENT
+                | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
+                | self.settings
+            ),
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
+
+    def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
+        """Hand over one event."""
+        response = self.service.answer(event, Context(remaining=remaining))
+        body = response.get("body")
+        return Answer(
+            status=response["statusCode"],
+            headers=response["headers"],
+            body=json.loads(body) if body else None,
+        )
+
+    def vend(self, email: str = JESSICA, **body: Any) -> Answer:
+        """Ask for a token as somebody with a verified address."""
+        claims = {"email": email, "email_verified": "true", "name": "Jessica Smith"}
+        return self.send(event(claims, body or None))
+
+    def forget(self, email: str = JESSICA) -> Answer:
+        """Sign out."""
+        return self.send(event({"email": email, "email_verified": "true"}, method="DELETE"))
+
+    def item(self, email: str = JESSICA, sk: str = "TOKEN") -> dict[str, Any]:
+        """Return an item as plain values."""
+        key = {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": sk}}
+        item = self.dynamodb.get_item(TableName=TABLE, Key=key).get("Item", {})
+        return {
+            name: float(value["N"]) if "N" in value else next(iter(value.values()))
+            for name, value in item.items()
+        }
+
+    def calls(self) -> dict[str, int]:
+        """Count what Aurora was asked, by operation."""
+        counts = dict.fromkeys(("list_users", "invite_user", "generate_token"), 0)
+        for call in self.aurora.calls():
+            counts[call["operation"]] += 1
+        return counts
+
+
+@pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
+    clock = Clock()
+    with mock_aws(), FakeAurora.running(clock=clock) as aurora:
+        yield Deployment(aurora, clock, {})

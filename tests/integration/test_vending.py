@@ -1,0 +1,227 @@
+"""The flow of Aurora's page, and what the store makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Deployment
+
+ROBERT = "robert.johnson@aurorasolar.com"
+NEWCOMER = "caller-0001@example.com"
+MARGIN = 3600
+
+
+def test_first_vend_lists_and_generates(deployment: Deployment) -> None:
+    answer = deployment.vend()
+    assert answer.status == 200
+    assert answer.body["source"] == "generated"
+    assert answer.body["user"]["id"] == "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+    assert answer.headers["cache-control"] == "no-store"
+    assert 43_190 <= answer.body["token"]["expires_in"] <= 43_200
+    assert deployment.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 1}
+
+
+def test_second_vend_is_stored(deployment: Deployment) -> None:
+    first, second = deployment.vend(), deployment.vend()
+    assert second.body["source"] == "stored"
+    assert second.jti == first.jti
+    assert deployment.calls()["generate_token"] == 1
+
+
+def test_case_of_the_address_does_not_matter(deployment: Deployment) -> None:
+    assert deployment.vend().jti == deployment.vend("Jessica.Smith@AuroraSolar.com").jti
+
+
+def test_plus_tags_are_other_people(deployment: Deployment) -> None:
+    assert deployment.vend().jti != deployment.vend("jessica.smith+b@aurorasolar.com").jti
+
+
+def test_unknown_caller_is_invited(deployment: Deployment) -> None:
+    answer = deployment.vend(NEWCOMER)
+    assert answer.status == 200
+    assert deployment.calls() == {"list_users": 1, "invite_user": 1, "generate_token": 1}
+    assert deployment.aurora.users()[-1]["email"] == NEWCOMER
+
+
+def test_invitation_without_an_id_is_looked_up(deployment: Deployment) -> None:
+    deployment.aurora.behave(invite_answer="without_id")
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.calls() == {"list_users": 2, "invite_user": 1, "generate_token": 1}
+
+
+def test_second_newcomer_needs_no_listing(deployment: Deployment) -> None:
+    deployment.vend(NEWCOMER)
+    deployment.vend("caller-0002@example.com")
+    assert deployment.calls() == {"list_users": 1, "invite_user": 2, "generate_token": 2}
+
+
+def test_listed_colleague_needs_no_listing(deployment: Deployment) -> None:
+    deployment.vend()
+    deployment.vend(ROBERT)
+    assert deployment.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 2}
+
+
+def test_token_near_its_end_is_generated_anew(deployment: Deployment) -> None:
+    first = deployment.vend()
+    deployment.clock.advance(12 * 3600 - MARGIN + 1)
+    second = deployment.vend()
+    assert second.body["source"] == "generated"
+    assert second.jti != first.jti
+    assert deployment.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 2}
+
+
+def test_paged_directory_is_read_to_its_end(deployment: Deployment) -> None:
+    deployment.aurora.set_users(
+        {
+            "id": f"00000000-0000-4000-8000-{n:012}",
+            "first_name": "Caller",
+            "last_name": str(n),
+            "email": f"caller-{n:04}@example.com",
+            "account_status": "active",
+        }
+        for n in range(250)
+    )
+    deployment.aurora.behave(page_size=100)
+    assert deployment.vend("caller-0249@example.com").status == 200
+    assert deployment.calls() == {"list_users": 4, "invite_user": 0, "generate_token": 1}
+
+
+def test_replace_generates_once_for_all_tabs(deployment: Deployment) -> None:
+    failed = deployment.vend().jti
+    answers = [deployment.vend(replace=failed) for _ in range(10)]
+    assert len({answer.jti for answer in answers}) == 1
+    assert answers[0].jti != failed
+    assert deployment.calls()["generate_token"] == 2
+
+
+def test_replace_is_capped_per_hour(deployment: Deployment) -> None:
+    jti = deployment.vend().jti
+    for _ in range(6):
+        jti = deployment.vend(replace=jti).jti
+    refused = deployment.vend(replace=jti)
+    assert (refused.status, refused.slug) == (429, "too-many-renewals")
+    assert 3590 <= int(refused.headers["retry-after"]) <= 3600
+    assert deployment.vend().jti == jti
+    deployment.clock.advance(3601)
+    assert deployment.vend(replace=jti).status == 200
+
+
+def test_signing_out_and_in_counts_as_a_renewal(deployment: Deployment) -> None:
+    statuses = []
+    for _ in range(9):
+        statuses.append(deployment.vend().status)
+        deployment.forget()
+    assert statuses == [200] * 7 + [429] * 2
+    assert deployment.calls()["generate_token"] == 7
+
+
+def test_min_ttl_asks_for_more_life(deployment: Deployment) -> None:
+    first = deployment.vend()
+    deployment.clock.advance(3600)
+    assert deployment.vend(min_ttl=39_000).jti == first.jti
+    deployment.clock.advance(3600)
+    assert deployment.vend(min_ttl=39_600).jti != first.jti
+
+
+def test_forget_drops_the_jwt_and_is_idempotent(deployment: Deployment) -> None:
+    deployment.vend()
+    assert deployment.forget().status == 204
+    assert "jwt" not in deployment.item()
+    assert deployment.forget().status == 204
+    assert deployment.vend().body["source"] == "generated"
+
+
+def test_deactivated_person_is_refused_and_not_invited(deployment: Deployment) -> None:
+    deployment.aurora.set_users(
+        [
+            {
+                "id": "00000000-0000-4000-8000-000000000001",
+                "first_name": "Jessica",
+                "last_name": "Smith",
+                "email": "jessica.smith@aurorasolar.com",
+                "account_status": "inactive",
+            }
+        ]
+    )
+    answer = deployment.vend()
+    assert (answer.status, answer.slug) == (403, "user-not-eligible")
+    assert "retry-after" not in answer.headers
+    again = deployment.vend()
+    assert (again.status, again.slug) == (403, "user-not-eligible")
+    assert deployment.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 0}
+
+
+def test_active_row_counts_among_several(deployment: Deployment) -> None:
+    rows = [
+        {
+            "id": f"00000000-0000-4000-8000-00000000000{n}",
+            "first_name": "Jessica",
+            "last_name": "Smith",
+            "email": "Jessica.Smith@aurorasolar.com",
+            "account_status": status,
+        }
+        for n, status in enumerate(["inactive", "active", "inactive"])
+    ]
+    deployment.aurora.set_users(rows)
+    assert deployment.vend().body["user"]["id"].endswith("1")
+
+
+def test_invitations_can_be_switched_off(deployment: Deployment) -> None:
+    deployment.restart(INVITATIONS="false")
+    assert deployment.vend(NEWCOMER).slug == "user-not-eligible"
+    assert deployment.calls()["invite_user"] == 0
+
+
+def test_invitations_can_be_limited_to_domains(deployment: Deployment) -> None:
+    deployment.restart(INVITE_DOMAINS="solar.example, example.com")
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.vend("caller@elsewhere.example").slug == "user-not-eligible"
+
+
+def test_level_that_must_accept_is_pending(deployment: Deployment) -> None:
+    deployment.restart(INVITE_LEVEL="Team Member")
+    answer = deployment.vend(NEWCOMER)
+    assert (answer.status, answer.slug) == (409, "invitation-pending")
+    deployment.clock.advance(301)
+    assert deployment.vend(NEWCOMER).slug == "invitation-pending"
+    assert deployment.calls()["invite_user"] == 1
+    assert deployment.calls()["generate_token"] == 0
+
+
+def test_address_active_in_another_tenant_is_refused(deployment: Deployment) -> None:
+    deployment.aurora.add_users(
+        [
+            {
+                "id": "00000000-0000-4000-8000-000000000009",
+                "first_name": "Caller",
+                "last_name": "One",
+                "email": NEWCOMER,
+                "account_status": "active",
+                "tenant_id": "another",
+            }
+        ]
+    )
+    answer = deployment.vend(NEWCOMER)
+    assert (answer.status, answer.slug) == (403, "user-not-eligible")
+    assert deployment.calls() == {"list_users": 2, "invite_user": 1, "generate_token": 0}
+
+
+def test_stale_mapping_is_looked_up_again(deployment: Deployment) -> None:
+    deployment.vend()
+    new_id = "00000000-0000-4000-8000-000000000007"
+    deployment.aurora.set_users(
+        [
+            {
+                "id": new_id,
+                "first_name": "Jessica",
+                "last_name": "Smith",
+                "email": "jessica.smith@aurorasolar.com",
+                "account_status": "active",
+            }
+        ]
+    )
+    deployment.clock.advance(13 * 3600)
+    answer = deployment.vend()
+    assert answer.status == 200
+    assert answer.body["user"]["id"] == new_id
