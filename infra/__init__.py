@@ -1,0 +1,1 @@
+"""The CDK app (`app`, `stack`) and the tools around it (`local`, `web`, `operator`)."""

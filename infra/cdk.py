@@ -1,0 +1,60 @@
+"""
+Run the pinned CDK CLI on one stage: `python -m infra.cdk synth|deploy|destroy STAGE`.
+
+The CLI and Node are the project's own, and the stage is checked before either starts.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.bundling import ROOT, BundlingError, build_asset
+from infra.options import StageError
+from infra.stage import StageConfig, parse_override
+
+CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
+
+
+def cdk(*arguments: str) -> list[str]:
+    """Return the command line of the pinned CLI."""
+    return [str(CLI), *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment with the project's Node and Python found first."""
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+    }
+
+
+def main() -> int:
+    """Run one verb; whatever stops it is told in one line."""
+    parser = argparse.ArgumentParser(prog="python -m infra.cdk", description=__doc__)
+    parser.add_argument("verb", choices=["synth", "deploy", "destroy"])
+    parser.add_argument("stage", help="a stage of cdk.json")
+    parser.add_argument("--override", default="{}", help="JSON object of options that win")
+    chosen, rest = parser.parse_known_args()
+    try:
+        stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
+        StageConfig.read(stages, chosen.stage, parse_override(chosen.override))
+        build_asset()
+    except (StageError, BundlingError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if not CLI.exists():
+        print("the CDK CLI is not installed; `make setup` brings it", file=sys.stderr)
+        return 2
+    # The template is in cdk.out; printed whole it hides what matters.
+    quiet = ["--quiet"] if chosen.verb == "synth" else []
+    context = ["-c", f"stage={chosen.stage}", "-c", f"override={chosen.override}"]
+    command = cdk(chosen.verb, *context, *quiet, *rest)
+    return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Options that are declared once, as dataclass fields, and read from JSON with their types."""
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, field
+from difflib import get_close_matches
+from typing import Any, get_origin
+
+PLACEHOLDER = re.compile(r"<[^<>]*>")
+
+
+class StageError(Exception):
+    """A stage of cdk.json that cannot be deployed; one line says which option and why."""
+
+
+def option(
+    allowed: str,
+    default: Any = MISSING,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    shapes_stack: bool = False,
+) -> Any:
+    """
+    Declare an option of cdk.json.
+
+    Args:
+        allowed: what may stand there, in words that complete an error message.
+        default: the value when cdk.json leaves the option out; without it the option is required.
+        least: the smallest number accepted.
+        most: the largest number accepted.
+        shapes_stack: the option is CloudFormation's business; without it, the function reads the
+            option from the environment variable of the same name in capitals.
+
+    """
+    metadata = {"allowed": allowed, "least": least, "most": most, "shapes_stack": shapes_stack}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def read_options(
+    stage: str,
+    given: Mapping[str, Any],
+    declared: Mapping[str, Field[Any]],
+    types_of: Mapping[str, Any],
+) -> dict[str, Any]:
+    """
+    Return the given values, each of its declared type; those left out are left out here too.
+
+    Raises:
+        StageError: for an unknown, missing, wrongly typed or placeholder value.
+
+    """
+    for key in given:
+        if key not in declared:
+            near = get_close_matches(key, declared, 1, 0)[0]
+            raise StageError(f"stages.{stage}.{key}: no such option; the nearest is {near}")
+    values = {}
+    for key, each in declared.items():
+        if key in given:
+            values[key] = _typed(stage, key, given[key], types_of[key], each.metadata)
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise StageError(f"stages.{stage}.{key} is missing: {each.metadata['allowed']}")
+    return values
+
+
+def refusal(stage: str, key: str, value: object, allowed: str) -> StageError:
+    """Return the error whose line names the option, its value and what is allowed."""
+    shown = json.dumps(value, ensure_ascii=False, default=dict)
+    return StageError(f"stages.{stage}.{key} = {shown}: {allowed}")
+
+
+def _typed(
+    stage: str, key: str, value: Any, type_: Any, metadata: types.MappingProxyType[str, Any]
+) -> Any:
+    wrong = refusal(stage, key, value, metadata["allowed"])
+    if PLACEHOLDER.search(json.dumps(value)):
+        raise refusal(stage, key, value, f"a placeholder; fill in {metadata['allowed']}")
+    match get_origin(type_) or type_, value:
+        case (wanted, _) if wanted is tuple:
+            if not isinstance(value, list) or not all(_is_entry(entry) for entry in value):
+                raise wrong
+            return tuple(value)
+        case (wanted, dict()) if wanted is Mapping:
+            if not all(isinstance(entry, str) for pair in value.items() for entry in pair):
+                raise wrong
+            return types.MappingProxyType(dict(value))
+    # In Python a bool is an int, in cdk.json it is not.
+    accepted = (int, float) if type_ is float else type_
+    if not isinstance(accepted, type | tuple) or not isinstance(value, accepted):
+        raise wrong
+    if isinstance(value, bool) != (type_ is bool):
+        raise wrong
+    least, most = metadata["least"], metadata["most"]
+    if (least is not None and value < least) or (most is not None and value > most):
+        bounds = f"{least} or more" if most is None else f"{least} to {most}"
+        raise refusal(stage, key, value, f"{bounds} ({metadata['allowed']})")
+    return value
+
+
+def _is_entry(entry: object) -> bool:
+    # Lists travel to the function as comma-separated text.
+    return isinstance(entry, str) and entry.strip() != "" and "," not in entry
+
+
+def as_text(value: object) -> str:
+    """Return a value as the function reads it from its environment."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case float() | int():
+            return f"{value:g}"
+        case tuple():
+            return ",".join(value)
+        case Mapping():
+            return json.dumps(dict(value), sort_keys=True)
+    return str(value)
