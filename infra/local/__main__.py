@@ -1,0 +1,188 @@
+"""
+Run the local stack, or sign a person in at the one that runs.
+
+    python -m infra.local run
+    python -m infra.local login EMAIL
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from rich.console import Console
+
+from infra.local.aurora_users import JESSICA
+from infra.local.processes import LocalStackError
+from infra.local.sign_in import sign_in
+from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DIRECTORY = Path(".local")
+PORTS = Ports(aws=4566, aurora=9400, issuer=9401, demo=9402)
+VEND_TIMEOUT = 30
+SHOWN_OF_JWT = 24
+
+console = Console(highlight=False)
+
+
+def main() -> None:
+    """
+    Carry out the command line; what goes wrong is said in words and ends with exit code 1.
+    """
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="start everything and stay until Ctrl-C")
+    login = commands.add_parser("login", help="print a fresh ID token")
+    login.add_argument("email")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "login":
+            print(sign_in(_outputs()["issuer"], arguments.email))
+        else:
+            _run()
+    except LocalStackError as exc:
+        print(exc, file=sys.stderr)
+        sys.exit(1)
+
+
+def _outputs() -> dict[str, str]:
+    file = DIRECTORY / "outputs.json"
+    if not file.exists():
+        raise LocalStackError(
+            f"No local stack runs here ({file} is absent): start it with make run"
+        )
+    outputs: dict[str, str] = json.loads(file.read_text())
+    return outputs
+
+
+def _run() -> None:
+    started = time.monotonic()
+    end = threading.Event()
+    with (
+        _alone(),
+        _until_told(end),
+        local_stack(DIRECTORY, ports=PORTS, aurora=_named_aurora(), step=_step) as stack,
+    ):
+        with _step(f"{JESSICA['email']} signs in"):
+            id_token = stack.sign_in(JESSICA["email"])
+        with _step("POST /token"):
+            answer = _vend(stack, id_token)
+        _show(answer, time.monotonic() - started)
+        _show_what_to_do(stack)
+        end.wait()
+
+
+def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
+    answer = urllib3.request(
+        "POST",
+        stack.outputs.token_url,
+        headers={"Authorization": f"Bearer {id_token}"},
+        retries=False,
+        timeout=VEND_TIMEOUT,
+    )
+    body: dict[str, Any] = answer.json()
+    return {"status": answer.status} | body
+
+
+def _named_aurora() -> Aurora | None:
+    # The key is taken out, so that no process started from here inherits it.
+    key = os.environ.pop("AURORA_API_KEY", "")
+    named = {"AURORA_URL": os.environ.get("AURORA_URL"), "AURORA_API_KEY": key}
+    named["AURORA_TENANT_ID"] = os.environ.get("AURORA_TENANT_ID")
+    if not any(named.values()):
+        return None
+    if missing := [name for name, value in named.items() if not value]:
+        raise LocalStackError(f"Another Aurora needs {', '.join(named)}; missing: {missing}")
+    environment = "production" if "_prod_" in key[:8] else "sandbox"
+    return Aurora(
+        url=str(named["AURORA_URL"]).rstrip("/"),
+        tenant_id=str(named["AURORA_TENANT_ID"]),
+        environment=environment,
+        api_key=key,
+    )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    # Two stacks would overwrite each other's outputs; the system drops the lock with the process.
+    DIRECTORY.mkdir(exist_ok=True)
+    with (DIRECTORY / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LocalStackError(f"A local stack runs here already, see {DIRECTORY}/") from None
+        yield
+
+
+@contextmanager
+def _until_told(end: threading.Event) -> Iterator[None]:
+    # The first signal ends the stack in good order, while it starts as well as when it is up; those
+    # that follow must not interrupt the clearing away.
+    def interrupt(_number: int, _frame: object) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        end.set()
+        raise KeyboardInterrupt
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left running")
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    with console.status(name):
+        yield
+    console.print(f"[green]✓[/] {name:<45} [dim]{time.monotonic() - started:5.1f} s[/]")
+
+
+def _show(answer: dict[str, Any], seconds: float) -> None:
+    token = answer.get("token", {})
+    if "jwt" in token:
+        token["jwt"] = f"{token['jwt'][:SHOWN_OF_JWT]}… ({len(token['jwt'])} characters)"
+    console.print(f"\nThe first answer, {seconds:.0f} s after the start:")
+    console.print_json(json.dumps(answer, ensure_ascii=False))
+
+
+def _show_what_to_do(stack: LocalStack) -> None:
+    outputs = stack.outputs
+    login = f"{Path(sys.executable).relative_to(Path.cwd())} -m infra.local login"
+    call = f'-H "Authorization: Bearer $ID_TOKEN" {outputs.token_url}'
+    lines = [
+        ("Sign somebody in", f"ID_TOKEN=$({login} {JESSICA['email']})"),
+        ("Get the token", f"curl -s -X POST {call}"),
+        ("Say that it failed", f'curl -s -X POST -d \'{{"replace": "JTI"}}\' {call}'),
+        ("Sign out", f"curl -s -i -X DELETE {call}"),
+        ("Somebody new, who is invited", f"ID_TOKEN=$({login} {NEWCOMER})"),
+    ]
+    if stack.fake_aurora:
+        control = f"{outputs.aurora_url}/_control"
+        fault = '{"faults": [{"operation": "generate_token", "kind": "status", "status": 503}]}'
+        lines.append(("What Aurora saw", f"curl -s {control}/stats"))
+        lines.append(("Let Aurora fail", f"curl -s -X PUT -d '{fault}' {control}/faults"))
+    console.print("\nTo try:")
+    for what, line in lines:
+        console.print(f"  [dim]# {what}[/]\n  {line}", soft_wrap=True, markup=True)
+    console.print(f"\nDemo page  {outputs.demo_url}\nLogs       {DIRECTORY}/*.log")
+    console.print("Ctrl-C ends it.")
+
+
+if __name__ == "__main__":
+    main()

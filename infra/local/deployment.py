@@ -1,0 +1,113 @@
+"""
+The real `cdk deploy` of stage `local`, into MiniStack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from infra.bundling import ROOT
+from infra.cdk import cdk
+from infra.local.ministack import ACCOUNT, REGION, MiniStack
+from infra.local.processes import Child, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STACK = "AuroraTokenVendor-local"
+TIMEOUT = 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """
+    What the stack's outputs say.
+    """
+
+    api_id: str
+    table_name: str
+    secret_arn: str
+    function_name: str
+    log_group: str
+
+
+class Deployment:
+    """
+    The steps of a deployment; synthesizing needs no MiniStack and may run beside its start.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.resolve()
+        self._assembly = self._directory / "cdk.out"
+        self._outputs = self._directory / "cdk-outputs.json"
+
+    def synthesize(self, override: Mapping[str, Any]) -> Child:
+        """
+        Start synthesizing stage `local` with options that only this run knows.
+        """
+        # Bundling may have to ask a package index, by way of the shell's own settings.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        context = ("-c", "stage=local", "-c", f"override={json.dumps(override)}")
+        target = ("--quiet", "--output", str(self._assembly))
+        return self._cdk(env | clean_environment(), "synth", *target, *context)
+
+    def bootstrap(self, aws: MiniStack) -> Child:
+        """
+        Start making the bucket and the roles that a deployment needs.
+        """
+        # The account is named, so the app need not be asked; beside a cdk.json it would be.
+        env = clean_environment(**aws.environment())
+        return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
+
+    def deploy(self, aws: MiniStack) -> Deployed:
+        """
+        Deploy what was synthesized, and wait until it is there.
+        """
+        how = (
+            *("--app", str(self._assembly), "--outputs-file", str(self._outputs)),
+            *("--require-approval", "never", "--progress", "events"),
+            # A change set would only add requests: nobody is asked to approve it.
+            *("--method", "direct"),
+        )
+        self._cdk(clean_environment(**aws.environment()), "deploy", *how).join(TIMEOUT)
+        outputs = json.loads(self._outputs.read_text())[STACK]
+        deployed = Deployed(
+            api_id=outputs["ApiId"],
+            table_name=outputs["TableName"],
+            secret_arn=outputs["SecretArn"],
+            function_name=outputs["FunctionName"],
+            log_group=outputs["LogGroupName"],
+        )
+        self._apply_cors(aws, deployed.api_id)
+        return deployed
+
+    def _apply_cors(self, aws: MiniStack, api_id: str) -> None:
+        # MiniStack stores a template's CORS in keys of another case than its data plane reads.
+        template = json.loads((self._assembly / f"{STACK}.template.json").read_text())
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::ApiGatewayV2::Api":
+                cors = resource["Properties"].get("CorsConfiguration", {})
+                aws.client("apigatewayv2").update_api(ApiId=api_id, CorsConfiguration=cors)
+
+    def _cdk(
+        self,
+        env: Mapping[str, str],
+        command: str,
+        *arguments: str,
+        directory: Path = ROOT,
+    ) -> Child:
+        quiet = ("--no-notices", "--no-version-reporting", "--no-color")
+        settings = {
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "true",
+        }
+        return Child(
+            cdk(command, *arguments, *quiet),
+            log=self._directory / f"{command}.log",
+            env={**env, **settings},
+            directory=directory,
+        )

@@ -1,0 +1,104 @@
+"""
+The OIDC provider of the local stack, and signing in at it as a browser would.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
+import urllib3
+
+from infra.local.processes import LocalStackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIENT_ID = "aurora-token-vendor-demo"
+SCOPE = "openid profile email phone"
+# A provider that accepts any redirect address is asked for one that nobody serves: the code is
+# read from the redirect itself.
+REDIRECT_URI = "http://localhost/signed-in"
+TIMEOUT = 10
+
+
+@contextmanager
+def oidc_provider(*, port: int, people: list[str]) -> Iterator[str]:
+    """
+    Run an OIDC provider until the block ends, and give its issuer address.
+
+    The people are offered on its sign-in page; anybody else may sign in too, but then without
+    a verified e-mail.
+    """
+    users = [oidc_provider_mock.User(sub=email, claims=claims_of(email)) for email in people]
+    with oidc_provider_mock.run_server_in_thread(port, user_claims=users) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+def claims_of(email: str) -> dict[str, Any]:
+    """
+    Make up the claims of a person from the e-mail: jessica.smith@… is Jessica Smith.
+    """
+    given, _, family = email.partition("@")[0].partition("+")[0].partition(".")
+    given, family = given.capitalize(), family.capitalize() or "Person"
+    return {
+        "email": email,
+        "email_verified": True,
+        "given_name": given,
+        "family_name": family,
+        "name": f"{given} {family}",
+    }
+
+
+def sign_in(issuer: str, email: str, *, client_id: str = CLIENT_ID, **claims: Any) -> str:
+    """
+    Sign a person in (authorization code with PKCE) and return the ID token.
+
+    Claims given by name are added to those made up from the e-mail; None takes one away.
+    """
+    said = {name: value for name, value in (claims_of(email) | claims).items() if value is not None}
+    _request("PUT", f"{issuer}/users/{quote(email, safe='')}", json=said)
+    discovery = _request("GET", f"{issuer}/.well-known/openid-configuration").json()
+    verifier = secrets.token_urlsafe(48)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": REDIRECT_URI,
+        "scope": SCOPE,
+        "state": secrets.token_urlsafe(16),
+        "code_challenge": challenge.decode(),
+        "code_challenge_method": "S256",
+    }
+    # What the sign-in page's form posts.
+    address = f"{discovery['authorization_endpoint']}?{urlencode(query)}"
+    answer = _request("POST", address, fields={"sub": email}, encode_multipart=False)
+    redirect = parse_qs(urlsplit(answer.headers["Location"]).query)
+    if redirect["state"] != [query["state"]]:
+        raise LocalStackError("The OIDC provider answered another request than ours.")
+    exchange = {
+        "grant_type": "authorization_code",
+        "client_id": client_id,
+        "redirect_uri": REDIRECT_URI,
+        "code": redirect["code"][0],
+        "code_verifier": verifier,
+    }
+    answer = _request("POST", discovery["token_endpoint"], fields=exchange, encode_multipart=False)
+    return str(answer.json()["id_token"])
+
+
+def _request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
+    try:
+        answer = urllib3.request(
+            method, url, redirect=False, retries=False, timeout=TIMEOUT, **arguments
+        )
+    except urllib3.exceptions.HTTPError as exc:
+        raise LocalStackError(f"The OIDC provider does not answer: {method} {url}") from exc
+    if answer.status >= 400:  # noqa: PLR2004  # HTTP's own number.
+        raise LocalStackError(f"The OIDC provider answers {answer.status} to {method} {url}")
+    return answer

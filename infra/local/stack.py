@@ -1,0 +1,206 @@
+"""
+The whole local stack as one context manager, for `make run`, tests and benchmarks.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.local import sign_in as oidc
+from infra.local.aurora_users import JESSICA, ROBERT
+from infra.local.demo import demo_page
+from infra.local.deployment import Deployed, Deployment
+from infra.local.fake_aurora import FakeAurora
+from infra.local.ministack import REGION, MiniStack, ministack
+from infra.local.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Step = Callable[[str], AbstractContextManager[None]]
+
+# Somebody whom the fake Aurora does not know, and so invites.
+NEWCOMER = "caller-0001@example.com"
+PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
+STEP_TIMEOUT = 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aurora:
+    """
+    The Aurora that the stack stands in front of.
+    """
+
+    url: str
+    tenant_id: str
+    environment: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """
+    The ports of loopback that are preferred; another is taken where one is not free. 0 is any.
+    """
+
+    aws: int = 0
+    aurora: int = 0
+    issuer: int = 0
+    demo: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """
+    What clients of the running stack need; `.local/outputs.json` holds it.
+    """
+
+    api_url: str
+    token_url: str
+    issuer: str
+    client_id: str
+    audience: str
+    aurora_url: str
+    aurora_tenant_id: str
+    aws_endpoint_url: str
+    region: str
+    table_name: str
+    secret_arn: str
+    function_name: str
+    log_group: str
+    demo_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalStack:
+    """
+    A running stack.
+    """
+
+    outputs: Outputs
+    aws: MiniStack
+    # None where another Aurora was named.
+    fake_aurora: FakeAurora | None
+
+    def sign_in(self, email: str, **claims: Any) -> str:
+        """
+        Sign a person in and return the ID token; see `infra.local.sign_in`.
+        """
+        return oidc.sign_in(self.outputs.issuer, email, **claims)
+
+    def set_api_key(self, api_key: str) -> None:
+        """
+        Put Aurora's API key in the secret, as an operator does.
+        """
+        secretsmanager = self.aws.client("secretsmanager")
+        secretsmanager.put_secret_value(SecretId=self.outputs.secret_arn, SecretString=api_key)
+
+
+@contextmanager
+def local_stack(  # noqa: PLR0913  # Each is optional and named.
+    directory: Path,
+    *,
+    ports: Ports | None = None,
+    aurora: Aurora | None = None,
+    behaviour: Mapping[str, Any] | None = None,
+    override: Mapping[str, Any] | None = None,
+    with_api_key: bool = True,
+    step: Step = lambda _: nullcontext(),
+) -> Iterator[LocalStack]:
+    """
+    Start everything on loopback and deploy the stack; all of it is gone when the block ends.
+
+    Logs and the synthesized stack go to `directory`. Without `aurora`, a fake one with the given
+    behaviour is started. `override` changes options of stage `local`. `step` is entered around each
+    step, with its name.
+    """
+    ports = ports or Ports()
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as life:
+        scratch = Path(life.enter_context(tempfile.TemporaryDirectory(prefix="token-vendor-")))
+        fake = None
+        with step("Aurora, OIDC provider and demo page"):
+            if aurora is None:
+                fake = _fake_aurora(life, free_port(ports.aurora), behaviour or {})
+                aurora = _as_aurora(fake)
+            issuer = life.enter_context(
+                oidc.oidc_provider(port=free_port(ports.issuer), people=PEOPLE)
+            )
+            demo = life.enter_context(demo_page(free_port(ports.demo)))
+        options = {
+            "issuer": issuer,
+            "audiences": [oidc.CLIENT_ID],
+            "cors_origins": [demo.url],
+            "aurora_url": aurora.url,
+            "aurora_tenant_id": aurora.tenant_id,
+            "aurora_environment": aurora.environment,
+        }
+        deployment = Deployment(directory)
+        synthesis = deployment.synthesize(options | dict(override or {}))
+        life.callback(synthesis.end)
+        with step("AWS (MiniStack), bootstrapped"):
+            aws = life.enter_context(
+                ministack(
+                    port=free_port(ports.aws), log=directory / "ministack.log", scratch=scratch
+                )
+            )
+            bootstrap = deployment.bootstrap(aws)
+            life.callback(bootstrap.end)
+            bootstrap.join(STEP_TIMEOUT)
+        with step("cdk synth"):
+            synthesis.join(STEP_TIMEOUT)
+        with step("cdk deploy"):
+            deployed = deployment.deploy(aws)
+        outputs = _outputs(deployed, aws=aws, issuer=issuer, aurora=aurora, demo_url=demo.url)
+        demo.configure(outputs)
+        stack = LocalStack(outputs=outputs, aws=aws, fake_aurora=fake)
+        if with_api_key:
+            with step("API key into the secret"):
+                stack.set_api_key(aurora.api_key)
+        (directory / "outputs.json").write_text(json.dumps(asdict(outputs), indent=2) + "\n")
+        life.callback((directory / "outputs.json").unlink, missing_ok=True)
+        yield stack
+
+
+def _fake_aurora(life: ExitStack, port: int, behaviour: Mapping[str, Any]) -> FakeAurora:
+    # Made anew for each run, so that nothing that looks like a key stands in the repository.
+    keys = [f"sk_sand_{secrets.token_hex(16)}"]
+    return life.enter_context(FakeAurora.running(port=port, **{"api_keys": keys, **behaviour}))
+
+
+def _as_aurora(fake: FakeAurora) -> Aurora:
+    return Aurora(
+        url=fake.url,
+        tenant_id=fake.tenant_id,
+        environment=fake.behaviour.environment,
+        api_key=fake.api_key,
+    )
+
+
+def _outputs(
+    deployed: Deployed, *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
+) -> Outputs:
+    # The path form of the address, because not every resolver knows names below `localhost`.
+    api_url = f"{aws.url}/_aws/execute-api/{deployed.api_id}"
+    return Outputs(
+        api_url=api_url,
+        token_url=f"{api_url}/token",
+        issuer=issuer,
+        client_id=oidc.CLIENT_ID,
+        audience=oidc.CLIENT_ID,
+        aurora_url=aurora.url,
+        aurora_tenant_id=aurora.tenant_id,
+        aws_endpoint_url=aws.url,
+        region=REGION,
+        table_name=deployed.table_name,
+        secret_arn=deployed.secret_arn,
+        function_name=deployed.function_name,
+        log_group=deployed.log_group,
+        demo_url=demo_url,
+    )
