@@ -2,12 +2,14 @@
 
 import json
 
+import jsii
 from aws_cdk import Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.stage import GATEWAY_TIMEOUT, StageConfig
@@ -61,7 +63,6 @@ class Api(Construct):
         self.url = self.api.api_endpoint
 
     def _add_stage(self, stage: StageConfig) -> None:
-        access_log = log_group(self, "AccessLog", stage=stage)
         apigw.HttpStage(
             self,
             "Stage",
@@ -71,11 +72,22 @@ class Api(Construct):
             throttle=apigw.ThrottleSettings(
                 rate_limit=stage.throttle_rate, burst_limit=stage.throttle_burst
             ),
-            access_log_settings={
-                "destination": apigw.LogGroupLogDestination(access_log),
-                "format": apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
-            },
+            access_log_settings=_AccessLog(log_group(self, "AccessLog", stage=stage)),
         )
+
+
+@jsii.implements(apigw.IAccessLogSettings)
+class _AccessLog:
+    def __init__(self, group: logs.LogGroup) -> None:
+        self._group = group
+
+    @property
+    def destination(self) -> apigw.IAccessLogDestination:
+        return apigw.LogGroupLogDestination(self._group)
+
+    @property
+    def format(self) -> apigateway.AccessLogFormat:
+        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG))
 
 
 def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:
