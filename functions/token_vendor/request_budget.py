@@ -9,6 +9,7 @@ condition, so that two environments never get the same slot.  design.md, "The bu
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -113,7 +114,8 @@ class RequestBudget:
                     )
                     slot = self._gcra.slot(before, calls, now)
                     recorder.count(Metric.BUDGET_WAIT, (slot - now) / 1000)
-                    return slot / MICROSECONDS
+                    # Whole milliseconds, rounded up: what `retry_at` can say and the item keeps.
+                    return ceil(slot / 1000) / 1000
             arrival = self._arrival()
             now = round(self.clock() * MICROSECONDS)
             if arrival > now + self._horizon * MICROSECONDS:

@@ -7,6 +7,7 @@ threads, so that races are tested elsewhere, on MiniStack.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ ENVIRONMENT = {
 os.environ.update(ENVIRONMENT)
 
 from token_vendor.handler import Service, wire  # noqa: E402
+from token_vendor.observability import logger  # noqa: E402
 from token_vendor.settings import Settings  # noqa: E402
 
 JESSICA = "jessica.smith@aurorasolar.com"
@@ -179,6 +181,14 @@ class Deployment:
         for call in self.aurora.calls():
             counts[call["operation"]] += 1
         return counts
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Collect what the function logs; its handler keeps the stream that it was made with."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    return stream
 
 
 @pytest.fixture

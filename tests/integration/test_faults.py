@@ -1,0 +1,300 @@
+"""
+Every fault of Aurora on every operation, from one table; the README's "when X fails" says the same.
+
+Each row is tried by somebody without a stored token, and, where the fault is one of generate, by
+somebody whose stored token is past its refresh margin but still alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import io
+
+    from tests.integration.conftest import Deployment
+
+LIST, INVITE, GENERATE = "list_users", "invite_user", "generate_token"
+ALWAYS = 99
+NEWCOMER = "caller-0001@example.com"
+COOL_DOWN = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """
+    One fault, and what it must lead to.
+
+    `calls` counts the attempts of the operation that fails; `mark` says whether a generate may
+    have happened, so that a stored token must not be served any more.
+    """
+
+    fault: dict[str, Any]
+    slug: str
+    status: int
+    calls: int
+    retry_after: int | None = COOL_DOWN
+    mark: bool = False
+    operations: tuple[str, ...] = field(default=(LIST, INVITE, GENERATE))
+
+
+def status(code: int, **headers: str) -> dict[str, Any]:
+    return {"kind": "status", "status": code, "headers": headers}
+
+
+GET, POST = (LIST,), (INVITE, GENERATE)
+G = (GENERATE,)
+UNAVAILABLE, TIMEOUT, INVALID = "aurora-unavailable", "aurora-timeout", "aurora-invalid-response"
+KEY = "aurora-key-rejected"
+TABLE = {
+    "500-get": Row(fault=status(500), slug=UNAVAILABLE, status=503, calls=3, operations=GET),
+    "500-post": Row(
+        fault=status(500), slug=UNAVAILABLE, status=503, calls=1, mark=True, operations=POST
+    ),
+    "409-get": Row(fault=status(409), slug=UNAVAILABLE, status=503, calls=3, operations=GET),
+    "409-post": Row(fault=status(409), slug=UNAVAILABLE, status=503, calls=2, operations=POST),
+    "401": Row(fault=status(401), slug=KEY, status=502, calls=1),
+    "403-key": Row(fault=status(403), slug=KEY, status=502, calls=1, operations=(LIST, INVITE)),
+    "404-tenant": Row(fault=status(404), slug=KEY, status=502, calls=1, operations=(LIST, INVITE)),
+    "429-seconds": Row(
+        fault=status(429, **{"Retry-After": "7"}),
+        slug="aurora-busy",
+        status=503,
+        calls=1,
+        retry_after=7,
+    ),
+    "429-float": Row(
+        fault=status(429, **{"Retry-After": "6.5"}),
+        slug="aurora-busy",
+        status=503,
+        calls=1,
+        retry_after=7,
+    ),
+    "429-absent": Row(fault=status(429), slug="aurora-busy", status=503, calls=1, retry_after=60),
+    "400": Row(fault=status(400), slug=INVALID, status=502, calls=1),
+    "302": Row(fault={"kind": "redirect"}, slug=INVALID, status=502, calls=1),
+    "dropped-get": Row(
+        fault={"kind": "drop"}, slug=UNAVAILABLE, status=503, calls=3, operations=GET
+    ),
+    "dropped-post": Row(
+        fault={"kind": "drop"}, slug=UNAVAILABLE, status=503, calls=1, mark=True, operations=POST
+    ),
+    "answer-dropped-post": Row(
+        fault={"kind": "drop_after"},
+        slug=UNAVAILABLE,
+        status=503,
+        calls=1,
+        mark=True,
+        operations=POST,
+    ),
+    "late-get": Row(
+        fault={"kind": "delay", "seconds": 0.6}, slug=TIMEOUT, status=504, calls=3, operations=GET
+    ),
+    "late-post": Row(
+        fault={"kind": "delay_after", "seconds": 0.6},
+        slug=TIMEOUT,
+        status=504,
+        calls=1,
+        mark=True,
+        operations=POST,
+    ),
+    "drip": Row(
+        fault={"kind": "slow_drip", "seconds": 0.1},
+        slug=TIMEOUT,
+        status=504,
+        calls=1,
+        mark=True,
+        operations=G,
+    ),
+    "no-json": Row(
+        fault={"kind": "not_json"},
+        slug=INVALID,
+        status=502,
+        calls=1,
+        mark=True,
+        operations=(LIST, GENERATE),
+    ),
+    "truncated": Row(
+        fault={"kind": "truncated_json"},
+        slug=INVALID,
+        status=502,
+        calls=1,
+        mark=True,
+        operations=(LIST, GENERATE),
+    ),
+    "huge": Row(
+        fault={"kind": "huge_body", "size": 9_000_000},
+        slug=INVALID,
+        status=502,
+        calls=1,
+        mark=True,
+        operations=(LIST, INVITE, GENERATE),
+    ),
+    "missing-fields": Row(
+        fault={"kind": "missing_fields"},
+        slug=INVALID,
+        status=502,
+        calls=1,
+        mark=True,
+        operations=(LIST, GENERATE),
+    ),
+    "corrupt-jwt": Row(
+        fault={"kind": "corrupt_jwt"}, slug=INVALID, status=502, calls=1, mark=True, operations=G
+    ),
+    "expired-jwt": Row(
+        fault={"kind": "expired_jwt"}, slug=INVALID, status=502, calls=1, mark=True, operations=G
+    ),
+    "distant-jwt": Row(
+        fault={"kind": "distant_jwt"}, slug=INVALID, status=502, calls=1, mark=True, operations=G
+    ),
+    "other-user": Row(
+        fault={"kind": "other_user_jwt"}, slug=INVALID, status=502, calls=1, mark=True, operations=G
+    ),
+    "refused-user": Row(
+        # Once on the account found, once on the account looked up again: then Aurora means it.
+        fault=status(403),
+        slug="user-not-eligible",
+        status=403,
+        calls=2,
+        retry_after=None,
+        operations=G,
+    ),
+    "refused-invitation": Row(
+        fault=status(422),
+        slug="user-not-eligible",
+        status=403,
+        calls=1,
+        retry_after=None,
+        operations=(INVITE,),
+    ),
+}
+CASES = [
+    pytest.param(row, operation, id=f"{operation}-{name}")
+    for name, row in TABLE.items()
+    for operation in row.operations
+]
+STALE_CASES = [
+    pytest.param(row, id=name) for name, row in TABLE.items() if GENERATE in row.operations
+]
+
+
+def set_fault(deployment: Deployment, row: Row, operation: str) -> None:
+    deployment.aurora.fail({"operation": operation, "times": ALWAYS} | row.fault)
+
+
+@pytest.mark.parametrize(("row", "operation"), CASES)
+def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str) -> None:
+    deployment.restart(AURORA_READ_TIMEOUT="0.3")
+    set_fault(deployment, row, operation)
+    email = NEWCOMER if operation == INVITE else "jessica.smith@aurorasolar.com"
+
+    answer = deployment.vend(email)
+
+    assert (answer.status, answer.slug) == (row.status, row.slug)
+    assert answer.headers["content-type"] == "application/problem+json"
+    if row.retry_after is None:
+        assert "retry-after" not in answer.headers
+    else:
+        assert int(answer.headers["retry-after"]) == row.retry_after
+    assert deployment.calls()[operation] == row.calls
+    item = deployment.item(email)
+    assert "lease_id" not in item
+    assert item["failure"] == row.slug
+    assert ("generating_since" in item) == (row.mark and operation == GENERATE)
+
+    # Whoever comes next inherits the problem and asks nothing of Aurora.
+    deployment.aurora.fail()
+    before = deployment.calls()
+    assert deployment.vend(email).slug == row.slug
+    assert deployment.calls() == before
+    # After the cool-down everything is well again.
+    deployment.clock.advance(max(row.retry_after or COOL_DOWN, COOL_DOWN) + 1)
+    healed = deployment.vend(email)
+    assert healed.status == 200
+    assert deployment.aurora.token_state(healed.jti) == "live"
+
+
+@pytest.mark.parametrize("row", STALE_CASES)
+def test_with_a_stored_token_that_still_lives(deployment: Deployment, row: Row) -> None:
+    deployment.restart(AURORA_READ_TIMEOUT="0.3")
+    stored = deployment.vend().jti
+    deployment.clock.advance(11.5 * 3600)
+    set_fault(deployment, row, GENERATE)
+
+    answers = [deployment.vend(), deployment.vend()]
+
+    if row.mark or row.slug == "user-not-eligible":
+        assert [answer.slug for answer in answers] == [row.slug] * 2
+    else:
+        assert [(a.status, a.jti, a.body["source"]) for a in answers] == [
+            (200, stored, "stored")
+        ] * 2
+        refused = deployment.vend(replace=stored)
+        assert refused.slug == row.slug
+    assert ("generating_since" in deployment.item()) == row.mark
+    assert deployment.calls()[GENERATE] == 1 + row.calls
+
+
+def test_aurora_down(deployment: Deployment) -> None:
+    with deployment.aurora.down():
+        answer = deployment.vend()
+    assert (answer.status, answer.slug) == (503, "aurora-unavailable")
+    assert int(answer.headers["retry-after"]) == COOL_DOWN
+
+
+def test_secret_without_a_value(deployment: Deployment) -> None:
+    deployment.secrets.delete_secret(SecretId="aurora-api-key", ForceDeleteWithoutRecovery=True)
+    answer = deployment.vend()
+    assert (answer.status, answer.slug) == (502, "aurora-key-rejected")
+    assert deployment.aurora.calls() == []
+
+
+def test_key_of_the_other_environment(deployment: Deployment, log: io.StringIO) -> None:
+    deployment.secrets.put_secret_value(
+        SecretId="aurora-api-key", SecretString="sk_prod_0123456789abcdef"
+    )
+    assert deployment.vend().slug == "aurora-key-rejected"
+    assert deployment.aurora.calls() == []
+    assert "other environment" in log.getvalue()
+    assert "0123456789abcdef" not in log.getvalue()
+
+
+def test_inherited_mark_stays_after_a_clean_failure(deployment: Deployment) -> None:
+    """A lost answer, then a 429: the stored token may be dead and is not served."""
+    deployment.vend()
+    deployment.clock.advance(11.5 * 3600)
+    deployment.aurora.fail({"operation": GENERATE, "kind": "drop_after"})
+    assert deployment.vend().slug == UNAVAILABLE
+    deployment.clock.advance(COOL_DOWN + 1)
+    deployment.aurora.fail({"operation": GENERATE, "kind": "status", "status": 429})
+    assert deployment.vend().slug == "aurora-busy"
+    assert "generating_since" in deployment.item()
+
+
+def test_rotated_key_is_read_again_once(deployment: Deployment) -> None:
+    deployment.vend()
+    deployment.clock.advance(10)
+    new = "sk_sand_rotated"
+    deployment.secrets.put_secret_value(SecretId="aurora-api-key", SecretString=new)
+    deployment.aurora.behave(api_keys=[new])
+    assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
+
+
+def test_a_turn_is_kept(deployment: Deployment) -> None:
+    """Retry-After is the caller's own slot: at that time exactly one generate goes out."""
+    deployment.restart(REQUEST_RATE="6", REQUEST_BURST="1", TURN_GRACE="5")
+    deployment.vend()
+    early = deployment.vend("robert.johnson@aurorasolar.com")
+    assert (early.status, early.slug) == (503, "aurora-busy")
+    turn = deployment.item("robert.johnson@aurorasolar.com")["turn_at"]
+    again = deployment.vend("robert.johnson@aurorasolar.com")
+    assert deployment.item("robert.johnson@aurorasolar.com")["turn_at"] == turn
+    assert again.body["retry_at"] == early.body["retry_at"]
+    deployment.clock.advance(turn - deployment.clock.now)
+    assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
+    times = [call["at"] for call in deployment.aurora.calls()]
+    assert all(b - a >= 9.9 for a, b in pairwise(times))
