@@ -18,6 +18,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import urllib3
 from rich.console import Console
@@ -25,7 +26,7 @@ from rich.console import Console
 from infra.local.aurora_users import JESSICA
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
-from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
+from infra.local.stack import NEWCOMER, Aurora, LocalStack, Outputs, Ports, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,15 +72,19 @@ def _outputs() -> dict[str, str]:
 def _run() -> None:
     started = time.monotonic()
     end = threading.Event()
+    aurora = _named_aurora()
+    # The sample caller must not cost a seat, or get an e-mail, in somebody's real tenant.
+    override = {"invitations": False} if aurora else {}
     with (
         _alone(),
         _until_told(end),
-        local_stack(DIRECTORY, ports=PORTS, aurora=_named_aurora(), step=_step) as stack,
+        local_stack(DIRECTORY, ports=PORTS, aurora=aurora, override=override, step=_step) as stack,
     ):
         with _step(f"{JESSICA['email']} signs in"):
             id_token = stack.sign_in(JESSICA["email"])
         with _step("POST /token"):
             answer = _vend(stack, id_token)
+        _show_other_ports(stack.outputs)
         _show(answer, time.monotonic() - started)
         _show_what_to_do(stack)
         end.wait()
@@ -161,9 +166,25 @@ def _show(answer: dict[str, Any], seconds: float) -> None:
     console.print_json(json.dumps(answer, ensure_ascii=False))
 
 
+def _show_other_ports(outputs: Outputs) -> None:
+    places = {
+        "AWS": (PORTS.aws, outputs.aws_endpoint_url),
+        "The OIDC provider": (PORTS.issuer, outputs.issuer),
+        "The demo page": (PORTS.demo, outputs.demo_url),
+    }
+    if outputs.aurora_url.startswith("http://127.0.0.1:"):
+        places["The fake Aurora"] = (PORTS.aurora, outputs.aurora_url)
+    for what, (port, url) in places.items():
+        if urlsplit(url).port != port:
+            console.print(f"[yellow]![/] Port {port} is taken; {what} is at {url}")
+
+
 def _show_what_to_do(stack: LocalStack) -> None:
     outputs = stack.outputs
-    login = f"{Path(sys.executable).relative_to(Path.cwd())} -m infra.local login"
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    login = f"{python} -m infra.local login"
     call = f'-H "Authorization: Bearer $ID_TOKEN" {outputs.token_url}'
     lines = [
         ("Sign somebody in", f"ID_TOKEN=$({login} {JESSICA['email']})"),

@@ -41,7 +41,7 @@ class Child:
     ) -> None:
         self._name = log.stem
         self._log = log
-        with log.open("ab") as file:
+        with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", GUARDIAN, *command],
                 stdin=subprocess.PIPE,
@@ -118,6 +118,10 @@ def free_port(preferred: int = 0) -> int:
     Give the preferred port of loopback, or another where it is taken.
     """
     for port in (preferred, 0):
+        # Who listens on all interfaces may leave loopback free to bind, and answers none the less.
+        with socket.socket() as probe:
+            if port and probe.connect_ex(("127.0.0.1", port)) == 0:
+                continue
         with socket.socket() as probe:
             # As servers do, so that a port that has just been left counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ def oidc_provider(*, port: int, people: list[str]) -> Iterator[str]:
     The people are offered on its sign-in page; anybody else may sign in too, but then without
     a verified e-mail.
     """
+    # Its line for every request would stand between those of the starter.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     users = [oidc_provider_mock.User(sub=email, claims=claims_of(email)) for email in people]
     with oidc_provider_mock.run_server_in_thread(port, user_claims=users) as server:
         yield f"http://localhost:{server.server_port}"
@@ -77,7 +80,7 @@ def sign_in(issuer: str, email: str, *, client_id: str = CLIENT_ID, **claims: An
     }
     # What the sign-in page's form posts.
     address = f"{discovery['authorization_endpoint']}?{urlencode(query)}"
-    answer = _request("POST", address, fields={"sub": email}, encode_multipart=False)
+    answer = _request("POST", address, **_form({"sub": email}))
     redirect = parse_qs(urlsplit(answer.headers["Location"]).query)
     if redirect["state"] != [query["state"]]:
         raise LocalStackError("The OIDC provider answered another request than ours.")
@@ -88,8 +91,13 @@ def sign_in(issuer: str, email: str, *, client_id: str = CLIENT_ID, **claims: An
         "code": redirect["code"][0],
         "code_verifier": verifier,
     }
-    answer = _request("POST", discovery["token_endpoint"], fields=exchange, encode_multipart=False)
+    answer = _request("POST", discovery["token_endpoint"], **_form(exchange))
     return str(answer.json()["id_token"])
+
+
+def _form(fields: dict[str, str]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return {"body": urlencode(fields), "headers": headers}
 
 
 def _request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse:

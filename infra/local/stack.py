@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from infra.local import sign_in as oidc
 from infra.local.aurora_users import JESSICA, ROBERT
 from infra.local.demo import demo_page
-from infra.local.deployment import Deployed, Deployment
+from infra.local.deployment import TIMEOUT, Deployed, Deployment
 from infra.local.fake_aurora import FakeAurora
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.processes import free_port
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
 PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
-STEP_TIMEOUT = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +151,9 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             )
             bootstrap = deployment.bootstrap(aws)
             life.callback(bootstrap.end)
-            bootstrap.join(STEP_TIMEOUT)
+            bootstrap.join(TIMEOUT)
         with step("cdk synth"):
-            synthesis.join(STEP_TIMEOUT)
+            synthesis.join(TIMEOUT)
         with step("cdk deploy"):
             deployed = deployment.deploy(aws)
         outputs = _outputs(deployed, aws=aws, issuer=issuer, aurora=aurora, demo_url=demo.url)
