@@ -19,8 +19,8 @@ def option(
     allowed: str,
     default: Any = MISSING,
     *,
-    least: float | None = None,
-    most: float | None = None,
+    least: float = 0,
+    most: float = 1_000_000,
     shapes_stack: bool = False,
 ) -> Any:
     """
@@ -88,15 +88,13 @@ def _typed(
             if not all(isinstance(entry, str) for pair in value.items() for entry in pair):
                 raise wrong
             return types.MappingProxyType(dict(value))
-    # In Python a bool is an int, in cdk.json it is not.
-    accepted = (int, float) if type_ is float else type_
-    if not isinstance(accepted, type | tuple) or not isinstance(value, accepted):
+    # In Python a bool is an int and an int is no float; in cdk.json neither is so.
+    accepted = {float: (int, float)}.get(type_, type_)
+    if not isinstance(value, accepted) or isinstance(value, bool) != (type_ is bool):
         raise wrong
-    if isinstance(value, bool) != (type_ is bool):
-        raise wrong
-    least, most = metadata["least"], metadata["most"]
-    if (least is not None and value < least) or (most is not None and value > most):
-        bounds = f"{least} or more" if most is None else f"{least} to {most}"
+    # Written so that NaN, which JSON readers let through, fails.
+    if not isinstance(value, str) and not metadata["least"] <= value <= metadata["most"]:
+        bounds = f"{metadata['least']:g} to {metadata['most']:g}"
         raise refusal(stage, key, value, f"{bounds} ({metadata['allowed']})")
     return value
 
@@ -112,7 +110,7 @@ def as_text(value: object) -> str:
         case bool():
             return str(value).lower()
         case float() | int():
-            return f"{value:g}"
+            return str(int(value)) if value == int(value) else str(value)
         case tuple():
             return ",".join(value)
         case Mapping():

@@ -18,9 +18,21 @@ AURORA_HOSTS = {"sandbox": "api-sandbox.aurorasolar.com", "production": "api.aur
 RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 # API Gateway gives up on a Lambda integration after 30 s; the function has to end before it does.
 GATEWAY_TIMEOUT = 29
+# Seconds that the function keeps for storing the token and answering.
+RESERVE = 1
 # The longest stage name whose resource names, prefixes included, stay inside every AWS quota.
 NAME_SHAPE = re.compile(r"[a-z][a-z0-9-]{0,19}")
+NAMED_CLAIMS = (
+    "claim_email",
+    "claim_email_verified",
+    "claim_given_name",
+    "claim_family_name",
+    "claim_name",
+    "claim_phone",
+)
 EMAIL_SHAPE = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+HOURS_SHAPE = re.compile(r"(\d{1,2})-(\d{1,2})")
+HOURS_OF_DAY = 24
 DOMAIN_SHAPE = re.compile(r"[^@\s,/]+\.[^@\s,/]+")
 
 
@@ -96,6 +108,11 @@ class StageConfig:
     alarm_email: str = option(
         'the address that alarms go to, or "" for none', "", shapes_stack=True
     )
+    business_hours: str = option(
+        'hours of UTC such as "6-16" in which no traffic is an alarm, or "" for no such alarm',
+        "",
+        shapes_stack=True,
+    )
     disposable: bool = option(
         "true lets `cdk destroy` delete table, key and logs", False, shapes_stack=True
     )
@@ -154,10 +171,11 @@ class StageConfig:
                 f"request_rate * (60 + turn_grace) / 60 + request_burst is {worst_minute:g}, which "
                 f"may not be above aurora_rate_limit, {self.aurora_rate_limit}",
             )
-        if self.aurora_connect_timeout + self.aurora_read_timeout >= self.function_timeout:
+        longest_call = self.aurora_connect_timeout + self.aurora_read_timeout
+        if longest_call >= self.function_timeout - RESERVE:
             raise self._wrong(
                 "aurora_read_timeout",
-                f"with aurora_connect_timeout it has to end before function_timeout, "
+                f"with aurora_connect_timeout it has to end {RESERVE} s before function_timeout, "
                 f"{self.function_timeout}",
             )
         if self.patience >= self.function_timeout:
@@ -174,7 +192,8 @@ class StageConfig:
             "issuer": _is_secure(self.issuer),
             "audiences": self.audiences,
             "cors_origins": all(map(_is_origin, self.cors_origins)),
-            "claim_email": self.claim_email,
+            # Empty would mean the default, silently.
+            **{key: getattr(self, key) for key in NAMED_CLAIMS},
             "aurora_environment": self.aurora_environment in AURORA_HOSTS,
             "aurora_tenant_id": re.fullmatch(r"[A-Za-z0-9_-]+", self.aurora_tenant_id),
             "aurora_url": not self.aurora_url or _is_origin(self.aurora_url),
@@ -182,6 +201,7 @@ class StageConfig:
             "invite_level": self.invite_level,
             "log_retention_days": self.log_retention_days in RETENTIONS,
             "alarm_email": not self.alarm_email or EMAIL_SHAPE.fullmatch(self.alarm_email),
+            "business_hours": not self.business_hours or _is_span(self.business_hours),
         }
         for key, is_right in shapes.items():
             if not is_right:
@@ -200,13 +220,18 @@ def _is_secure(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    is_loopback = host in {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
+    is_loopback = host in {"localhost", "127.0.0.1"}
     is_plain = not (parts.query or parts.fragment or parts.username or "*" in url)
     return (
         bool(host)
         and is_plain
         and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback))
     )
+
+
+def _is_span(hours: str) -> bool:
+    match = HOURS_SHAPE.fullmatch(hours)
+    return match is not None and int(match[1]) < int(match[2]) <= HOURS_OF_DAY
 
 
 def _is_origin(url: str) -> bool:
