@@ -1,0 +1,380 @@
+"""
+Run callers of the real `TokenVendor` in every order, with crashes and faults at every step.
+
+Each caller is a greenlet that stops before every effect: a DynamoDB call, the POST that reaches
+Aurora, the answer that comes back, a pause. A schedule is a list of choices; it is replayed from
+the start, and states that were seen before are not explored again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, greenlet
+from token_vendor import token_store
+from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
+from token_vendor.observability import recorder
+from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
+from token_vendor.token_store import TokenStore
+from token_vendor.vendor import Policy, TokenVendor
+
+from tests.model.memory_table import MemoryTable
+
+if TYPE_CHECKING:
+    import pytest
+
+INVOCATION = 24.0
+HALF_A_DAY = 43_200
+COOL_DOWN = 30.0
+START = 1_000_000.0
+EMAIL = "jessica.smith@aurorasolar.com"
+KEY = (f"sandbox#tenant#{EMAIL}", "TOKEN")
+
+
+class ViolationError(AssertionError):
+    """An invariant does not hold; the message has the schedule that shows it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """How the world stands at the start, and how much may go wrong."""
+
+    name: str
+    callers: int
+    stored: str = "none"
+    """The stored token: `none`, `stale` (past its margin, alive) or `good`."""
+    replacing: int = 0
+    """How many of the callers say that the stored token failed."""
+    kill: str = "at_once"
+    known: bool = True
+    """Whether the item names the user, so that the mark goes out with the lease."""
+    faults: int = 1
+    """How many crashes, lost answers, refusals and overdue holders a schedule may have."""
+
+
+@dataclass
+class Aurora:
+    """The tokens of one user, and which of them are dead."""
+
+    kill: str
+    generated: int = 0
+    live: set[str] = field(default_factory=set)
+
+    def generate(self) -> AccessToken:
+        self.generated += 1
+        jti = f"t{self.generated}"
+        if self.kill == "at_once":
+            self.live.clear()
+        self.live.add(jti)
+        # Two generates are never at the same moment: the later one expires later.
+        expires_at = int(START) + HALF_A_DAY + self.generated
+        return AccessToken(jwt=f"jwt-{jti}", jti=jti, expires_at=expires_at, user_id="user")
+
+    def load(self, jti: str) -> None:
+        """Open a session with a token, which in one mode is what ends the others."""
+        if self.kill == "when_loaded" and jti in self.live:
+            self.live = {other for other in self.live if int(other[1:]) >= int(jti[1:])}
+
+
+class _Crash(GreenletExit):
+    pass
+
+
+@dataclass
+class Client:
+    """One request: where it stands, what it has seen."""
+
+    number: int
+    request: TokenRequest
+    strand: Any = None
+    waits_for: str = "start"
+    """The effect before which it stands; `done` and `crashed` are ends."""
+    history: list[Any] = field(default_factory=list)
+    outcome: Any = None
+    read: str = ""
+    """The jti in the item when it last looked, if that token was live then."""
+    unstored: bool = False
+    woken: bool = False
+
+
+class World:
+    """One run of a scenario along a schedule."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.now = START
+        self.aurora = Aurora(scenario.kill)
+        self.table = MemoryTable(self._step)
+        self.extra = 0
+        """Generates beyond the first that crashes, lost answers and overdue holders excuse."""
+        self.faults_left = scenario.faults
+        self.running: Client | None = None
+        self._directive = "go"
+        item: dict[str, Any] = {"version": {"N": "1"}}
+        if scenario.known:
+            item["user_id"] = {"S": "user"}
+        if scenario.stored != "none":
+            token = self.aurora.generate()
+            life = HALF_A_DAY if scenario.stored == "good" else 600
+            item |= {
+                "jwt": {"S": token.jwt},
+                "jti": {"S": token.jti},
+                "expires_at": {"N": str(int(START) + life)},
+            }
+        if scenario.known or scenario.stored != "none":
+            self.table.items[KEY] = item
+        self.before = self.aurora.generated
+        self.clients = [
+            Client(n, TokenRequest(replace="t1" if n < scenario.replacing else None))
+            for n in range(scenario.callers)
+        ]
+        for client in self.clients:
+            client.strand = greenlet(lambda _, client=client: self._run(client))
+            self._resume(client)
+
+    def lease_id(self) -> str:
+        """Name a lease after its holder, so that a replayed schedule leads to the same state."""
+        return f"lease of {self._client().number}"
+
+    # What the vendor is wired to --------------------------------------------------------------
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, _seconds: float) -> None:
+        self._step("pause")
+
+    def find(self, _caller: Caller, _allowance: Any, **_: Any) -> Account:
+        return Account(user_id="user", email=EMAIL, status="active")
+
+    def allowance(self, *_: Any, **__: Any) -> World:
+        return self
+
+    def reserve(self, _calls: int) -> None:
+        """Reserve nothing: the budget has tests of its own."""
+
+    def generate_token(self, _user_id: str, _allowance: Any) -> AccessToken:
+        client = self._client()
+        if self._step("send") == "refuse":
+            raise AuroraBusyError(cause="429", retry_at=self.now + COOL_DOWN)
+        token = self.aurora.generate()
+        client.unstored = True
+        if self._step("answer") == "lose":
+            lost = AuroraTimeoutError(cause="lost answer")
+            lost.may_have_generated = True
+            raise lost
+        return token
+
+    def _run(self, client: Client) -> None:
+        self._step("start")
+        parts: Any = self
+        vendor = TokenVendor(
+            store=TokenStore(
+                parts.table, table_name="tokens", partition="sandbox#tenant", clock=self.clock
+            ),
+            accounts=parts,
+            budget=parts,
+            aurora=parts,
+            policy=Policy(
+                refresh_margin=3600, cool_down=COOL_DOWN, turn_grace=5, renewals_per_hour=6
+            ),
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+        deadline = Deadline(self.now + INVOCATION, self.clock)
+        try:
+            vended = vendor.vend(Caller(email=EMAIL), client.request, deadline)
+        except ProblemError as problem:
+            client.outcome = problem
+            return
+        client.outcome = vended
+        jti = vended.token.jti
+        if vended.source == "stored" and jti != client.read:
+            raise ViolationError(f"caller {client.number} was served {jti}, dead when it looked")
+        self.aurora.load(jti)
+
+    # The scheduler ----------------------------------------------------------------------------
+
+    def _client(self) -> Client:
+        assert self.running
+        return self.running
+
+    def _step(self, effect: str) -> str:
+        """Stop before an effect; go on when the schedule says so."""
+        client = self._client()
+        client.waits_for = effect
+        parent = client.strand.parent
+        directive: str = parent.switch()
+        if effect == "read":
+            item = self.table.items.get(KEY, {})
+            jti = item.get("jti", {}).get("S", "") if "jwt" in item else ""
+            client.read = jti if jti in self.aurora.live else ""
+        return directive
+
+    def _resume(self, client: Client, directive: str = "go") -> None:
+        self.running = client
+        client.strand.parent = greenlet.getcurrent()
+        client.strand.switch(directive)
+        if client.strand.dead:
+            client.waits_for = "done"
+
+    def choices(self) -> list[tuple[int, str]]:
+        """Return what may happen next: (caller, directive), or (-1, "overdue")."""
+        ways: list[tuple[int, str]] = []
+        for client in self.clients:
+            at = client.waits_for
+            if at in {"done", "crashed"} or (at == "pause" and not client.woken):
+                continue
+            ways.append((client.number, "go"))
+            if self.faults_left and at != "start":
+                ways.append((client.number, "crash"))
+                if at == "send":
+                    ways.append((client.number, "refuse"))
+                if at == "answer":
+                    ways.append((client.number, "lose"))
+        standing = {client.waits_for for client in self.clients}
+        # A holder that sends after its lease cannot be stopped by anybody: not explored.
+        if self.faults_left and "answer" in standing and "send" not in standing:
+            ways.append((-1, "overdue"))
+        return ways
+
+    def apply(self, choice: tuple[int, str]) -> None:  # noqa: C901 - one branch a kind of fault.
+        """Let one thing happen, and check what must always hold."""
+        number, directive = choice
+        if directive != "go":
+            self.faults_left -= 1
+        if directive == "overdue":
+            # A frozen holder wakes after its lease: what only the fence protects against. All
+            # others that had begun are past their own deadline, and Lambda has ended them.
+            self.now += INVOCATION + 2
+            for client in self.clients:
+                if client.waits_for == "answer":
+                    self.extra += 1
+                elif client.waits_for not in {"start", "done", "crashed"}:
+                    self.extra += client.unstored
+                    self._crash(client)
+            return
+        client = self.clients[number]
+        before = self.table.items.get(KEY, {})
+        if directive in {"crash", "lose"}:
+            self.extra += client.unstored
+        if directive == "crash":
+            self._crash(client)
+        else:
+            client.woken = False
+            self._resume(client, directive)
+        after = self.table.items.get(KEY, {})
+        client.history.append((directive, client.waits_for, repr(client.outcome), client.read))
+        if after is not before:
+            self._wake()
+            if client.unstored and after.get("jti") != before.get("jti"):
+                client.unstored = False
+        expires = [float(item.get("expires_at", {"N": "0"})["N"]) for item in (before, after)]
+        if expires[1] < expires[0]:
+            raise ViolationError("an older token overwrote a newer one")
+        if self.aurora.generated - self.before > 1 + self.extra:
+            raise ViolationError("a second generate that nothing forced")
+
+    def _crash(self, client: Client) -> None:
+        self.running = client
+        client.strand.throw(_Crash)
+        client.waits_for = "crashed"
+
+    def _wake(self) -> None:
+        for client in self.clients:
+            client.woken = True
+
+    def settle(self) -> None:  # noqa: C901 - one branch an invariant.
+        """
+        Let time pass until the callers that only wait have an answer; then ask once more.
+
+        After any crash the next caller is served within one lease, with a token that is live.
+        """
+        for _ in range(100):
+            waiting = [c for c in self.clients if c.waits_for not in {"done", "crashed"}]
+            if not waiting:
+                break
+            if any(c.waits_for != "pause" or c.woken for c in waiting):
+                return
+            self.now += 1.0
+            self._wake()
+            for client in waiting:
+                while client.waits_for not in {"done", "crashed"}:
+                    self.apply((client.number, "go"))
+                    if client.waits_for == "pause":
+                        client.woken = False
+                        break
+        else:
+            raise ViolationError("somebody waits for ever")
+        self.now += INVOCATION + 2 + COOL_DOWN
+        last = Client(len(self.clients), TokenRequest())
+        last.strand = greenlet(lambda _: self._run(last))
+        self.clients.append(last)
+        self._resume(last)
+        for _ in range(50):
+            if last.waits_for == "done":
+                break
+            self.apply((last.number, "go"))
+        token = getattr(last.outcome, "token", None)
+        if token is None:
+            raise ViolationError(f"the next caller was not served: {last.outcome!r}")
+        if token.jti not in self.aurora.live:
+            raise ViolationError(f"the next caller was served the dead {token.jti}")
+
+    def state(self) -> Any:
+        """Return what the future depends on; callers are interchangeable but for `replace`."""
+        item = self.table.items.get(KEY, {})
+        clients = sorted(
+            (c.request.replace or "", c.waits_for, c.woken, c.unstored, *map(str, c.history))
+            for c in self.clients
+        )
+        return (
+            self.now,
+            self.faults_left,
+            self.extra,
+            self.aurora.generated,
+            tuple(sorted(self.aurora.live)),
+            repr(sorted(item.items())),
+            tuple(map(tuple, clients)),
+        )
+
+    def close(self) -> None:
+        """End the strands that still stand somewhere."""
+        for client in self.clients:
+            if not client.strand.dead:
+                self.running = client
+                client.strand.throw(_Crash)
+
+
+def explore(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> int:
+    """
+    Try every schedule of a scenario; return how many states there are.
+
+    Raises:
+        ViolationError: With the schedule that breaks an invariant.
+
+    """
+    seen: set[int] = set()
+    pending: list[list[tuple[int, str]]] = [[]]
+    while pending:
+        schedule = pending.pop()
+        recorder.start("model")
+        world = World(scenario)
+        monkeypatch.setattr(token_store, "uuid4", world.lease_id)
+        try:
+            for choice in schedule:
+                world.apply(choice)
+            state = hash(world.state())
+            if state in seen:
+                continue
+            seen.add(state)
+            choices = world.choices()
+            pending += [[*schedule, choice] for choice in choices]
+            if not any(directive == "go" for _, directive in choices):
+                world.settle()
+        except ViolationError as violation:
+            raise ViolationError(f"{scenario.name}: {violation}: {schedule}") from None
+        finally:
+            world.close()
+    return len(seen)

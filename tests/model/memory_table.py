@@ -1,0 +1,107 @@
+"""
+A table in memory with DynamoDB's semantics, as far as the TOKEN item uses them.
+
+One call is one atomic step, conditions see the item before the write, a comparison with an
+absent attribute is false.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+
+CLAUSE = re.compile(r"\b(SET|REMOVE|ADD)\b")
+ASSIGNMENT = re.compile(r"(#?\w+) = (?:if_not_exists\((\w+), (:\w+)\)|(:\w+))")
+
+
+class ConditionalCheckFailedException(ClientError):  # noqa: N818 - DynamoDB's own name.
+    """The condition did not hold."""
+
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+
+
+class _Exceptions:
+    ConditionalCheckFailedException = ConditionalCheckFailedException
+
+
+class MemoryTable:
+    """Hold one item per key; `step` is called before each operation, `changed` after a write."""
+
+    exceptions: ClassVar = _Exceptions
+
+    def __init__(self, step: Callable[[str], None]) -> None:
+        self.items: dict[tuple[str, str], dict[str, Any]] = {}
+        self._step = step
+
+    def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        self._step("read")
+        item = self.items.get(_key(Key))
+        return {"Item": dict(item)} if item else {}
+
+    def update_item(
+        self,
+        *,
+        Key: dict[str, Any],  # noqa: N803
+        UpdateExpression: str,  # noqa: N803
+        ConditionExpression: str,  # noqa: N803
+        ExpressionAttributeValues: dict[str, Any],  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
+        self._step("write")
+        old = self.items.get(_key(Key), {})
+        names = {"old": old, "values": ExpressionAttributeValues, "value": _value}
+        if ConditionExpression and not eval(_condition(ConditionExpression), names):  # noqa: S307
+            raise ConditionalCheckFailedException
+        new = dict(old)
+        for clause, body in _clauses(UpdateExpression):
+            if clause == "SET":
+                for name, kept, default, value in ASSIGNMENT.findall(body):
+                    given = ExpressionAttributeValues[value or default]
+                    new[name] = old.get(kept, given) if kept else given
+            elif clause == "REMOVE":
+                for name in body.split(","):
+                    new.pop(name.strip(), None)
+            else:
+                name, value = body.split()
+                added = _value(ExpressionAttributeValues[value]) + _value(old.get(name, {"N": "0"}))
+                new[name] = {"N": str(int(added))}
+        self.items[_key(Key)] = new
+        return {}
+
+
+def _key(key: dict[str, Any]) -> tuple[str, str]:
+    return key["pk"]["S"], key["sk"]["S"]
+
+
+def _value(wrapped: dict[str, Any]) -> Any:
+    return float(wrapped["N"]) if "N" in wrapped else next(iter(wrapped.values()))
+
+
+@cache
+def _clauses(expression: str) -> list[tuple[str, str]]:
+    parts = CLAUSE.split(expression)[1:]
+    return list(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+
+
+@cache
+def _condition(expression: str) -> CodeType:
+    """Translate a condition into Python over `old` (the item) and `values`."""
+    text = re.sub(r"attribute_not_exists\((\w+)\)", r"('\1' not in old)", expression)
+    text = re.sub(r"attribute_exists\((\w+)\)", r"('\1' in old)", text)
+    text = re.sub(
+        r"(?<!')\b(\w+) (=|<=|<|>=|>) (:\w+)",
+        lambda m: (
+            f"('{m[1]}' in old and value(old['{m[1]}']) {'==' if m[2] == '=' else m[2]} "
+            f"value(values['{m[3]}']))"
+        ),
+        text,
+    )
+    return compile(text.replace(" AND ", " and ").replace(" OR ", " or "), expression, "eval")

@@ -1,0 +1,83 @@
+"""
+Every interleaving of two and three callers, with a fault at every step.
+
+The bound: two faults in a schedule, each a crash, a lost answer, a refusal, or a holder that wakes
+after its lease has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor import token_store, vendor
+from token_vendor.observability import logger
+
+from tests.model.explorer import Scenario, ViolationError, explore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KILLS = ("at_once", "when_loaded", "never")
+TWO = [
+    Scenario(name="first token", callers=2, stored="none", faults=2),
+    Scenario(name="first token, unknown account", callers=2, stored="none", known=False, faults=2),
+    Scenario(name="stale token", callers=2, stored="stale", faults=2),
+    Scenario(name="both replace", callers=2, stored="good", replacing=2, faults=2),
+    Scenario(name="one replaces", callers=2, stored="good", replacing=1, faults=2),
+]
+THREE = [
+    Scenario(name="three, stale token", callers=3, stored="stale", faults=2),
+    Scenario(name="three, one replaces", callers=3, stored="good", replacing=1, faults=2),
+]
+
+
+@pytest.fixture(autouse=True)
+def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take chance out: a schedule that is replayed must lead to the same state."""
+    monkeypatch.setattr(vendor.random, "uniform", lambda _low, high: high)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize("kill", KILLS)
+@pytest.mark.parametrize("scenario", TWO, ids=lambda s: s.name)
+def test_two_callers(scenario: Scenario, kill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explore(replace(scenario, kill=kill), monkeypatch) > 50
+
+
+@pytest.mark.parametrize("scenario", THREE, ids=lambda s: s.name)
+def test_three_callers(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explore(scenario, monkeypatch) > 500
+
+
+MUTATIONS = {
+    # What is broken: the text in an expression or condition of the store, and what replaces it.
+    "lease": ("attribute_not_exists(version) OR version = :seen", ""),
+    "fence": ("lease_id = :lease AND (", "("),
+    "mark": (", generating_since = if_not_exists(generating_since, :now)", ""),
+    "store-condition": ("attribute_not_exists(expires_at) OR expires_at < :expires_at", ""),
+}
+
+
+@pytest.mark.parametrize("mutation", [*MUTATIONS, "inherited-mark"])
+def test_broken_protocol_is_found_out(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is worth something: each guard, taken away, breaks an invariant."""
+    if mutation == "inherited-mark":
+        monkeypatch.setattr(token_store.Lease, "inherited_mark", False)
+    else:
+        text, replacement = MUTATIONS[mutation]
+        update = token_store.TokenStore._update
+
+        def broken(self: token_store.TokenStore, email: str, expression: str, **rest: Any) -> bool:
+            rest["condition"] = rest["condition"].replace(text, replacement)
+            return update(self, email, expression.replace(text, replacement), **rest)
+
+        monkeypatch.setattr(token_store.TokenStore, "_update", broken)
+    with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.
+        for scenario in (*TWO, *THREE):
+            explore(scenario, monkeypatch)
