@@ -1,0 +1,127 @@
+"""
+The metrics that dashboards and alarms look at, each made in one place.
+
+The names of our own come from `token_vendor.observability`, so that neither can name a metric, a
+dimension or a problem that the function does not emit.
+"""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cw
+from token_vendor.observability import DIMENSIONS, Metric
+from token_vendor.problems import CATALOGUE
+
+NAMESPACE = "AuroraTokenVendor"
+OPERATIONS = ("list_users", "invite_user", "generate_token")
+# A dashboard cannot show what it does not name, and a search would show series long gone: these are
+# all the answers that Aurora documents, and the three ways of getting none.
+OUTCOMES = (
+    *("ok", "timeout", "unreachable", "invalid"),
+    *("400", "401", "403", "404", "405", "409", "422", "429"),
+    *("500", "502", "503", "504"),
+)
+TABLE_OPERATIONS = ("GetItem", "UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem")
+# Being asked to come back at one's own turn is the design at work, not a failure of it.
+FAILURES = tuple(
+    slug
+    for slug, problem in CATALOGUE.items()
+    if problem.status >= 500 and slug != "aurora-busy"  # noqa: PLR2004 - HTTP's own number.
+)
+
+
+class Measures:
+    """
+    Make metrics of one stage; periods are a minute, the finest that a dashboard has for long.
+    """
+
+    def __init__(
+        self, *, stage: str, function_name: str, api_id: str, table_name: str, log_group_name: str
+    ) -> None:
+        self._service = {"service": f"token-vendor-{stage}"}
+        self._function = {"FunctionName": function_name}
+        self._api = {"ApiId": api_id}
+        self._table = {"TableName": table_name}
+        self._log_group = {"LogGroupName": log_group_name}
+
+    def own(
+        self, metric: Metric, statistic: str = "Sum", *, label: str = "", **dimensions: str
+    ) -> cw.Metric:
+        """
+        Return one of the function's own metrics.
+
+        Raises:
+            ValueError: The function emits `metric` with other dimensions.
+
+        """
+        if tuple(dimensions) != DIMENSIONS.get(metric, ()):
+            raise ValueError(f"{metric} takes the dimensions {DIMENSIONS.get(metric, ())}")
+        return _metric(NAMESPACE, metric.value, self._service | dimensions, statistic, label)
+
+    def requests(self) -> cw.Metric:
+        """
+        Return how many requests were answered: each has exactly one latency.
+        """
+        return self.own(Metric.LATENCY, "SampleCount", label="requests")
+
+    def problems(self, *slugs: str) -> list[cw.IMetric]:
+        """
+        Return the count of each problem.
+        """
+        return [self.own(Metric.PROBLEM, label=slug, problem=slug) for slug in slugs]
+
+    def function(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
+        """
+        Return a metric that Lambda publishes for the function.
+        """
+        return _metric("AWS/Lambda", name, self._function, statistic, label)
+
+    def api(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
+        """
+        Return a metric that API Gateway publishes for the HTTP API.
+        """
+        return _metric("AWS/ApiGateway", name, self._api, statistic, label)
+
+    def table(self, name: str, statistic: str = "Sum", operation: str = "") -> cw.Metric:
+        """
+        Return a metric that DynamoDB publishes for the table, or for one operation on it.
+        """
+        dimensions = self._table | ({"Operation": operation} if operation else {})
+        return _metric("AWS/DynamoDB", name, dimensions, statistic, operation)
+
+    def logged_bytes(self) -> cw.Metric:
+        """
+        Return how much the function wrote to its log.
+        """
+        return _metric("AWS/Logs", "IncomingBytes", self._log_group, "Sum", "log bytes")
+
+
+def math(expression: str, label: str, **metrics: cw.IMetric) -> cw.MathExpression:
+    """
+    Return an expression over metrics, by the minute as they are.
+    """
+    return cw.MathExpression(
+        expression=expression,
+        label=label,
+        using_metrics=metrics,
+        period=Duration.minutes(1),
+    )
+
+
+def total(metrics: list[cw.IMetric], label: str) -> cw.MathExpression:
+    """
+    Return the sum of metrics, where an absent one counts as nothing.
+    """
+    named = {f"m{number}": metric for number, metric in enumerate(metrics)}
+    return math(" + ".join(f"FILL({name}, 0)" for name in named), label, **named)
+
+
+def _metric(
+    namespace: str, name: str, dimensions: dict[str, str], statistic: str, label: str
+) -> cw.Metric:
+    return cw.Metric(
+        namespace=namespace,
+        metric_name=name,
+        dimensions_map=dimensions,
+        statistic=statistic,
+        period=Duration.minutes(1),
+        label=label or None,
+    )

@@ -1,0 +1,224 @@
+"""
+Dashboards and alarms name only what exists, and everything that the function counts is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+from aws_cdk import App
+from aws_cdk import assertions as cdk
+from token_vendor.observability import DIMENSIONS, Metric
+from token_vendor.problems import CATALOGUE
+
+from infra.measures import FAILURES, NAMESPACE, Measures
+from infra.stack import TokenVendorStack
+from infra.stage import StageConfig
+
+# What AWS's documentation says that it publishes, by namespace and dimensions.
+PUBLISHED = {
+    ("AWS/Lambda", ("FunctionName",)): {
+        *("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions"),
+    },
+    ("AWS/ApiGateway", ("ApiId",)): {"Count", "4xx", "5xx", "Latency", "IntegrationLatency"},
+    ("AWS/DynamoDB", ("TableName",)): {
+        *("ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"),
+        "ConditionalCheckFailedRequests",
+    },
+    ("AWS/DynamoDB", ("Operation", "TableName")): {
+        *("SuccessfulRequestLatency", "ThrottledRequests", "SystemErrors"),
+    },
+    ("AWS/Logs", ("LogGroupName",)): {"IncomingBytes"},
+}
+RESOURCES = {
+    "FunctionName": "AWS::Lambda::Function",
+    "ApiId": "AWS::ApiGatewayV2::Api",
+    "TableName": "AWS::DynamoDB::Table",
+    "LogGroupName": "AWS::Logs::LogGroup",
+}
+# Which answers each dimension can take: from the code, or from the API that the code speaks.
+STATUSES = {str(status) for status in (400, 401, 403, 404, 405, 409, 422, 429, 500, 502, 503, 504)}
+VALUES = {
+    "source": {"stored", "generated"},
+    "problem": set(CATALOGUE),
+    "operation": {"list_users", "invite_user", "generate_token"},
+    "outcome": {"ok", "timeout", "unreachable", "invalid", *STATUSES},
+}
+OPTIONS: dict[str, Any] = {
+    "issuer": "https://sign-in.example.com",
+    "audiences": ["app"],
+    "cors_origins": [],
+    "aurora_environment": "sandbox",
+    "aurora_tenant_id": "tenant",
+    "alarm_email": "operators@example.com",
+    "business_hours": "6-16",
+}
+# A metric as it is named: namespace, name, dimensions.
+Named = tuple[str, str, frozenset[tuple[str, str]]]
+
+
+def synthesized(**options: Any) -> cdk.Template:
+    stage = StageConfig.read({"test": OPTIONS | options}, "test", {})
+    return cdk.Template.from_stack(TokenVendorStack(App(), "Stack", stage=stage))
+
+
+@pytest.fixture(scope="module")
+def template() -> cdk.Template:
+    return synthesized()
+
+
+def flat(value: Any) -> str:
+    """
+    Join a text that CloudFormation puts together; a resource stands as its logical id.
+    """
+    if isinstance(value, dict) and "Fn::Join" in value:
+        return "".join(map(flat, value["Fn::Join"][1]))
+    if isinstance(value, dict):
+        return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
+    return str(value)
+
+
+def named(row: list[Any]) -> Named | None:
+    *names, last = row
+    if not isinstance(last, dict):
+        names = row
+    if not names:  # An expression.
+        return None
+    namespace, name, *pairs = names
+    return namespace, name, frozenset(zip(pairs[::2], pairs[1::2], strict=True))
+
+
+def on_dashboards(template: cdk.Template) -> set[Named]:
+    found = set()
+    for resource in template.find_resources("AWS::CloudWatch::Dashboard").values():
+        for widget in json.loads(flat(resource["Properties"]["DashboardBody"]))["widgets"]:
+            found |= {named(row) for row in widget["properties"].get("metrics", [])}
+    return {metric for metric in found if metric}
+
+
+def in_alarms(template: cdk.Template) -> set[Named]:
+    found = set()
+    for resource in template.find_resources("AWS::CloudWatch::Alarm").values():
+        alarm = resource["Properties"]
+        stats = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+        for metric in [each["Metric"] for each in stats] or [alarm]:
+            dimensions = {each["Name"]: flat(each["Value"]) for each in metric["Dimensions"]}
+            found.add((metric["Namespace"], metric["MetricName"], frozenset(dimensions.items())))
+    return found
+
+
+def emitted() -> set[Named]:
+    """
+    List every series that the function can emit.
+    """
+    return {
+        (NAMESPACE, metric.value, frozenset({("service", "token-vendor-test"), *pairs}))
+        for metric in Metric
+        for pairs in product(
+            *([(name, value) for value in VALUES[name]] for name in DIMENSIONS.get(metric, ()))
+        )
+    }
+
+
+def unknown(metrics: set[Named], template: cdk.Template) -> set[Named]:
+    """
+    Return the metrics that nobody emits or publishes.
+    """
+    wrong = set()
+    for namespace, name, pairs in metrics - emitted():
+        dimensions = dict(pairs)
+        published = PUBLISHED.get((namespace, tuple(sorted(dimensions))), set())
+        resources = {
+            key: template.find_resources(kind)
+            for key, kind in RESOURCES.items()
+            if key in dimensions
+        }
+        exists = all(dimensions[key] in found for key, found in resources.items())
+        if name not in published or not exists:
+            wrong.add((namespace, name, pairs))
+    return wrong
+
+
+def test_dashboards_and_alarms_name_only_what_exists(template):
+    assert unknown(on_dashboards(template), template) == set()
+    assert unknown(in_alarms(template), template) == set()
+
+
+def test_every_metric_is_on_a_dashboard(template):
+    shown = on_dashboards(template)
+    assert emitted() - shown == set()
+    assert in_alarms(template) - shown == set()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        (NAMESPACE, "Vendet", {"service": "token-vendor-test", "source": "stored"}),
+        (NAMESPACE, "Vended", {"service": "token-vendor-test", "source": "cached"}),
+        (NAMESPACE, "Vended", {"service": "token-vendor-test"}),
+        (NAMESPACE, "Vended", {"service": "token-vendor-other", "source": "stored"}),
+        ("AWS/Lambda", "Error", {"FunctionName": "VendorFunction"}),
+        ("AWS/Lambda", "Errors", {"FunctionName": "SomebodyElses"}),
+    ],
+    ids=lambda metric: f"{metric[1]} {metric[2]}",
+)
+def test_a_wrong_name_is_found(template, metric):
+    namespace, name, dimensions = metric
+    assert unknown({(namespace, name, frozenset(dimensions.items()))}, template)
+
+
+@pytest.mark.parametrize("dimensions", [{}, {"problem": "x"}, {"source": "stored", "more": "x"}])
+def test_a_metric_is_not_made_with_other_dimensions(dimensions):
+    measures = Measures(
+        stage="test", function_name="f", api_id="a", table_name="t", log_group_name="l"
+    )
+    with pytest.raises(ValueError, match="source"):
+        measures.own(Metric.VENDED, **dimensions)
+
+
+def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
+    (topic,) = template.find_resources("AWS::SNS::Topic")
+    alarms = [
+        each["Properties"] for each in template.find_resources("AWS::CloudWatch::Alarm").values()
+    ]
+    slugs = {alarm["AlarmName"].removeprefix("token-vendor-test-") for alarm in alarms}
+    assert slugs == {
+        *("key-rejected", "aurora-unavailable", "failed-share", "budget-exhausted", "slow"),
+        *("double-generate", "throttled", "table-errors", "function-errors", "no-traffic"),
+    }
+    for alarm in alarms:
+        slug = alarm["AlarmName"].removeprefix("token-vendor-test-")
+        assert alarm["AlarmDescription"].endswith(f"README.md#alarm-{slug}")
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_alarms_of_this_account_and_nobody_else_may_publish(template):
+    """
+    A topic with a policy of its own loses the default that lets the account's alarms in.
+    """
+    (policy,) = template.find_resources("AWS::SNS::TopicPolicy").values()
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    }
+
+
+def test_e_mail_and_business_hours_are_options():
+    plain = synthesized(alarm_email="", business_hours="")
+    plain.resource_count_is("AWS::SNS::Subscription", 0)
+    names = [
+        each["Properties"]["AlarmName"]
+        for each in plain.find_resources("AWS::CloudWatch::Alarm").values()
+    ]
+    assert not [name for name in names if "no-traffic" in name]
+
+
+def test_waiting_for_ones_turn_is_no_failure():
+    assert "aurora-busy" not in FAILURES
+    assert {"internal-error", "aurora-key-rejected", "aurora-timeout"} < set(FAILURES)
