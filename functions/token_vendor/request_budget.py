@@ -84,7 +84,7 @@ class RequestBudget:
         self._horizon = queue_horizon
         self.clock = clock
         self.sleep = sleep
-        self._queued = False
+        self._seen = 0  # The arrival time that this environment left behind: a guess at the next.
 
     def allowance(self, deadline: Deadline, *, prepaid: int = 0) -> "Allowance":
         """Return the purse of one request, holding the `prepaid` calls of a kept turn."""
@@ -103,21 +103,18 @@ class RequestBudget:
 
         """
         while True:
-            for queued in (self._queued, not self._queued):
-                now = round(self.clock() * MICROSECONDS)
+            now = round(self.clock() * MICROSECONDS)
+            guess = self._seen >= now
+            for queued in (guess, not guess):
                 before = self._advance(calls, now, queued=queued)
                 if before is not None:
-                    self._queued = queued
-                    recorder.count(
-                        Metric.BUDGET_LEFT,
-                        self._gcra.left(max(before, now) + calls * self._gcra.interval, now),
-                    )
+                    self._seen = max(before, now) + calls * self._gcra.interval
                     slot = self._gcra.slot(before, calls, now)
+                    recorder.count(Metric.BUDGET_LEFT, self._gcra.left(self._seen, now))
                     recorder.count(Metric.BUDGET_WAIT, (slot - now) / 1000)
                     # Whole milliseconds, rounded up: what `retry_at` can say and the item keeps.
                     return ceil(slot / 1000) / 1000
             arrival = self._arrival()
-            now = round(self.clock() * MICROSECONDS)
             if arrival > now + self._horizon * MICROSECONDS:
                 recorder.count(Metric.BUDGET_LEFT, 0)
                 raise AuroraBusyError(
