@@ -3,60 +3,46 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
 THROTTLED = {
-    "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-    "message": "arn:aws:dynamodb:us-east-1:123456789012:table/tokens is throttled",
+    "Error": {
+        "Code": "ProvisionedThroughputExceededException",
+        "Message": "arn:aws:dynamodb:us-east-1:123456789012:table/tokens is throttled",
+    }
 }
 
 
-class Raw:
-    """The body of an answer, as botocore reads it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def stream(self, **_: Any) -> list[bytes]:
-        return [self._data]
-
-
 class Wire:
-    """Record the calls to DynamoDB, and refuse those from the `n`th of an operation on."""
+    """Record the calls to DynamoDB, and refuse those of an operation from some point on."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.calls: list[str] = []
         self.refused = ""
         self._from = 0
         client = deployment.service._vendor._store._dynamodb
-        client.meta.events.register_first("before-send.dynamodb", self._send)
+        client.meta.events.register_first("before-call.dynamodb", self._call)
 
     def refuse(self, operation: str, *, after: int = 0) -> None:
         """Throttle `operation` from now on, letting `after` calls pass."""
         self.refused, self._from = operation, self.calls.count(operation) + after
 
-    def _send(self, request: Any, **_: Any) -> AWSResponse | None:
-        target = request.headers["X-Amz-Target"]
-        operation = (target if isinstance(target, str) else target.decode()).rpartition(".")[2]
-        self.calls.append(operation)
-        if operation != self.refused or self.calls.count(operation) <= self._from:
+    def _call(self, model: Any, **_: Any) -> tuple[Any, dict[str, Any]] | None:
+        self.calls.append(model.name)
+        if model.name != self.refused or self.calls.count(model.name) <= self._from:
             return None
-        body = json.dumps(THROTTLED).encode()
-        return AWSResponse(
-            request.url, 400, {"Content-Type": "application/x-amz-json-1.0"}, Raw(body)
-        )
+        # What botocore makes of DynamoDB's refusal once its own attempts are used up.
+        return SimpleNamespace(status_code=400), THROTTLED
 
 
 @pytest.fixture
-def wire(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    # botocore pauses between its own attempts; nothing here waits for real.
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+def wire(deployment: Deployment) -> Wire:
     return Wire(deployment)
 
 
