@@ -1,1 +1,3 @@
-"""The CDK app (`app`, `stack`) and the tools around it (`local`, `web`, `operator`)."""
+"""
+The CDK app (`app`, `stack`) and the tools around it (`local`, `web`, `operator`).
+"""

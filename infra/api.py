@@ -1,4 +1,6 @@
-"""The only way in: an HTTP API whose two routes ask for the caller's own OIDC token."""
+"""
+The only way in: an HTTP API whose two routes ask for the caller's own OIDC token.
+"""
 
 import json
 
@@ -33,7 +35,9 @@ ACCESS_LOG = {
 
 
 class Api(Construct):
-    """Own the HTTP API, its authorizer, routes, throttle and access log."""
+    """
+    Own the HTTP API, its authorizer, routes, throttle and access log.
+    """
 
     def __init__(
         self, scope: Construct, id_: str, *, handler: lambda_.IFunction, stage: StageConfig

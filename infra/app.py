@@ -1,4 +1,6 @@
-"""The CDK app: `cdk deploy -c stage=NAME` deploys the stack AuroraTokenVendor-NAME."""
+"""
+The CDK app: `cdk deploy -c stage=NAME` deploys the stack AuroraTokenVendor-NAME.
+"""
 
 import sys
 
@@ -11,7 +13,9 @@ from infra.stage import StageConfig, parse_override
 
 
 def main() -> None:
-    """Synthesize the stage that the context names; what stops it is told in one line."""
+    """
+    Synthesize the stage that the context names; what stops it is told in one line.
+    """
     app = App()
     context = app.node.try_get_context
     try:

@@ -32,7 +32,9 @@ LONG_AGO = 315_619_200
 
 
 class BundlingError(Exception):
-    """The asset cannot be built; one line says why."""
+    """
+    The asset cannot be built; one line says why.
+    """
 
 
 def build_asset(cache: Path = CACHE) -> Path:
@@ -65,7 +67,9 @@ def build_asset(cache: Path = CACHE) -> Path:
 
 
 def _install(requirements: str, folder: Path) -> None:
-    """Install the locked wheels, drop what the function never opens, compile the rest."""
+    """
+    Install the locked wheels, drop what the function never opens, compile the rest.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(requirements)
         file.flush()
@@ -146,7 +150,9 @@ def _drop(paths: Iterable[Path], names: set[str] | None = None) -> None:
 
 
 def _put(target: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder beside the target and rename it, so that no one ever sees half of it."""
+    """
+    Fill a folder beside the target and rename it, so that no one ever sees half of it.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "filling"

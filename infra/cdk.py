@@ -19,12 +19,16 @@ CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
 
 
 def cdk(*arguments: str) -> list[str]:
-    """Return the command line of the pinned CLI."""
+    """
+    Return the command line of the pinned CLI.
+    """
     return [str(CLI), *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment with the project's Node and Python found first."""
+    """
+    Return this process's environment with the project's Node and Python found first.
+    """
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -33,7 +37,9 @@ def environment() -> dict[str, str]:
 
 
 def main() -> int:
-    """Run one verb; whatever stops it is told in one line."""
+    """
+    Run one verb; whatever stops it is told in one line.
+    """
     parser = argparse.ArgumentParser(prog="python -m infra.cdk", description=__doc__)
     parser.add_argument("verb", choices=["synth", "deploy", "destroy"])
     parser.add_argument("stage", help="a stage of cdk.json")

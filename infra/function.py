@@ -1,4 +1,6 @@
-"""The Lambda: what runs, as which role, and the alias that the API calls."""
+"""
+The Lambda: what runs, as which role, and the alias that the API calls.
+"""
 
 from collections.abc import Mapping
 
@@ -11,12 +13,15 @@ from infra.bundling import build_asset
 from infra.stage import StageConfig
 from infra.storage import log_group
 
-# cdk-nag's rules that do not fit this function, each with the reason.
+# Rules of cdk-nag and the CDK that do not fit this function, each with the reason.
 LATEST_RUNTIME = (
     "AWS supports Python 3.13 until June 2029; the lock file, the bytecode in the asset and "
     ".python-version are for 3.13 and change together."
 )
 ACKNOWLEDGED = {
+    "Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish": (
+        "The alias `live`, which alone is called, is a published version."
+    ),
     "AwsSolutions::AwsSolutions-L1": LATEST_RUNTIME,
     "Serverless::Serverless-LambdaLatestVersion": LATEST_RUNTIME,
     "Serverless::Serverless-LambdaDLQ": (
@@ -31,7 +36,9 @@ ACKNOWLEDGED = {
 
 
 class VendorFunction(Construct):
-    """Own the function, its role (which may write to its log, no more) and the alias `live`."""
+    """
+    Own the function, its role (which may write to its log, no more) and the alias `live`.
+    """
 
     def __init__(
         self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]

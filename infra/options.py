@@ -1,4 +1,6 @@
-"""Options that are declared once, as dataclass fields, and read from JSON with their types."""
+"""
+Options that are declared once, as dataclass fields, and read from JSON with their types.
+"""
 
 import json
 import re
@@ -12,7 +14,9 @@ PLACEHOLDER = re.compile(r"<[^<>]*>")
 
 
 class StageError(Exception):
-    """A stage of cdk.json that cannot be deployed; one line says which option and why."""
+    """
+    A stage of cdk.json that cannot be deployed; one line says which option and why.
+    """
 
 
 def option(
@@ -68,7 +72,9 @@ def read_options(
 
 
 def refusal(stage: str, key: str, value: object, allowed: str) -> StageError:
-    """Return the error whose line names the option, its value and what is allowed."""
+    """
+    Return the error whose line names the option, its value and what is allowed.
+    """
     shown = json.dumps(value, ensure_ascii=False, default=dict)
     return StageError(f"stages.{stage}.{key} = {shown}: {allowed}")
 
@@ -105,7 +111,9 @@ def _is_entry(entry: object) -> bool:
 
 
 def as_text(value: object) -> str:
-    """Return a value as the function reads it from its environment."""
+    """
+    Return a value as the function reads it from its environment.
+    """
     match value:
         case bool():
             return str(value).lower()

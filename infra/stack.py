@@ -1,4 +1,6 @@
-"""The stack of one stage; reads like the diagram: storage, function, API, and who may do what."""
+"""
+The stack of one stage; reads like the diagram: storage, function, API, and who may do what.
+"""
 
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
@@ -33,7 +35,9 @@ TABLE_KEY_ACTIONS = (
 
 
 class TokenVendorStack(Stack):
-    """Everything that one stage needs in an AWS account."""
+    """
+    Everything that one stage needs in an AWS account.
+    """
 
     def __init__(self, scope: Construct, id_: str, *, stage: StageConfig) -> None:
         super().__init__(
@@ -80,7 +84,9 @@ class TokenVendorStack(Stack):
             CfnOutput(self, name, value=value)
 
     def _allow(self, role: iam.Role, storage: Storage) -> None:
-        """Grant what the code calls on this table and this secret, and their key through them."""
+        """
+        Grant what the code calls on this table and this secret, and their key through them.
+        """
         key_through = {
             "dynamodb": TABLE_KEY_ACTIONS,
             "secretsmanager": ("kms:Decrypt",),

@@ -38,7 +38,9 @@ DOMAIN_SHAPE = re.compile(r"[^@\s,/]+\.[^@\s,/]+")
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """One deployment. Durations are in seconds."""
+    """
+    One deployment. Durations are in seconds.
+    """
 
     stage: str = option("1 to 20 of a-z, 0-9 and -, starting with a letter")
 
@@ -143,11 +145,15 @@ class StageConfig:
 
     @property
     def aurora_origin(self) -> str:
-        """Where Aurora is: the option, or Aurora's own host for the environment."""
+        """
+        Where Aurora is: the option, or Aurora's own host for the environment.
+        """
         return self.aurora_url or f"https://{AURORA_HOSTS[self.aurora_environment]}"
 
     def variables(self) -> dict[str, str]:
-        """Return the options that the function reads, as its environment variables."""
+        """
+        Return the options that the function reads, as its environment variables.
+        """
         values = {
             each.name.upper(): as_text(getattr(self, each.name))
             for each in fields(self)

@@ -1,4 +1,6 @@
-"""What outlives a request: the table, the secret with the API key, their KMS key, and the logs."""
+"""
+What outlives a request: the table, the secret with the API key, their KMS key, and the logs.
+"""
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
 from aws_cdk import aws_dynamodb as dynamodb
@@ -11,7 +13,9 @@ from infra.stage import StageConfig
 
 
 class Storage(Construct):
-    """Own the table, the secret and the key that encrypts both."""
+    """
+    Own the table, the secret and the key that encrypts both.
+    """
 
     def __init__(self, scope: Construct, id_: str, *, stage: StageConfig) -> None:
         super().__init__(scope, id_)
@@ -61,7 +65,9 @@ class Storage(Construct):
 
 
 def log_group(scope: Construct, id_: str, *, stage: StageConfig) -> logs.LogGroup:
-    """Add a log group that forgets after the stage's retention and leaves as its table does."""
+    """
+    Add a log group that forgets after the stage's retention and leaves as its table does.
+    """
     group = logs.LogGroup(scope, id_, removal_policy=_removal(stage))
     resource = group.node.default_child
     assert isinstance(resource, logs.CfnLogGroup)  # noqa: S101 (narrows the type for mypy)
