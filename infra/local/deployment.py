@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.bundling import ROOT
 from infra.cdk import cdk
+from infra.local.gaps import adapt, apply_cors
 from infra.local.ministack import ACCOUNT, REGION, MiniStack
 from infra.local.processes import Child, clean_environment
 
@@ -67,13 +68,19 @@ class Deployment:
         """
         Deploy what was synthesized, and wait until it is there.
         """
+        template = self._assembly / f"{STACK}.template.json"
+        adapt(template)
         how = (
             *("--app", str(self._assembly), "--outputs-file", str(self._outputs)),
             *("--require-approval", "never", "--progress", "events"),
             # A change set would only add requests: nobody is asked to approve it.
             *("--method", "direct"),
         )
-        self._cdk(clean_environment(**aws.environment()), "deploy", *how).join(TIMEOUT)
+        deploying = self._cdk(clean_environment(**aws.environment()), "deploy", *how)
+        try:
+            deploying.join(TIMEOUT)
+        finally:
+            deploying.end()
         outputs = json.loads(self._outputs.read_text())[STACK]
         deployed = Deployed(
             api_id=outputs["ApiId"],
@@ -82,16 +89,8 @@ class Deployment:
             function_name=outputs["FunctionName"],
             log_group=outputs["LogGroupName"],
         )
-        self._apply_cors(aws, deployed.api_id)
+        apply_cors(aws, deployed.api_id, template)
         return deployed
-
-    def _apply_cors(self, aws: MiniStack, api_id: str) -> None:
-        # MiniStack stores a template's CORS in keys of another case than its data plane reads.
-        template = json.loads((self._assembly / f"{STACK}.template.json").read_text())
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::ApiGatewayV2::Api":
-                cors = resource["Properties"].get("CorsConfiguration", {})
-                aws.client("apigatewayv2").update_api(ApiId=api_id, CorsConfiguration=cors)
 
     def _cdk(
         self,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 LOG_TAIL = 30
+# The guardian gives its command five seconds before it ends it for good.
+END_TIMEOUT = 15
 
 
 class LocalStackError(Exception):
@@ -58,7 +60,7 @@ class Child:
         """
         if self._process.stdin:
             self._process.stdin.close()
-        self._process.wait()
+        self._process.wait(END_TIMEOUT)
 
     def join(self, timeout: float) -> None:
         """

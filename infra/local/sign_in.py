@@ -58,7 +58,7 @@ def claims_of(email: str) -> dict[str, Any]:
     }
 
 
-def sign_in(issuer: str, email: str, *, client_id: str = CLIENT_ID, **claims: Any) -> str:
+def sign_in(issuer: str, email: str, /, *, client_id: str = CLIENT_ID, **claims: Any) -> str:
     """
     Sign a person in (authorization code with PKCE) and return the ID token.
 

@@ -87,7 +87,7 @@ class LocalStack:
     # None where another Aurora was named.
     fake_aurora: FakeAurora | None
 
-    def sign_in(self, email: str, **claims: Any) -> str:
+    def sign_in(self, email: str, /, **claims: Any) -> str:
         """
         Sign a person in and return the ID token; see `infra.local.sign_in`.
         """

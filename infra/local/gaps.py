@@ -1,0 +1,46 @@
+"""
+What MiniStack lacks, made up for around a deployment; the stack itself knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.local.ministack import MiniStack
+
+
+def adapt(template_file: Path) -> None:
+    """
+    Change a synthesized template so that MiniStack takes it.
+    """
+    template = json.loads(template_file.read_text())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            _without_metric_math(resource["Properties"])
+    template_file.write_text(json.dumps(template))
+
+
+def _without_metric_math(alarm: dict[str, Any]) -> None:
+    # An alarm over an expression fails the deployment. It watches the expression's first metric
+    # instead: MiniStack gets no metrics from the function anyway, so the alarm need only exist.
+    stats = [each["MetricStat"] for each in alarm.pop("Metrics", []) if "MetricStat" in each]
+    if stats:
+        metric = {name: stats[0]["Metric"][name] for name in ("Namespace", "MetricName")}
+        alarm.update(metric, Period=stats[0]["Period"], Statistic="Sum")
+
+
+def apply_cors(aws: MiniStack, api_id: str, template_file: Path) -> None:
+    """
+    Give the API the template's CORS settings once more.
+
+    MiniStack keeps those of a template under names in another case than its data plane reads.
+    """
+    template = json.loads(template_file.read_text())
+    for resource in template["Resources"].values():
+        cors = resource.get("Properties", {}).get("CorsConfiguration")
+        if resource["Type"] == "AWS::ApiGatewayV2::Api" and cors:
+            aws.client("apigatewayv2").update_api(ApiId=api_id, CorsConfiguration=cors)
