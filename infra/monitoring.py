@@ -6,8 +6,7 @@ Every alarm names the section of the README that says what it means, what to loo
 
 from dataclasses import dataclass
 
-from aws_cdk import Aws
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Aws, Validations
 from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
