@@ -195,11 +195,12 @@ class Allowance:
                 `turn_calls` says how many calls it is good for.
 
         """
-        missing = calls - self._left
-        if missing <= 0:
+        if self._left >= calls:
             return
         with recorder.phase("budget"):
-            slot = self._budget.take_slot(missing)
+            # All of them anew, even where some are left: a slot kept for later than its grace would
+            # put one call too many into some minute.
+            slot = self._budget.take_slot(calls)
             wait = slot - self._budget.clock()
             if wait > min(self._budget.patience, self.deadline.remaining() - CALL_TIME):
                 busy = AuroraBusyError(cause="given a turn", retry_at=slot)
