@@ -105,12 +105,12 @@ def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
 def _named_aurora() -> Aurora | None:
     # The key is taken out, so that no process started from here inherits it.
     key = os.environ.pop("AURORA_API_KEY", "")
-    named = {"AURORA_URL": os.environ.get("AURORA_URL"), "AURORA_API_KEY": key}
-    named["AURORA_TENANT_ID"] = os.environ.get("AURORA_TENANT_ID")
+    named = {name: os.environ.get(name) for name in ("AURORA_URL", "AURORA_TENANT_ID")}
+    named["AURORA_API_KEY"] = key
     if not any(named.values()):
         return None
     if missing := [name for name, value in named.items() if not value]:
-        raise LocalStackError(f"Another Aurora needs {', '.join(named)}; missing: {missing}")
+        raise LocalStackError(f"Another Aurora needs all three; missing: {', '.join(missing)}")
     environment = "production" if "_prod_" in key[:8] else "sandbox"
     return Aurora(
         url=str(named["AURORA_URL"]).rstrip("/"),
@@ -128,7 +128,7 @@ def _alone() -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise LocalStackError(f"A local stack runs here already, see {DIRECTORY}/") from None
+            raise LocalStackError(f"A local stack runs here already, see {DIRECTORY}") from None
         yield
 
 

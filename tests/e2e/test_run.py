@@ -1,0 +1,179 @@
+"""
+`make run` as people use it: it vends, prints, says what it did, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+import urllib3
+
+from infra.local.aurora_users import JESSICA
+from infra.local.fake_aurora import FakeAurora
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "infra.local"]
+START_LIMIT = 100
+END_LIMIT = 20
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    # The temporary folder marks every process that belongs to this run.
+    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(home), "COLUMNS": "200"} | variables
+
+
+@contextmanager
+def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    Start it in a folder of its own, where it keeps its `.local`.
+    """
+    with (
+        (home / "out").open("wb") as out,
+        subprocess.Popen(
+            [*COMMAND, "run"],
+            cwd=home,
+            env=environment(home, **variables),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(condition: Callable[[], object], limit: float, home: Path) -> None:
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, (home / "out").read_text()
+        time.sleep(0.1)
+
+
+def processes(home: Path) -> list[str]:
+    """
+    List the processes whose command or environment names the folder.
+    """
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            said = (each / "cmdline").read_bytes() + (each / "environ").read_bytes()
+            if str(home).encode() in said:
+                found.append(said.split(b"\0\0")[0].decode(errors="replace"))
+    return found
+
+
+def is_open(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", parts.port or 80)) == 0
+
+
+def test_run_login_and_end(tmp_path: Path) -> None:
+    """It vends, `login` signs anybody in, a second one refuses, Ctrl-C ends all of it."""
+    outputs_file = tmp_path / ".local" / "outputs.json"
+    with started(tmp_path) as run:
+        until(lambda: run.poll() is not None or b"Ctrl-C" in out(tmp_path), START_LIMIT, tmp_path)
+        printed = out(tmp_path).decode()
+        assert '"source": "generated"' in printed, printed
+        assert not re.search(r"sk_sand_|eyJ[\w-]+\.[\w-]+", printed)
+        outputs = json.loads(outputs_file.read_text())
+        assert all(is_open(url) for url in addresses(outputs))
+
+        login = [*COMMAND, "login", JESSICA["email"]]
+        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": 30}
+        id_token = subprocess.check_output(login, text=True, **arguments).strip()
+        said = jwt.decode(id_token, options={"verify_signature": False})
+        assert (said["email"], said["aud"]) == (JESSICA["email"], [outputs["audience"]])
+        answer = urllib3.request(
+            "POST", outputs["token_url"], headers={"Authorization": f"Bearer {id_token}"}
+        )
+        assert answer.json()["source"] == "stored"
+
+        again = subprocess.run([*COMMAND, "run"], capture_output=True, check=False, **arguments)
+        assert again.returncode == 1
+        assert again.stderr.decode().startswith("A local stack runs here already")
+
+        run.send_signal(signal.SIGINT)
+        assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
+    assert processes(tmp_path) == []
+    assert not any(is_open(url) for url in addresses(outputs))
+    assert not outputs_file.exists()
+    assert not list(tmp_path.glob("token-vendor-*"))
+
+
+def test_killed_run_leaves_no_process(tmp_path: Path) -> None:
+    """SIGKILL while everything is being started: no MiniStack, no CDK, no Node remains."""
+    with started(tmp_path) as run:
+        until(lambda: len(processes(tmp_path)) > 4, START_LIMIT, tmp_path)
+        run.kill()
+    until(lambda: not processes(tmp_path), END_LIMIT, tmp_path)
+
+
+def test_in_front_of_another_aurora(tmp_path: Path) -> None:
+    """The named Aurora is called, with its key; nobody is invited there."""
+    with FakeAurora.running(users=[], port=0) as other:
+        named = {
+            "AURORA_URL": other.url,
+            "AURORA_TENANT_ID": other.tenant_id,
+            "AURORA_API_KEY": other.api_key,
+        }
+        with started(tmp_path, **named) as run:
+            until(
+                lambda: run.poll() is not None or b"Ctrl-C" in out(tmp_path), START_LIMIT, tmp_path
+            )
+            run.terminate()
+            assert run.wait(END_LIMIT) == 0
+        printed = out(tmp_path).decode()
+        assert "user-not-eligible" in printed
+        assert other.api_key not in printed
+        assert other.stats()["calls"] == {"list_users": 1, "invite_user": 0, "generate_token": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        pytest.param(["login", "a@b.c"], {}, "No local stack runs here", id="login before run"),
+        pytest.param(
+            ["run"], {"AURORA_URL": "https://x"}, "missing: AURORA_TENANT_ID", id="half an Aurora"
+        ),
+    ],
+)
+def test_wrong_use_is_one_line(
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
+) -> None:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path, **variables),
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def addresses(outputs: dict[str, str]) -> list[str]:
+    return [outputs[name] for name in ("issuer", "aws_endpoint_url", "aurora_url", "demo_url")]
+
+
+def out(home: Path) -> bytes:
+    return (home / "out").read_bytes()
