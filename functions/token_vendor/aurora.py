@@ -32,7 +32,7 @@ from urllib3.exceptions import (
 
 from token_vendor.api_key import ApiKey
 from token_vendor.models import AccessToken, Account, Caller, normalised_email
-from token_vendor.observability import Metric, logger, recorder
+from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.problems import (
     AuroraBusyError,
     AuroraInvalidResponseError,
@@ -59,6 +59,9 @@ NEEDED_TO_TRY = 0.5
 DEFAULT_RETRY_AFTER = 60
 LONGEST_RETRY_AFTER = 900
 LONGEST_ID = 128
+LONGEST_STATUS = 64
+LONGEST_JWT = 16_384
+"""Characters: some forty times the sample, and far below what an item and a response may hold."""
 JWT_LIKE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+")
 LONGEST_LIFE = 48 * 3600
 """Seconds; Aurora's tokens live 12 hours, and one that claims much more is not believed."""
@@ -187,8 +190,8 @@ class AuroraClient:
 
         token = body.get("token") if isinstance(body, dict) else None
         encoded = token.get("jwt") if isinstance(token, dict) else None
-        if not isinstance(encoded, str):
-            raise AuroraInvalidResponseError(cause="generate_token: no token.jwt")
+        if not isinstance(encoded, str) or len(encoded) > LONGEST_JWT:
+            raise AuroraInvalidResponseError(cause="generate_token: no token.jwt of usable length")
         try:
             # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over
             # TLS from Aurora, and all that is taken from it is what Aurora says about it.
@@ -212,14 +215,14 @@ class AuroraClient:
             raise AuroraInvalidResponseError(cause="generate_token: the JWT has no exp")
         if not now < expires_at < now + LONGEST_LIFE:
             raise AuroraInvalidResponseError(
-                cause=f"generate_token: exp is {expires_at - now:.0f} s from now"
+                cause=f"generate_token: exp is {expires_at!s:.20}, now is {now:.0f}"
             )
         if unverified_claims.get("id") != user_id:
             raise AuroraInvalidResponseError(cause="generate_token: the JWT is another user's")
         return AccessToken(
             jwt=encoded,
             # The sample tokens have a jti; one without gets a name that cannot be mistaken.
-            jti=jti if isinstance(jti, str) and jti else encoded.rpartition(".")[2][:32],
+            jti=jti if isinstance(jti, str) and _is_id(jti) else digest(encoded)[:32],
             expires_at=int(expires_at),
             user_id=user_id,
         )
@@ -311,14 +314,14 @@ class AuroraClient:
                 retry_at=retry_at,
             )
         if status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            failure = AuroraUnavailableError(cause=f"{operation}: {status}: {_excerpt(data)}")
+            failure = AuroraUnavailableError(cause=f"{operation}: {status}: {_excerpt(data, key)}")
             # Aurora documents 409 as "currently in use, wait a moment then try again".
             failure.outcome_unknown = status != HTTPStatus.CONFLICT
             raise failure
         if status >= HTTPStatus.BAD_REQUEST:
             logger.warning(
                 "Aurora refused a call",
-                extra={"operation": operation, "status": status, "body": _excerpt(data)},
+                extra={"operation": operation, "status": status, "body": _excerpt(data, key)},
             )
         return status, data
 
@@ -327,7 +330,8 @@ class AuroraClient:
     ) -> tuple[int, Any, bytes]:
         if self._clock() - self._used_at > IDLE_LIMIT:
             self._http.clear()
-        limit = min(self._read_timeout, remaining)
+        connect = min(self._connect_timeout, remaining / 2)
+        limit = min(self._read_timeout, remaining - connect)
         give_up_at = time.monotonic() + limit
         try:
             response = self._http.request(
@@ -335,7 +339,7 @@ class AuroraClient:
                 self._base + path,
                 headers=self._headers | {"Authorization": f"Bearer {key}"},
                 json=body,
-                timeout=urllib3.Timeout(connect=min(self._connect_timeout, remaining), read=limit),
+                timeout=urllib3.Timeout(connect=connect, read=limit),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -354,6 +358,10 @@ class AuroraClient:
             except BaseException:
                 response.close()
                 raise
+            finally:
+                watchdog: threading.Timer | None = getattr(response, "watchdog", None)
+                if watchdog:
+                    watchdog.cancel()
             response.release_conn()
         except HTTPError as error:
             if time.monotonic() > give_up_at and not isinstance(error, ReadTimeoutError):
@@ -379,10 +387,11 @@ class _TooSlowError(HTTPError):
 
 class _Watched:
     """
-    Cut a connection whose status line and headers take longer than the read time-out.
+    Cut a connection whose answer, from its first byte to its last, takes longer than the time-out.
 
-    A socket's time-out starts anew with every byte, so that a peer that drips its headers would
-    hold the function until Lambda kills it.
+    A socket's time-out starts anew with every byte, so that a peer that drips headers, the sizes of
+    chunks or trailers would hold the function until Lambda kills it. Whoever has read the body
+    cancels the response's `watchdog`.
     """
 
     def getresponse(self) -> Any:
@@ -394,9 +403,12 @@ class _Watched:
         watchdog.daemon = True
         watchdog.start()
         try:
-            return super().getresponse()  # type: ignore[misc] # The mixed-in urllib3 connection.
-        finally:
+            response = super().getresponse()  # type: ignore[misc] # The mixed-in urllib3 connection.
+        except BaseException:
             watchdog.cancel()
+            raise
+        response.watchdog = watchdog
+        return response
 
 
 def _cut(sock: Any) -> None:
@@ -447,7 +459,9 @@ def _account(row: Any) -> Account | None:
     if not isinstance(user_id, str) or not isinstance(email, str) or not _is_id(user_id):
         return None
     try:
-        return Account(user_id=user_id, email=normalised_email(email), status=str(status))
+        return Account(
+            user_id=user_id, email=normalised_email(email), status=str(status)[:LONGEST_STATUS]
+        )
     except ValueError:
         return None
 
@@ -466,6 +480,7 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _excerpt(data: bytes) -> str:
-    """Return the start of an answer for the log, without anything that looks like a JWT."""
-    return JWT_LIKE.sub("…", data[:LOGGED_BODY].decode("utf-8", "replace"))
+def _excerpt(data: bytes, key: str) -> str:
+    """Return the start of an answer for the log, without the key or what looks like a JWT."""
+    start = data.replace(key.encode(), b"***")[:LOGGED_BODY]
+    return JWT_LIKE.sub("…", start.decode("utf-8", "replace"))

@@ -49,7 +49,8 @@ def identify(
     email = claims.get(names.email)
     if not isinstance(email, str):
         raise CallerNotIdentifiedError(cause=f"no claim {names.email!r}")
-    if require_verified_email and claims.get(names.email_verified) not in (True, "true"):
+    verified = claims.get(names.email_verified)
+    if require_verified_email and verified is not True and verified != "true":
         raise CallerNotIdentifiedError(cause=f"claim {names.email_verified!r} is not true")
     try:
         address = normalised_email(email)
@@ -70,7 +71,11 @@ def identify(
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
     value = claims.get(name)
-    return " ".join(value.split())[:LONGEST_NAME] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    # A claim may hold half a surrogate pair, which no request to Aurora could carry.
+    words = ("".join(c for c in word if c.isprintable()) for word in value.split())
+    return " ".join(word for word in words if word)[:LONGEST_NAME]
 
 
 def _groups(value: Any) -> tuple[str, ...]:

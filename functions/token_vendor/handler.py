@@ -60,8 +60,10 @@ class Service:
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Answer one event of payload format 2.0; nothing is raised, everything is answered."""
+        gateway = event.get("requestContext")
         request_id = str(
-            (event.get("requestContext") or {}).get("requestId") or context.aws_request_id
+            (gateway.get("requestId") if isinstance(gateway, dict) else "")
+            or context.aws_request_id
         )
         recorder.start(request_id)
         try:
@@ -208,7 +210,8 @@ def _body(event: Mapping[str, Any]) -> dict[str, Any]:
 def _only(members: dict[str, Any], allowed: set[str], prefix: str) -> None:
     if unknown := sorted(set(members) - allowed):
         raise InvalidRequestError(
-            f"Unknown member {prefix}{unknown[0][:40]}: allowed are "
+            # As ASCII: half a surrogate pair would cost the log line that quotes it.
+            f"Unknown member {prefix + unknown[0][:40]!a}: allowed are "
             f"{', '.join(prefix + name for name in sorted(allowed))}."
         )
 

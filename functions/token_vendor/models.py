@@ -87,14 +87,15 @@ def normalised_email(text: str) -> str:
     """
     Return the one form in which an e-mail address is compared and used as a key.
 
-    Stripped, NFC, case-folded; a `+tag` stays, because Aurora itself advises tags to people with
-    several accounts.
+    Stripped, NFC, lower-case; a `+tag` stays, because Aurora itself advises tags to people with
+    several accounts. Not case-folded: that makes `ß` an `ss`, and whoever owns straße.example
+    would be vended the tokens of strasse.example.
 
     Raises:
         ValueError: `text` is not an address.
 
     """
-    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).casefold())
+    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
     local, at, domain = email.rpartition("@")
     if (
         not (at and local and domain)

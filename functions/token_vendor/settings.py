@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 GATEWAY_TIMEOUT = 30
 """Seconds after which an HTTP API gives up on its integration."""
@@ -103,7 +104,9 @@ class Settings:
             raise SettingsError(
                 f"AURORA_ENVIRONMENT is {self.aurora_environment!r}: sandbox or production"
             )
-        if not self.aurora_url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+        url = urlsplit(self.aurora_url)
+        local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost"}
+        if not (local or (url.scheme == "https" and url.hostname)):
             raise SettingsError(f"AURORA_URL is {self.aurora_url!r}: an https address")
         # A kept turn may be used up to the grace late, so that a window of one minute can hold the
         # calls of a minute and a grace, and the burst.

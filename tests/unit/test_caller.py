@@ -1,0 +1,227 @@
+"""Who the claims name: AWS's string forms, an emulator's JSON types, and addresses of all scripts."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from token_vendor.caller import ClaimNames, identify
+from token_vendor.models import Caller, normalised_email
+from token_vendor.problems import CallerNotIdentifiedError
+
+EMAIL = "jessica.smith@aurorasolar.com"
+
+
+def caller(
+    claims: dict[str, Any], *, verified: bool = True, profile: dict[str, str] | None = None
+) -> Caller:
+    return identify(
+        claims,
+        profile or {},
+        names=ClaimNames(groups="cognito:groups"),
+        require_verified_email=verified,
+    )
+
+
+@pytest.mark.parametrize("verified", [True, "true"], ids=["emulator", "api-gateway"])
+def test_verified_address_is_accepted_in_both_forms(verified: Any) -> None:
+    assert caller({"email": EMAIL, "email_verified": verified}).email == EMAIL
+
+
+@pytest.mark.parametrize(
+    "verified",
+    [None, False, "false", "True", "TRUE", "1", 1, 1.0, "", " true", ["true"], {"true": True}, 0],
+    ids=repr,
+)
+def test_everything_else_is_not_verified(verified: Any) -> None:
+    """Only the two forms of JSON's true count: `1 == True` in Python, not in a claim."""
+    with pytest.raises(CallerNotIdentifiedError):
+        caller({"email": EMAIL, "email_verified": verified})
+
+
+def test_verification_can_be_left_to_the_provider() -> None:
+    assert caller({"email": EMAIL}, verified=False).email == EMAIL
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        None,
+        "",
+        " ",
+        "@",
+        "jessica",
+        "@aurorasolar.com",
+        "jessica@",
+        "a@b@c.example",
+        '"a@b"@c.example',
+        "jessica smith@aurorasolar.com",
+        "jessica@aurorasolar.com\r\nBcc: robert@aurorasolar.com",
+        "jessica\x00@aurorasolar.com",
+        "jessica\u200b@aurorasolar.com",
+        "jessica@aurora\u202esolar.com",
+        "jessica@aurora\ud800solar.com",
+        "jessica@aurora#solar.com",
+        "[jessica@a.example robert@b.example]",
+        "j" * 243 + "@example.com",
+        42,
+        True,
+        [EMAIL],
+        {"email": EMAIL},
+    ],
+    ids=ascii,
+)
+def test_unusable_addresses_are_refused(email: Any) -> None:
+    with pytest.raises(CallerNotIdentifiedError) as refused:
+        caller({"email": email, "email_verified": "true"})
+    assert str(email) not in refused.value.detail or not str(email).strip(" @")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Jessica.Smith@AuroraSolar.com",
+        "JESSICA.SMITH@AURORASOLAR.COM",
+        " jessica.smith@aurorasolar.com\n",
+    ],
+)
+def test_spellings_of_one_person(spelling: str) -> None:
+    assert normalised_email(spelling) == EMAIL
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_composed_and_decomposed_accents_are_one_person(form: Any) -> None:
+    spelling = unicodedata.normalize(form, "RENÉE@exämple.com")
+    assert normalised_email(spelling) == "renée@exämple.com"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("jessica.smith+b@aurorasolar.com", id="plus-tag"),
+        pytest.param("jessicasmith@aurorasolar.com", id="dot"),
+        pytest.param("jessica.smith@\u0430urorasolar.com", id="cyrillic-a"),
+        pytest.param("jessica.smith@aurora\u017folar.com", id="long-s-in-domain"),
+        pytest.param("je\u017fsica.smith@aurorasolar.com", id="long-s"),
+        pytest.param("je\u00dfica.smith@aurorasolar.com", id="sharp-s"),
+        pytest.param("jessica.smith@aurorasolar.com.", id="trailing-dot"),
+        pytest.param("\uff4aessica.smith@aurorasolar.com", id="full-width"),
+        pytest.param("jessica.smith@xn--aurorasolar.com", id="punycode"),
+    ],
+)
+def test_look_alikes_are_other_people(other: str) -> None:
+    assert normalised_email(other) != EMAIL
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [("bob@stra\u00dfe.example", "bob@strasse.example"), ("\ufb01n@a.example", "fin@a.example")],
+    ids=["sharp-s", "ligature"],
+)
+def test_what_only_case_folding_equates_is_two_people(one: str, another: str) -> None:
+    """Both domains can be registered, by different owners."""
+    assert normalised_email(one) != normalised_email(another)
+
+
+local_part = st.text(min_size=1, max_size=30)
+address = st.builds("{}@{}.example".format, local_part, st.text(min_size=1, max_size=20))
+
+
+def one_or_none(text: str) -> str | None:
+    try:
+        return normalised_email(text)
+    except ValueError:
+        return None
+
+
+@given(address)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    if email := one_or_none(text):
+        assert normalised_email(email) == email
+
+
+@given(address, address)
+def test_only_case_and_composition_make_two_addresses_one(one: str, another: str) -> None:
+    """Letter by letter: whatever shares a key is canonically equal once each letter is lower."""
+    email = one_or_none(one)
+    if not email or email != one_or_none(another):
+        return
+
+    def letters(text: str) -> str:
+        return unicodedata.normalize("NFD", unicodedata.normalize("NFC", text.strip()).lower())
+
+    assert letters(one) == letters(another)
+
+
+@given(st.dictionaries(st.text(max_size=12), st.text(max_size=40) | st.booleans() | st.none()))
+def test_a_caller_is_who_the_claim_says_or_nobody(claims: dict[str, Any]) -> None:
+    """No other claim, whatever it holds, decides who the caller is."""
+    try:
+        found = caller(claims | {"email": EMAIL, "email_verified": "true"})
+    except CallerNotIdentifiedError:  # pragma: no cover - the address is fine.
+        pytest.fail("refused a verified address")
+    assert found.email == EMAIL
+    assert all(text.isprintable() for text in (found.first_name, found.last_name, found.phone))
+
+
+def test_claims_win_over_the_profile() -> None:
+    claims = {"email": EMAIL, "email_verified": "true", "given_name": "Jessica"}
+    profile = {"first_name": "Robert", "last_name": "Smith", "phone": "(415) 360-9291"}
+    found = caller(claims, profile=profile)
+    assert (found.first_name, found.last_name, found.phone) == (
+        "Jessica",
+        "Smith",
+        "(415) 360-9291",
+    )
+
+
+def test_the_profile_never_names_the_person() -> None:
+    claims = {"email_verified": "true"}
+    with pytest.raises(CallerNotIdentifiedError):
+        caller(claims, profile={"email": EMAIL})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Jessica Smith", ("Jessica", "Smith")),
+        ("Jessica Ann Smith", ("Jessica Ann", "Smith")),
+        ("Jessica", ("jessica.smith", "Jessica")),
+        ("Jessica\r\nX-Injected: yes Smith", ("Jessica X-Injected: yes", "Smith")),
+        ("Jes\x00sica \ud800 Smith\u202e", ("Jessica", "Smith")),
+        (None, ("jessica.smith", "aurorasolar.com")),
+        (42, ("jessica.smith", "aurorasolar.com")),
+    ],
+    ids=ascii,
+)
+def test_names_are_one_line_that_can_be_sent(name: Any, expected: tuple[str, str]) -> None:
+    found = caller({"email": EMAIL, "email_verified": "true", "name": name})
+    assert (found.first_name, found.last_name) == expected
+
+
+def test_names_are_bounded() -> None:
+    found = caller({"email": EMAIL, "email_verified": "true", "name": "n" * 1_000_000})
+    assert len(found.last_name) == 100
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("[designers admins]", ("designers", "admins")),
+        ("[designers,admins]", ("designers", "admins")),
+        ("[]", ()),
+        ("designers", ("designers",)),
+        (["designers", "two words"], ("designers", "two words")),
+        ("", ()),
+        (None, ()),
+        ({"designers": True}, ()),
+    ],
+    ids=repr,
+)
+def test_groups_in_every_form(value: Any, expected: tuple[str, ...]) -> None:
+    claims = {"email": EMAIL, "email_verified": "true", "cognito:groups": value}
+    assert caller(claims).groups == expected
