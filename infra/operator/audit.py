@@ -1,0 +1,92 @@
+"""
+Read the function's log: the audit events of one caller, or of one token.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from token_vendor.models import normalised_email
+from token_vendor.observability import digest
+
+from infra.operator.deployed import Deployed, OperatorError
+
+
+def caller_digest(email: str) -> str:
+    """
+    Return the name under which a caller stands in the log.
+
+    Raises:
+        OperatorError: `email` is not an address.
+
+    """
+    return digest(address(email))
+
+
+def address(email: str) -> str:
+    """
+    Return an e-mail in the form in which it is stored.
+
+    Raises:
+        OperatorError: `email` is not an address.
+
+    """
+    try:
+        return normalised_email(email)
+    except ValueError as error:
+        raise OperatorError(f"{email} is not an e-mail address") from error
+
+
+def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:
+    """
+    Yield the JSON lines of the log since a moment, oldest first, with `@timestamp` in seconds.
+    """
+    pages = (
+        deployed.client("logs")
+        .get_paginator("filter_log_events")
+        .paginate(
+            logGroupName=deployed.outputs["LogGroupName"],
+            startTime=int(since * 1000),
+            **({"filterPattern": f'"{containing}"'} if containing else {}),
+        )
+    )
+    for page in pages:
+        for event in page["events"]:
+            try:
+                line = json.loads(event["message"])
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                yield line | {"@timestamp": event["timestamp"] / 1000}
+
+
+def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[str, Any]]:
+    """
+    Return the audit events that hold a text, oldest first.
+    """
+    return [
+        {"at": line["@timestamp"], **line["audit"]}
+        for line in lines(deployed, since=since, containing=containing)
+        if line.get("message") == "audit" and containing in line["audit"].values()
+    ]
+
+
+def await_event(
+    deployed: Deployed,
+    *,
+    since: float,
+    containing: str,
+    patience: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any] | None:
+    """
+    Return the newest such event, waiting for CloudWatch to have it, or None.
+    """
+    give_up_at = time.monotonic() + patience
+    while True:
+        if found := events(deployed, since=since, containing=containing):
+            return found[-1]
+        if time.monotonic() > give_up_at:
+            return None
+        sleep(1)

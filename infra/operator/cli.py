@@ -1,0 +1,283 @@
+"""
+Operate the Aurora token vendor: check it, give it its API key, see who holds a token.
+
+AWS is reached with the usual credentials (AWS_PROFILE, AWS_REGION); `--stage local` is the stack
+that `make run` started. Exit codes: 0 done, 1 a check failed or the answer was a problem, 2 wrong
+usage, 3 the stage cannot be reached.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
+from token_vendor.api_key import unusable
+from token_vendor.problems import ProblemError
+from token_vendor.request_budget import Gcra
+
+from infra.operator import audit, doctor, pages, probes, show, tokens
+from infra.operator.burst import simulate
+from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
+
+FAILED, UNREACHABLE = 1, 3
+# CloudWatch Logs shows an event some seconds after it was written.
+LOG_PATIENCE = 15
+VEND_TIMEOUT = 35
+
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+Stage = Annotated[str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
+Hours = Annotated[float, typer.Option("--hours", min=0.01, help="how far back to look")]
+
+
+@contextmanager
+def _stage(name: str) -> Iterator[Deployed]:
+    """
+    Find the stage; what goes wrong with it is told in one line and an exit code.
+    """
+    try:
+        yield Deployed.find(name)
+    except NotDeployedError as error:
+        show.failure(str(error))
+        raise typer.Exit(UNREACHABLE) from error
+    except OperatorError as error:
+        show.failure(str(error))
+        raise typer.Exit(FAILED) from error
+    except ProblemError as error:
+        show.failure(error.cause or error.detail)
+        raise typer.Exit(UNREACHABLE) from error
+    except ClientError as error:
+        show.failure(message(error))
+        raise typer.Exit(UNREACHABLE) from error
+    except BotoCoreError as error:
+        show.failure(str(error))
+        raise typer.Exit(UNREACHABLE) from error
+
+
+@app.command("doctor")
+def doctor_(stage: Stage, *, as_json: Json = False) -> None:
+    """
+    Check everything from end to end, and say what mends it.
+    """
+    with _stage(stage) as deployed:
+        findings = list(doctor.examine(deployed))
+    show.findings(findings, as_json=as_json)
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command("set-api-key")
+def set_api_key(stage: Stage) -> None:
+    """
+    Store Aurora's API key, from a prompt without echo or from stdin, once Aurora has taken it.
+    """
+    with _stage(stage) as deployed:
+        settings = deployed.settings
+        api_key = _secret(f"Aurora API key ({settings.aurora_environment})")
+        if wrong := unusable(api_key, settings.aurora_environment):
+            raise OperatorError(wrong)
+        answer = probes.list_users(settings, api_key)
+        if answer.status != 200:  # noqa: PLR2004 - HTTP's own number.
+            said = answer.failure or f"Aurora answered {answer.status} to it"
+            raise OperatorError(f"the key was not stored: {said}")
+        deployed.client("secretsmanager").put_secret_value(
+            SecretId=deployed.outputs["SecretArn"], SecretString=api_key
+        )
+    show.done(f"stored; every execution environment has it within {settings.api_key_ttl:g} s")
+
+
+@app.command("tokens")
+def tokens_(
+    stage: Stage,
+    *,
+    containing: Annotated[str, typer.Option("--filter", help="a part of the e-mail")] = "",
+    sort: Annotated[str, typer.Option(help="email, since or until")] = "until",
+    as_json: Json = False,
+) -> None:
+    """
+    List who holds a token, since when, and until when.
+    """
+    if sort not in {"email", "since", "until"}:
+        raise typer.BadParameter("email, since or until", param_hint="--sort")
+    with _stage(stage) as deployed:
+        found = [each for each in tokens.holders(deployed) if containing.lower() in each.email]
+    found.sort(key=lambda holder: getattr(holder, sort))
+    show.holders(found, as_json=as_json)
+
+
+@app.command("show")
+def show_(email: str, stage: Stage, *, hours: Hours = 24, as_json: Json = False) -> None:
+    """
+    Show what the table and the log know of one person, never the JWT.
+    """
+    with _stage(stage) as deployed:
+        state = tokens.state(deployed, audit.address(email))
+        since = time.time() - hours * 3600
+        events = audit.events(deployed, since=since, containing=audit.caller_digest(email))
+    show.person(state, events, as_json=as_json)
+    if not state and not events:
+        raise typer.Exit(FAILED)
+
+
+@app.command("forget")
+def forget(
+    stage: Stage,
+    email: Annotated[str | None, typer.Argument()] = None,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="every stored token")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """
+    Drop a stored token, or all of them: who comes next gets a generated one. Aurora is not told.
+    """
+    if (email is None) != everybody:
+        raise typer.BadParameter("name one e-mail, or --all")
+    with _stage(stage) as deployed:
+        whom = [audit.address(email)] if email else [h.email for h in tokens.holders(deployed)]
+        if not yes:
+            # Each one forgotten costs a request to Aurora when its person comes back.
+            typer.confirm(f"Forget the tokens of {email or f'{len(whom)} people'}?", abort=True)
+        store = tokens.store(deployed)
+        forgotten = sum(store.forget(each) for each in whom)
+    show.done(f"{forgotten} forgotten")
+    if email and not forgotten:
+        raise typer.Exit(FAILED)
+
+
+@app.command("logs")
+def logs(email: str, stage: Stage, *, hours: Hours = 24, as_json: Json = False) -> None:
+    """
+    Print the audit events of one caller.
+    """
+    with _stage(stage) as deployed:
+        caller = audit.caller_digest(email)
+        events = audit.events(deployed, since=time.time() - hours * 3600, containing=caller)
+    show.events(events, caller=caller, as_json=as_json)
+
+
+@app.command("smoke")
+def smoke(
+    stage: Stage,
+    *,
+    as_: Annotated[str, typer.Option("--as", help="sign in as (stage local only)")] = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Vend for an ID token, given at a prompt or on stdin, and say where the time went.
+    """
+    with _stage(stage) as deployed:
+        if as_ and stage != LOCAL:
+            raise typer.BadParameter("only the local stack signs people in", param_hint="--as")
+        id_token = _local_sign_in(deployed, as_) if as_ else _secret("ID token")
+        started = time.time()
+        try:
+            answer = urllib3.request(
+                "POST",
+                deployed.token_url,
+                headers={"Authorization": f"Bearer {id_token}"},
+                retries=False,
+                timeout=VEND_TIMEOUT,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            unreachable = f"{deployed.token_url}: {type(error).__name__}"
+            raise NotDeployedError(unreachable) from error
+        seconds = time.time() - started
+        body = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
+        named = body.get("token", {}).get("jti") or body.get("instance")
+        event = None
+        if named:
+            event = audit.await_event(
+                deployed, since=started - 60, containing=named, patience=LOG_PATIENCE
+            )
+    show.smoke(answer.status, body, seconds, event, as_json=as_json)
+    if answer.status != 200:  # noqa: PLR2004 - HTTP's own number.
+        raise typer.Exit(FAILED)
+
+
+@app.command("dashboard")
+def dashboard(  # noqa: PLR0913 - one option each.
+    stage: Stage,
+    *,
+    to: Annotated[Path, typer.Option(help="the folder of the local pages")] = Path(
+        ".local/dashboards"
+    ),
+    png: Annotated[bool, typer.Option("--png", help="pictures beside the local pages")] = False,
+    hours: Hours = 3,
+    period: Annotated[
+        int, typer.Option(min=1, max=60, help="seconds that count as a minute, on local pages")
+    ] = 60,
+    as_json: Json = False,
+) -> None:
+    """
+    Print the dashboards' addresses; of the local stack, render them with its own metrics.
+    """
+    with _stage(stage) as deployed:
+        names = deployed.outputs["DashboardNames"].split(",")
+        if stage == LOCAL:
+            written = pages.render(deployed, names, to=to, png=png, hours=hours, period=period)
+            addresses = {name: str(path) for name, path in written.items()}
+        else:
+            console = f"https://{deployed.region}.console.aws.amazon.com/cloudwatch/home"
+            addresses = {
+                name: f"{console}?region={deployed.region}#dashboards/dashboard/{name}"
+                for name in names
+            }
+    show.addresses(addresses, as_json=as_json)
+
+
+@app.command("simulate-burst")
+def simulate_burst(  # noqa: PLR0913 - one option each.
+    *,
+    users: Annotated[int, typer.Option(min=1, max=100_000, help="people who come")] = 1000,
+    known: Annotated[
+        float, typer.Option(min=0, max=1, help="share whose Aurora account is known")
+    ] = 0.95,
+    rate: Annotated[float, typer.Option(min=1, help="requests a minute to make")] = 80,
+    burst: Annotated[int, typer.Option(min=1, help="requests to make at once")] = 3,
+    over: Annotated[float, typer.Option(min=0.1, help="minutes within which they come")] = 10,
+    horizon: Annotated[float, typer.Option(min=1, help="seconds of turns given out")] = 900,
+    png: Annotated[Path | None, typer.Option(help="write the plot to this file too")] = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Simulate a morning without stored tokens: how long people wait, and what Aurora sees.
+    """
+    gcra = Gcra(rate=rate, burst=burst)
+    result = simulate(users=users, known=known, over=over, gcra=gcra, horizon=horizon)
+    show.burst(result, as_json=as_json)
+    if png:
+        try:
+            pages.burst_picture(result, png)
+        except OperatorError as error:
+            show.failure(str(error))
+            raise typer.Exit(FAILED) from error
+
+
+def _secret(prompt: str) -> str:
+    """
+    Read a secret without showing it, and never from the command line, which everybody can list.
+    """
+    if sys.stdin.isatty():
+        return str(typer.prompt(prompt, hide_input=True)).strip()
+    return sys.stdin.read().strip()
+
+
+def _local_sign_in(deployed: Deployed, email: str) -> str:
+    # Only the local stack brings an OIDC provider, and its packages.
+    from infra.local.sign_in import sign_in  # noqa: PLC0415
+
+    return sign_in(deployed.local["issuer"], audit.address(email))
+
+
+def main() -> None:
+    """
+    Run the command line.
+    """
+    app()

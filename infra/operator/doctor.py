@@ -1,0 +1,218 @@
+"""
+Check a deployed stage from end to end, and say of each finding what mends it.
+
+Nothing is changed. Aurora is asked three times, which counts against its requests a minute.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Literal
+
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
+from token_vendor.api_key import unusable
+
+from infra.operator import probes
+from infra.operator.deployed import Deployed, message
+
+State = Literal["ok", "warn", "fail"]
+# Aurora's `exp` is compared with AWS's clock; the refresh margin hides less than this.
+TOLERATED_SKEW = 30
+TIMEOUT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """
+    What one check found; `fix` is what the operator does about it.
+    """
+
+    check: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def examine(deployed: Deployed) -> Iterator[Finding]:
+    """
+    Run every check; one that cannot be carried out is a finding of its own.
+    """
+    checks: dict[str, Callable[[Deployed], Iterator[Finding]]] = {
+        "stack": _stack,
+        "API key and Aurora": _aurora,
+        "identity provider": _issuer,
+        "CORS": _cors,
+        "table": _table,
+        "alarms": _alarms,
+    }
+    for name, check in checks.items():
+        try:
+            yield from check(deployed)
+        except ClientError as error:
+            allow = "allow these credentials the call, or use a profile that may"
+            yield Finding(check=name, state="fail", found=message(error), fix=allow)
+        except (BotoCoreError, urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
+            found = f"{type(error).__name__}: {error}"
+            yield Finding(check=name, state="fail", found=found, fix="see the message")
+
+
+def _stack(deployed: Deployed) -> Iterator[Finding]:
+    done = deployed.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+    yield Finding(
+        check="stack",
+        state="ok" if done else "fail",
+        found=f"AuroraTokenVendor-{deployed.stage} is {deployed.status}",
+        fix="" if done else f"make deploy STAGE={deployed.stage}",
+    )
+
+
+def _aurora(deployed: Deployed) -> Iterator[Finding]:
+    settings = deployed.settings
+    api_key = deployed.api_key()
+    set_key = f"token-vendor set-api-key --stage {deployed.stage}"
+    if wrong := unusable(api_key, settings.aurora_environment):
+        yield Finding(check="API key", state="fail", found=wrong, fix=set_key)
+        return
+    known = api_key.startswith(("sk_", "rk_"))
+    yield Finding(
+        check="API key",
+        state="ok" if known else "warn",
+        found=f"fits {settings.aurora_environment}" if known else "has no prefix that Aurora names",
+        fix="" if known else f"compare it with Aurora's console; {set_key}",
+    )
+    listed = probes.list_users(settings, api_key)
+    yield _permission("Aurora: list users", listed, {HTTPStatus.OK}, set_key)
+    if listed.status != HTTPStatus.OK:
+        return
+    yield _clock(deployed, listed.date)
+    refusals = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
+    generate = probes.generate_for_nobody(settings, api_key)
+    yield _permission("Aurora: generate token (asked for nobody)", generate, refusals, set_key)
+    if settings.invitations:
+        invite = probes.invite_nobody(settings, api_key)
+        yield _permission("Aurora: invite user (asked without a user)", invite, refusals, set_key)
+
+
+def _permission(check: str, answer: probes.Answer, expected: set[HTTPStatus], fix: str) -> Finding:
+    status = answer.status
+    if status in expected:
+        proof = "" if status == HTTPStatus.OK else "; more cannot be told without an effect"
+        return Finding(check=check, state="ok", found=f"Aurora answered {status}{proof}")
+    if not status:
+        reach = "let this machine reach Aurora; the function has its own way there"
+        return Finding(check=check, state="fail", found=answer.failure, fix=reach)
+    mended: dict[int, tuple[State, str]] = {
+        HTTPStatus.UNAUTHORIZED: ("fail", f"Aurora does not know the key: {fix}"),
+        HTTPStatus.FORBIDDEN: ("fail", f"allow the key this in Aurora's console, or {fix}"),
+        HTTPStatus.NOT_FOUND: ("fail", "correct aurora_tenant_id in cdk.json and deploy"),
+        HTTPStatus.TOO_MANY_REQUESTS: ("warn", "try again in a minute"),
+    }
+    state, mend = mended.get(status, ("warn", "try again; ask Aurora if it stays"))
+    return Finding(check=check, state=state, found=f"Aurora answered {status}", fix=mend)
+
+
+def _clock(deployed: Deployed, aurora_date: str) -> Finding:
+    answer = deployed.client("dynamodb").describe_table(TableName=deployed.outputs["TableName"])
+    aws_date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    now = parsedate_to_datetime(aws_date).timestamp() if aws_date else time.time()
+    skew = abs(parsedate_to_datetime(aurora_date).timestamp() - now) if aurora_date else 0.0
+    fine = skew <= TOLERATED_SKEW
+    return Finding(
+        check="clocks",
+        state="ok" if fine else "warn",
+        found=f"Aurora's and AWS's are {skew:.0f} s apart",
+        fix="" if fine else "raise refresh_margin in cdk.json by as much, and tell Aurora",
+    )
+
+
+def _issuer(deployed: Deployed) -> Iterator[Finding]:
+    (authorizer,) = deployed.client("apigatewayv2").get_authorizers(
+        ApiId=deployed.outputs["ApiId"]
+    )["Items"]
+    issuer = authorizer["JwtConfiguration"]["Issuer"]
+    address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    correct = "correct issuer in cdk.json and deploy"
+    try:
+        discovery = _json(address)
+        keys = _json(discovery["jwks_uri"])["keys"]
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
+        found = f"no discovery document and keys at {address} ({type(error).__name__})"
+        yield Finding(check="identity provider", state="fail", found=found, fix=correct)
+        return
+    if discovery.get("issuer") != issuer:
+        found = f"{address} is of {discovery.get('issuer')}, not {issuer}"
+        yield Finding(check="identity provider", state="fail", found=found, fix=correct)
+        return
+    rsa = [key for key in keys if key.get("kty") == "RSA"]
+    yield Finding(
+        check="identity provider",
+        state="ok" if rsa else "fail",
+        found=f"{issuer} has {len(rsa)} RSA keys",
+        fix="" if rsa else "let the provider sign with RSA: API Gateway takes nothing else",
+    )
+
+
+def _json(url: str) -> Any:
+    return urllib3.request("GET", url, retries=False, timeout=TIMEOUT).json()
+
+
+def _cors(deployed: Deployed) -> Iterator[Finding]:
+    api = deployed.client("apigatewayv2").get_api(ApiId=deployed.outputs["ApiId"])
+    origins = api.get("CorsConfiguration", {}).get("AllowOrigins", [])
+    plain = [each for each in origins if each.startswith("http://") and "//localhost" not in each]
+    fix = "set cors_origins in cdk.json to your app's https origins and deploy"
+    if not origins:
+        found = "no origin is allowed: only servers and native apps can call"
+        yield Finding(check="CORS", state="warn", found=found, fix=fix)
+    elif plain or "*" in origins:
+        found = f"allows {', '.join(plain or ['*'])}"
+        yield Finding(check="CORS", state="warn", found=found, fix=fix)
+    else:
+        yield Finding(check="CORS", state="ok", found=f"allows {', '.join(origins)}")
+
+
+def _table(deployed: Deployed) -> Iterator[Finding]:
+    dynamodb, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
+    deploy = f"make deploy STAGE={deployed.stage}"
+    ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    expires = ttl["TimeToLiveStatus"] == "ENABLED" and ttl.get("AttributeName") == "ttl"
+    yield Finding(
+        check="table: expiry",
+        state="ok" if expires else "fail",
+        found="items leave by ttl" if expires else "items never leave",
+        fix="" if expires else deploy,
+    )
+    key = dynamodb.describe_table(TableName=name)["Table"].get("SSEDescription", {})
+    own = key.get("SSEType") == "KMS" and key.get("Status") == "ENABLED"
+    yield Finding(
+        check="table: encryption",
+        state="ok" if own else "fail",
+        found="by the stack's own key" if own else "not by the stack's own key",
+        fix="" if own else deploy,
+    )
+
+
+def _alarms(deployed: Deployed) -> Iterator[Finding]:
+    topic = deployed.outputs["TopicArn"]
+    listed = deployed.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    confirmed = [each for each in listed if each["SubscriptionArn"].startswith("arn:")]
+    if confirmed:
+        found = f"{len(confirmed)} confirmed subscriptions"
+        yield Finding(check="alarms: who hears", state="ok", found=found)
+    else:
+        found = "a subscription waits to be confirmed" if listed else "nobody hears of an alarm"
+        fix = "open the link in AWS's e-mail" if listed else "set alarm_email in cdk.json; deploy"
+        yield Finding(check="alarms: who hears", state="warn", found=found, fix=fix)
+    on = deployed.client("cloudwatch").describe_alarms(
+        AlarmNamePrefix=f"token-vendor-{deployed.stage}-", StateValue="ALARM"
+    )["MetricAlarms"]
+    for alarm in on:
+        yield Finding(
+            check="alarms: on",
+            state="warn",
+            found=alarm["AlarmName"],
+            fix=alarm.get("AlarmDescription", ""),
+        )

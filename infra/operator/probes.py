@@ -1,0 +1,71 @@
+"""
+Ask Aurora what a key may do, without leaving a trace there.
+
+Every probe is one of the requests a minute that Aurora grants the key.
+"""
+
+import json
+from dataclasses import dataclass
+
+import urllib3
+from token_vendor.settings import Settings
+
+# An id that belongs to nobody: generating for it is refused, after Aurora looked at the permission.
+NOBODY = "00000000-0000-0000-0000-000000000000"
+TIMEOUT = urllib3.Timeout(connect=5, read=15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """
+    An answer's status, 0 for none, its `Date` header, and why there is none.
+    """
+
+    status: int = 0
+    date: str = ""
+    failure: str = ""
+
+
+def list_users(settings: Settings, api_key: str) -> Answer:
+    """
+    List the tenant's users, as the function does.
+    """
+    return _ask(settings, api_key, "GET", "")
+
+
+def generate_for_nobody(settings: Settings, api_key: str) -> Answer:
+    """
+    Generate for an id that nobody has; a permitted key is told that there is no such user.
+    """
+    return _ask(settings, api_key, "POST", f"/{NOBODY}/generate_token")
+
+
+def invite_nobody(settings: Settings, api_key: str) -> Answer:
+    """
+    Invite without saying whom; a permitted key is told that the input is missing.
+    """
+    return _ask(settings, api_key, "POST", "/invite", {"user": {}})
+
+
+def _ask(
+    settings: Settings, api_key: str, method: str, path: str, body: dict[str, object] | None = None
+) -> Answer:
+    url = f"{settings.aurora_url.rstrip('/')}/tenants/{settings.aurora_tenant_id}/users{path}"
+    headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+    if settings.aurora_version_header and settings.aurora_version:
+        headers[settings.aurora_version_header] = settings.aurora_version
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        answer = urllib3.request(
+            method,
+            url,
+            headers=headers,
+            body=None if body is None else json.dumps(body),
+            retries=False,
+            redirect=False,
+            timeout=TIMEOUT,
+        )
+    except urllib3.exceptions.HTTPError as error:
+        return Answer(failure=f"{type(error).__name__} at {settings.aurora_url}")
+    return Answer(status=answer.status, date=answer.headers.get("Date", ""))
