@@ -8,9 +8,10 @@ import base64
 import hashlib
 import logging
 import secrets
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
 import urllib3
@@ -65,7 +66,9 @@ def sign_in(issuer: str, email: str, /, *, client_id: str = CLIENT_ID, **claims:
     Claims given by name are added to those made up from the e-mail; None takes one away.
     """
     said = {name: value for name, value in (claims_of(email) | claims).items() if value is not None}
-    _request("PUT", f"{issuer}/users/{quote(email, safe='')}", json=said)
+    # Opaque, as with real providers, so that nothing comes to rely on its being the e-mail.
+    subject = str(uuid.uuid5(uuid.NAMESPACE_URL, f"mailto:{email}"))
+    _request("PUT", f"{issuer}/users/{subject}", json=said)
     discovery = _request("GET", f"{issuer}/.well-known/openid-configuration").json()
     verifier = secrets.token_urlsafe(48)
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
@@ -80,7 +83,7 @@ def sign_in(issuer: str, email: str, /, *, client_id: str = CLIENT_ID, **claims:
     }
     # What the sign-in page's form posts.
     address = f"{discovery['authorization_endpoint']}?{urlencode(query)}"
-    answer = _request("POST", address, **_form({"sub": email}))
+    answer = _request("POST", address, **_form({"sub": subject}))
     redirect = parse_qs(urlsplit(answer.headers["Location"]).query)
     if redirect["state"] != [query["state"]]:
         raise LocalStackError("The OIDC provider answered another request than ours.")
