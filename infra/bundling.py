@@ -51,10 +51,7 @@ def build_asset(cache: Path = CACHE) -> Path:
     if sys.version_info[:2] != PYTHON:
         running = ".".join(map(str, sys.version_info[:2]))
         raise BundlingError(f"Python {running} cannot compile for the Lambda's 3.13; use .venv")
-    requirements = _uv(
-        *("export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"),
-        *("--format", "requirements-txt"),
-    )
+    requirements = locked_requirements()
     recipe = Path(__file__).read_bytes() + requirements.encode()
     dependencies = cache / f"dependencies-{_digest([recipe])}"
     if not dependencies.exists():
@@ -64,6 +61,16 @@ def build_asset(cache: Path = CACHE) -> Path:
     if not asset.exists():
         _put(asset, lambda folder: _assemble(dependencies, sources, folder))
     return asset
+
+
+def locked_requirements() -> str:
+    """
+    Return what pyproject.toml ships in the Lambda, as the lock pins it, with hashes.
+    """
+    return _uv(
+        *("export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"),
+        *("--format", "requirements-txt"),
+    )
 
 
 def _install(requirements: str, folder: Path) -> None:

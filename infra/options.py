@@ -85,18 +85,18 @@ def _typed(
     wrong = refusal(stage, key, value, metadata["allowed"])
     if PLACEHOLDER.search(json.dumps(value)):
         raise refusal(stage, key, value, f"a placeholder; fill in {metadata['allowed']}")
-    match get_origin(type_) or type_, value:
-        case (wanted, _) if wanted is tuple:
-            if not isinstance(value, list) or not all(_is_entry(entry) for entry in value):
-                raise wrong
-            return tuple(value)
-        case (wanted, dict()) if wanted is Mapping:
-            if not all(isinstance(entry, str) for pair in value.items() for entry in pair):
-                raise wrong
-            return types.MappingProxyType(dict(value))
+    kind = get_origin(type_) or type_
+    if kind is tuple:
+        if not isinstance(value, list) or not all(map(_is_entry, value)):
+            raise wrong
+        return tuple(value)
+    if kind is Mapping:
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+            raise wrong
+        return types.MappingProxyType(value)
     # In Python a bool is an int and an int is no float; in cdk.json neither is so.
-    accepted = {float: (int, float)}.get(type_, type_)
-    if not isinstance(value, accepted) or isinstance(value, bool) != (type_ is bool):
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
         raise wrong
     # Written so that NaN, which JSON readers let through, fails.
     if not isinstance(value, str) and not metadata["least"] <= value <= metadata["most"]:

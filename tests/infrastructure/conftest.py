@@ -1,0 +1,150 @@
+"""
+One synth for every test of the template: starting jsii is slow, reading JSON is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.bundling import ROOT
+from infra.stage import StageConfig
+
+# jsii would take whatever Node the machine has, where it has one.
+os.environ.setdefault("JSII_NODE", str(Path(sys.executable).parent / "node"))
+
+FILLED_IN = {
+    "issuer": "https://id.example.com",
+    "audiences": ["web-app"],
+    "cors_origins": ["https://app.example.com"],
+    "aurora_tenant_id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    "alarm_email": "team@example.com",
+    "invite_domains": ["example.com"],
+}
+LONGEST = "a-stage-of-20-letter"
+
+
+def cdk_json() -> dict[str, Any]:
+    return json.loads((ROOT / "cdk.json").read_text())
+
+
+def filled_in(stage: str, **override: Any) -> StageConfig:
+    """
+    Read a stage of cdk.json with its placeholders filled in.
+    """
+    stages = cdk_json()["context"]["stages"]
+    stages[LONGEST] = stages["production"]
+    return StageConfig.read(stages, stage, {**FILLED_IN, **override})
+
+
+@dataclass(frozen=True)
+class Template:
+    """
+    A synthesized template as plain data.
+    """
+
+    path: Path
+    data: dict[str, Any]
+
+    def resources(self, type_: str) -> dict[str, dict[str, Any]]:
+        """
+        Return the resources of a type by logical id.
+        """
+        return {id_: each for id_, each in self.data["Resources"].items() if each["Type"] == type_}
+
+    def one(self, type_: str) -> dict[str, Any]:
+        """
+        Return the only resource of a type.
+        """
+        (found,) = self.resources(type_).values()
+        return found
+
+    def properties(self, type_: str) -> dict[str, Any]:
+        """
+        Return the properties of the only resource of a type.
+        """
+        return self.one(type_)["Properties"]
+
+    def id(self, type_: str) -> str:
+        """
+        Return the logical id of the only resource of a type.
+        """
+        (found,) = self.resources(type_)
+        return found
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """
+    What one synth wrote: a template for each stage, and what cdk-nag says of them.
+    """
+
+    folder: Path
+
+    def template(self, stage: str) -> Template:
+        path = self.folder / f"AuroraTokenVendor-{stage}.template.json"
+        return Template(path, json.loads(path.read_text()))
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return json.loads((self.folder / "validation-report.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """
+    Synthesize stages that differ in every option that shapes the stack, with cdk-nag looking on.
+    """
+    # Importing the CDK starts jsii, which tests that need no template can do without.
+    from aws_cdk import App, Validations  # noqa: PLC0415
+    from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: PLC0415
+
+    from infra.stack import TokenVendorStack  # noqa: PLC0415
+
+    stages = [
+        filled_in("sandbox"),
+        filled_in("production", provisioned_concurrency=2),
+        filled_in(
+            LONGEST,
+            snap_start=True,
+            cors_origins=[],
+            memory_mb=1024,
+            claim_email="upn",
+            issuer="https://login.example.com/" + "i" * 200,
+            invite_domains=[f"department-{number:02}.example.com" for number in range(40)],
+            invite_levels_by_group={f"group-{number:02}": "Team Member" for number in range(20)},
+        ),
+    ]
+    folder = tmp_path_factory.mktemp("cdk.out")
+    app = App(context=cdk_json()["context"], outdir=str(folder))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    for stage in stages:
+        TokenVendorStack(app, f"AuroraTokenVendor-{stage.stage}", stage=stage)
+    try:
+        app.synth()
+    except RuntimeError as error:
+        # The findings are in the report, where a test names them one by one.
+        if "ValidationFailed" not in str(error):
+            raise
+    return Assembly(folder)
+
+
+@pytest.fixture(scope="session")
+def sandbox(assembly: Assembly) -> Template:
+    return assembly.template("sandbox")
+
+
+@pytest.fixture(scope="session")
+def production(assembly: Assembly) -> Template:
+    return assembly.template("production")
+
+
+@pytest.fixture(scope="session")
+def longest(assembly: Assembly) -> Template:
+    return assembly.template(LONGEST)

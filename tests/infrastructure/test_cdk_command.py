@@ -1,0 +1,109 @@
+"""
+What people type: the CDK app and its wrapper, from the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import aws_cdk
+import pytest
+
+from infra.bundling import ROOT
+from tests.infrastructure.conftest import FILLED_IN, cdk_json
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """
+    Run a module of the project on a machine that has no AWS settings and reaches no network.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    nowhere = "http://127.0.0.1:9"
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={
+            **kept,
+            "HTTP_PROXY": nowhere,
+            "HTTPS_PROXY": nowhere,
+            "UV_OFFLINE": "1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["production"], 'stages.production.issuer = "<your-issuer>": a placeholder; fill in'),
+        (["prod"], "-c stage=prod: cdk.json has the stages local, production, sandbox"),
+        (["sandbox", "--override", '{"issuers": 1}'], "no such option; the nearest is issuer"),
+        (["sandbox", "--override", "{"], "-c override={"),
+    ],
+    ids=["placeholder", "unknown stage", "unknown option", "override"],
+)
+def test_wrong_stage_ends_with_one_line(arguments: list[str], told: str) -> None:
+    done = run("infra.cdk", "synth", *arguments)
+    (line,) = done.stderr.splitlines()
+    assert told in line
+    assert done.stdout == ""
+    assert done.returncode == 2
+
+
+def test_app_itself_refuses_a_placeholder_with_one_line() -> None:
+    """
+    Whoever runs `cdk synth -c stage=production` without the wrapper reads the same line.
+    """
+    context = {**cdk_json()["context"], "stage": "production"}
+    done = run("infra.app", CDK_CONTEXT_JSON=json.dumps(context))
+    (line,) = [line for line in done.stderr.splitlines() if "stages." in line]
+    assert line.startswith('stages.production.issuer = "<your-issuer>": a placeholder')
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) -> None:
+    done = run(
+        *("infra.cdk", "synth", "production", "--override", json.dumps(FILLED_IN)),
+        *("--output", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    template = json.loads((tmp_path / "AuroraTokenVendor-production.template.json").read_text())
+    assert template["Outputs"]["TokenUrl"]
+
+
+def test_feature_flags_are_current() -> None:
+    """
+    Every flag that the CDK recommends to a new app is set as it recommends.
+    """
+    (bundle,) = (Path(aws_cdk.__file__).parent / "_jsii").glob("aws-cdk-lib@*.tgz")
+    with tarfile.open(bundle) as archive:
+        member = archive.extractfile("package/recommended-feature-flags.json")
+        assert member is not None
+        recommended = json.load(member)
+    context = cdk_json()["context"]
+    flags = {name: value for name, value in context.items() if name.startswith("@aws-cdk")}
+    assert flags == recommended
+
+
+def test_cli_has_no_install_scripts() -> None:
+    """
+    Nothing that npm brings runs code while it is installed.
+    """
+    lock = json.loads((ROOT / "infra" / "package-lock.json").read_text())
+    packages = {name: each for name, each in lock["packages"].items() if name}
+    assert packages
+    assert not [name for name, each in packages.items() if each.get("hasInstallScript")]
+    assert all(each["integrity"].startswith("sha512-") for each in packages.values())

@@ -1,0 +1,407 @@
+"""
+Properties of the template that AWS's documentation asks for, whatever the constructs write.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from token_vendor.settings import Settings
+
+from infra.bundling import SOURCES
+from infra.stack import TABLE_ACTIONS, TABLE_KEY_ACTIONS
+from tests.infrastructure.conftest import LONGEST, Assembly, Template, filled_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVERY_STAGE = pytest.mark.parametrize("stage", ["sandbox", "production", LONGEST])
+FUNCTION = "AWS::Lambda::Function"
+TABLE = "AWS::DynamoDB::Table"
+SECRET = "AWS::SecretsManager::Secret"
+KEY = "AWS::KMS::Key"
+LOGS = "AWS::Logs::LogGroup"
+ALIAS = "AWS::Lambda::Alias"
+API = "AWS::ApiGatewayV2::Api"
+
+
+def arn_of(template: Template, type_: str) -> dict[str, list[str]]:
+    return {"Fn::GetAtt": [template.id(type_), "Arn"]}
+
+
+def every_text(node: Any) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case dict():
+            for key, value in node.items():
+                yield key
+                yield from every_text(value)
+        case list():
+            for value in node:
+                yield from every_text(value)
+
+
+def role_statements(template: Template) -> list[dict[str, Any]]:
+    return template.properties("AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+
+
+def function_log(template: Template) -> dict[str, Any]:
+    log = template.properties(FUNCTION)["LoggingConfig"]["LogGroup"]["Ref"]
+    return template.data["Resources"][log]
+
+
+# What the function may do.
+
+
+@EVERY_STAGE
+def test_role_may_do_exactly_what_the_code_calls(assembly: Assembly, stage: str) -> None:
+    """
+    Every statement of the role is listed here, and no other policy hangs on it.
+    """
+    template = assembly.template(stage)
+    log = template.properties(FUNCTION)["LoggingConfig"]["LogGroup"]["Ref"]
+    via = {
+        service: {
+            "StringEquals": {
+                "kms:ViaService": {
+                    "Fn::Join": ["", [f"{service}.", {"Ref": "AWS::Region"}, ".amazonaws.com"]]
+                }
+            }
+        }
+        for service in ("dynamodb", "secretsmanager")
+    }
+    expected = [
+        (["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": [log, "Arn"]}, None),
+        (sorted(TABLE_ACTIONS), arn_of(template, TABLE), None),
+        (["secretsmanager:GetSecretValue"], {"Fn::GetAtt": [template.id(SECRET), "Id"]}, None),
+        (sorted(TABLE_KEY_ACTIONS), arn_of(template, KEY), via["dynamodb"]),
+        (["kms:Decrypt"], arn_of(template, KEY), via["secretsmanager"]),
+    ]
+    found = []
+    for statement in role_statements(template):
+        actions = statement["Action"]
+        assert statement["Effect"] == "Allow"
+        found.append(
+            (
+                sorted([actions] if isinstance(actions, str) else actions),
+                statement["Resource"],
+                statement.get("Condition"),
+            )
+        )
+    by_actions = {"key": lambda each: (each[0], str(each[2]))}
+    assert sorted(found, **by_actions) == sorted(expected, **by_actions)
+    role = template.properties("AWS::IAM::Role")
+    assert "ManagedPolicyArns" not in role
+    assert "Policies" not in role
+
+
+@EVERY_STAGE
+def test_no_wildcard_in_what_the_function_may_do(assembly: Assembly, stage: str) -> None:
+    assert not [
+        text for text in every_text(role_statements(assembly.template(stage))) if "*" in text
+    ]
+
+
+def test_granted_table_actions_are_those_in_the_code() -> None:
+    """
+    An operation of DynamoDB that the code names is granted, and none that it does not.
+    """
+    model = botocore.session.get_session().get_service_model("dynamodb")
+    operations = {xform_name(name): f"dynamodb:{name}" for name in model.operation_names}
+    nodes = [
+        node
+        for source in (SOURCES / "token_vendor").glob("*.py")
+        for node in ast.walk(ast.parse(source.read_text()))
+    ]
+    named = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    named |= {node.value for node in nodes if isinstance(node, ast.Constant)}
+    called = {action for name, action in operations.items() if name in named}
+    assert called == set(TABLE_ACTIONS)
+
+
+@EVERY_STAGE
+def test_only_lambda_may_take_the_role(assembly: Assembly, stage: str) -> None:
+    role = assembly.template(stage).properties("AWS::IAM::Role")
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@EVERY_STAGE
+def test_key_policy_leaves_the_key_to_the_accounts_own_iam(assembly: Assembly, stage: str) -> None:
+    """
+    No other account, no service and no anonymous principal is named in the key's policy.
+    """
+    key = assembly.template(stage).properties(KEY)
+    for statement in key["KeyPolicy"]["Statement"]:
+        (principal,) = statement["Principal"].values()
+        assert {"Ref": "AWS::AccountId"} in principal["Fn::Join"][1]
+        assert principal["Fn::Join"][1][-1] == ":root"
+    assert key["EnableKeyRotation"] is True
+
+
+@EVERY_STAGE
+def test_api_may_invoke_only_the_alias_and_only_for_its_route(
+    assembly: Assembly, stage: str
+) -> None:
+    template = assembly.template(stage)
+    permissions = template.resources("AWS::Lambda::Permission").values()
+    assert permissions
+    for permission in permissions:
+        granted = permission["Properties"]
+        assert granted["FunctionName"] == {"Ref": template.id(ALIAS)}
+        assert granted["Principal"] == "apigateway.amazonaws.com"
+        parts = granted["SourceArn"]["Fn::Join"][1]
+        assert {"Ref": template.id(API)} in parts
+        assert {"Ref": "AWS::AccountId"} in parts
+        assert parts[-1].endswith("/token")
+
+
+# The function.
+
+
+@EVERY_STAGE
+def test_function_runs_as_designed(assembly: Assembly, stage: str) -> None:
+    function = assembly.template(stage).properties(FUNCTION)
+    assert function["Runtime"] == "python3.13"
+    assert function["Architectures"] == ["arm64"]
+    assert function["Handler"] == "token_vendor.handler.handler"
+    assert "VpcConfig" not in function
+
+
+@EVERY_STAGE
+def test_api_calls_a_published_version_through_the_alias(assembly: Assembly, stage: str) -> None:
+    template = assembly.template(stage)
+    alias = template.properties(ALIAS)
+    (version,) = template.resources("AWS::Lambda::Version")
+    assert alias["Name"] == "live"
+    assert alias["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+    integration = template.properties("AWS::ApiGatewayV2::Integration")
+    assert integration["IntegrationUri"] == {"Ref": template.id(ALIAS)}
+    assert integration["PayloadFormatVersion"] == "2.0"
+
+
+@EVERY_STAGE
+def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: str) -> None:
+    """
+    Aurora's answer < function < API Gateway < the 30 s that AWS allows an HTTP API.
+    """
+    template = assembly.template(stage)
+    function = template.properties(FUNCTION)
+    variables = function["Environment"]["Variables"]
+    aurora = float(variables["AURORA_CONNECT_TIMEOUT"]) + float(variables["AURORA_READ_TIMEOUT"])
+    gateway = template.properties("AWS::ApiGatewayV2::Integration")["TimeoutInMillis"] / 1000
+    assert float(variables["FUNCTION_TIMEOUT"]) == function["Timeout"]
+    assert aurora < function["Timeout"] < gateway <= 30
+
+
+@EVERY_STAGE
+def test_function_accepts_its_environment(assembly: Assembly, stage: str) -> None:
+    """
+    The settings read every variable of the template, and none is there that nothing reads.
+    """
+    template = assembly.template(stage)
+    variables = template.properties(FUNCTION)["Environment"]["Variables"]
+    texts = {
+        name: value if isinstance(value, str) else "a-name-from-cloudformation"
+        for name, value in variables.items()
+    }
+    settings = Settings.from_environment(texts)
+    assert settings.stage == stage
+    powertools = {name for name in variables if name.startswith("POWERTOOLS_")}
+    assert {name.lower() for name in variables.keys() - powertools} == set(
+        Settings.__dataclass_fields__
+    )
+    assert variables["POWERTOOLS_SERVICE_NAME"] == f"token-vendor-{stage}"
+
+
+def test_defaults_of_cdk_json_are_those_of_the_function() -> None:
+    """
+    A default that cdk.json leaves out means the same on both sides.
+    """
+    stage = filled_in("production", invite_domains=[])
+    required = {
+        "STAGE": stage.stage,
+        "TABLE_NAME": "table",
+        "AURORA_SECRET_ARN": "secret",
+        "AURORA_URL": stage.aurora_origin,
+        "AURORA_TENANT_ID": stage.aurora_tenant_id,
+        "AURORA_ENVIRONMENT": stage.aurora_environment,
+    }
+    assert Settings.from_environment(required | stage.variables()) == Settings.from_environment(
+        required
+    )
+
+
+@EVERY_STAGE
+def test_only_one_way_to_stay_warm(assembly: Assembly, stage: str) -> None:
+    """
+    AWS refuses SnapStart together with provisioned concurrency.
+    """
+    template = assembly.template(stage)
+    snap_start = "SnapStart" in template.properties(FUNCTION)
+    provisioned = "ProvisionedConcurrencyConfig" in template.properties(ALIAS)
+    assert (snap_start, provisioned) == {
+        "sandbox": (False, False),
+        "production": (False, True),
+        LONGEST: (True, False),
+    }[stage]
+
+
+# What is stored.
+
+
+@EVERY_STAGE
+def test_table_has_the_shape_that_the_code_expects(assembly: Assembly, stage: str) -> None:
+    table = assembly.template(stage).properties(TABLE)
+    assert table["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert {each["AttributeType"] for each in table["AttributeDefinitions"]} == {"S"}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+
+
+@EVERY_STAGE
+def test_table_and_secret_are_encrypted_with_our_key(assembly: Assembly, stage: str) -> None:
+    template = assembly.template(stage)
+    key = arn_of(template, KEY)
+    assert template.properties(TABLE)["SSESpecification"] == {
+        "KMSMasterKeyId": key,
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+    }
+    assert template.properties(SECRET)["KmsKeyId"] == key
+
+
+@EVERY_STAGE
+def test_secret_has_no_value(assembly: Assembly, stage: str) -> None:
+    """
+    A generated password would look like an API key that Aurora rejects.
+    """
+    secret = assembly.template(stage).properties(SECRET)
+    assert not secret.keys() & {"SecretString", "GenerateSecretString"}
+
+
+@pytest.mark.parametrize(("stage", "policy"), [("sandbox", "Delete"), ("production", "Retain")])
+def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, policy: str) -> None:
+    """
+    Production keeps table, secret, key and logs; a sandbox leaves nothing that costs money.
+    """
+    template = assembly.template(stage)
+    for type_ in (TABLE, SECRET, KEY, LOGS):
+        for resource in template.resources(type_).values():
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
+    assert template.properties(TABLE)["DeletionProtectionEnabled"] is (policy == "Retain")
+
+
+def test_changed_options_do_not_replace_what_is_kept(assembly: Assembly) -> None:
+    """
+    The two stages differ in memory, claims, CORS and scaling; what they keep is declared the same.
+    """
+    before, after = assembly.template("production"), assembly.template(LONGEST)
+    for type_ in (TABLE, SECRET, KEY):
+        assert before.id(type_) == after.id(type_)
+        differing = {
+            name
+            for name, value in before.properties(type_).items()
+            if value != after.properties(type_)[name]
+        }
+        assert differing <= {"Description"}
+
+
+# The way in.
+
+
+@EVERY_STAGE
+def test_every_route_asks_for_a_callers_token(assembly: Assembly, stage: str) -> None:
+    template = assembly.template(stage)
+    routes = [
+        each["Properties"] for each in template.resources("AWS::ApiGatewayV2::Route").values()
+    ]
+    assert {route["RouteKey"] for route in routes} == {"POST /token", "DELETE /token"}
+    authorizer = template.id("AWS::ApiGatewayV2::Authorizer")
+    for route in routes:
+        assert route["AuthorizationType"] == "JWT"
+        assert route["AuthorizerId"] == {"Ref": authorizer}
+
+
+def test_authorizer_believes_the_configured_provider_only(production: Template) -> None:
+    authorizer = production.properties("AWS::ApiGatewayV2::Authorizer")
+    assert authorizer["JwtConfiguration"] == {
+        "Issuer": "https://id.example.com",
+        "Audience": ["web-app"],
+    }
+    assert authorizer["IdentitySource"] == ["$request.header.Authorization"]
+
+
+def test_browsers_of_the_configured_origins_may_call(production: Template) -> None:
+    assert production.properties(API)["CorsConfiguration"] == {
+        "AllowOrigins": ["https://app.example.com"],
+        "AllowMethods": ["POST", "DELETE"],
+        "AllowHeaders": ["authorization", "content-type"],
+        "ExposeHeaders": ["retry-after"],
+        "MaxAge": 3600,
+    }
+
+
+def test_without_origins_no_browser_may_call(longest: Template) -> None:
+    assert "CorsConfiguration" not in longest.properties(API)
+
+
+@EVERY_STAGE
+def test_stage_is_throttled(assembly: Assembly, stage: str) -> None:
+    settings = assembly.template(stage).properties("AWS::ApiGatewayV2::Stage")
+    assert settings["StageName"] == "$default"
+    assert settings["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": 100,
+        "ThrottlingBurstLimit": 200,
+    }
+
+
+# What is written down.
+
+
+@EVERY_STAGE
+def test_access_log_tells_nothing_of_the_caller(assembly: Assembly, stage: str) -> None:
+    settings = assembly.template(stage).properties("AWS::ApiGatewayV2::Stage")
+    entry = json.loads(settings["AccessLogSettings"]["Format"])
+    assert entry["request_id"] == "$context.requestId"
+    telling = ("identity", "claims", "header", "path", "querystring", "sourceIp", "userAgent")
+    assert not [each for each in entry.values() for word in telling if word.lower() in each.lower()]
+
+
+@pytest.mark.parametrize(("stage", "days"), [("sandbox", 30), ("production", 365)])
+def test_logs_are_kept_for_the_configured_time(assembly: Assembly, stage: str, days: int) -> None:
+    template = assembly.template(stage)
+    groups = template.resources(LOGS).values()
+    assert [group["Properties"]["RetentionInDays"] for group in groups] == [days] * 2
+    assert function_log(template) in groups
+
+
+@EVERY_STAGE
+def test_template_holds_no_secret(assembly: Assembly, stage: str) -> None:
+    texts = list(every_text(assembly.template(stage).data))
+    assert not [text for text in texts if text.startswith(("sk_", "rk_", "eyJ", "Bearer "))]
+    assert not [text for text in texts if "{{resolve:" in text]
+
+
+@EVERY_STAGE
+def test_outputs_name_what_operators_need(assembly: Assembly, stage: str) -> None:
+    outputs = assembly.template(stage).data["Outputs"]
+    assert outputs.keys() >= {
+        "ApiUrl",
+        "ApiId",
+        "TokenUrl",
+        "TableName",
+        "SecretArn",
+        "FunctionName",
+        "LogGroupName",
+    }
