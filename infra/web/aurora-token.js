@@ -65,10 +65,11 @@ export function createTokenSource(options) {
   /** @param {Kept | null | undefined} entry */
   function keep(entry, { quietly = false } = {}) {
     const now = Date.now();
+    // From storage, anything may come.  What is from the browser's future has an age that nobody
+    // knows: its clock was put back meanwhile.
+    if (entry && !(entry.token?.jwt && entry.at <= now + 1000)) return;
     // An answer that was overtaken must not bring back a token that has been replaced since.
     if (entry && kept?.who === entry.who && ends(entry) < ends(kept)) return;
-    // From the browser's future: its clock was put back meanwhile, and the age is anyone's guess.
-    if (entry && entry.at > now + 1000) return;
     kept = entry ? { ...entry, born: performance.now() - (now - entry.at) } : null;
     const text = entry && JSON.stringify(entry);
     attempt(() => (text ? storage?.setItem(name, text) : storage?.removeItem(name)));

@@ -1,0 +1,749 @@
+"""
+The helper module in a real browser, with a scripted fetch and a clock that tests turn.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor.problems import CATALOGUE
+
+from tests.chromium import Site, chromium, site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+# What hangs in a page hangs without a limit of its own.
+pytestmark = pytest.mark.timeout(30)
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+LIFE = 43_200
+JESSICA = {"id": "3fa85f64-5717-4562-b3fc-2c963f66afa6", "email": "jessica.smith@aurorasolar.com"}
+
+# Runs in the page: a token source over scripted answers, and what became of it in plain values.
+SETUP = """
+async ({ script, options, callerToken }) => {
+  const helper = await import("/aurora-token.js");
+  Object.assign(window, helper, { calls: [], waits: [], tokens: [], signOuts: 0 });
+  Object.assign(window, { script, callerToken });
+  const scripted = async (url, { signal, ...init }) => {
+    calls.push({ url, ...init, body: init.body && JSON.parse(init.body) });
+    const { status, body, headers, held } = window.script.shift() ?? { status: 599 };
+    if (held) await new Promise((resolve) => { window.release = resolve; });
+    if (status === 0) throw new TypeError("Failed to fetch");
+    const text = status === 204 ? null : typeof body === "string" ? body : JSON.stringify(body);
+    return new Response(text, { status, headers });
+  };
+  // The fake clock does not know this one.
+  AbortSignal.timeout = (ms) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new DOMException("late", "TimeoutError")), ms);
+    return controller.signal;
+  };
+  window.source = createTokenSource({
+    endpoint: "/token",
+    getCallerToken: () => window.callerToken,
+    ...(script && { fetch: scripted }),
+    onWaiting: ({ until, problem }) => waits.push({ in: until - Date.now(), slug: problem.slug }),
+    onToken: (token) => tokens.push(token && token.jti),
+    onSignedOut: () => { window.signOuts += 1; },
+    ...options,
+  });
+  window.outcome = (promise) => promise.then(
+    (token) => ({ ...token, left: token && Math.round((token.expiresAt - Date.now()) / 1000) }),
+    (error) => ({
+      error: error.name, slug: error.slug, status: error.status, message: error.message,
+      retryAfter: error.retryAfter, problem: error.problem,
+    }),
+  );
+}
+"""
+
+
+def jwt(**claims: Any) -> str:
+    """
+    Give a caller's token as far as a browser reads it.
+    """
+    body = {"iss": "https://idp.example.com", "sub": "jessica", "exp": NOW.timestamp() + 600}
+    text = json.dumps(body | claims).encode()
+    return f"e30.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.c2ln"
+
+
+def vended(jti: str = "first", *, life: int = LIFE, source: str = "generated") -> dict[str, Any]:
+    expires_at = (NOW + timedelta(seconds=life)).isoformat()
+    token = {"jwt": f"jwt-{jti}", "jti": jti, "expires_at": expires_at, "expires_in": life}
+    return {"status": 200, "body": {"token": token, "user": JESSICA, "source": source}}
+
+
+def refused(slug: str, retry_after: str | None = None, **headers: str) -> dict[str, Any]:
+    problem = CATALOGUE[slug]
+    body = {
+        "type": f"urn:problem:aurora-token-vendor:{slug}",
+        "title": problem.title,
+        "detail": problem.detail,
+        "status": problem.status,
+    }
+    if retry_after is not None:
+        headers["retry-after"] = retry_after
+    return {"status": problem.status, "body": body, "headers": headers}
+
+
+NETWORK_FAILURE = {"status": 0}
+
+
+class Tab:
+    """
+    One page with one token source.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+
+    def start(
+        self,
+        *script: dict[str, Any],
+        caller: str | None = None,
+        real: bool = False,
+        path: str = "/",
+        **options: Any,
+    ) -> None:
+        """
+        Open the page and make the source; `real` leaves the browser's own fetch in place.
+        """
+        self.page.goto(self.url + path)
+        self.resume(*script, caller=caller, real=real, **options)
+
+    def resume(
+        self,
+        *script: dict[str, Any],
+        caller: str | None = None,
+        real: bool = False,
+        **options: Any,
+    ) -> None:
+        """
+        Make the source in the page as it is.
+        """
+        token = jwt() if caller is None else caller
+        answers = None if real else list(script)
+        self.page.evaluate(SETUP, {"script": answers, "options": options, "callerToken": token})
+
+    def begin(self, call: str) -> None:
+        """
+        Start a call without waiting for its outcome.
+        """
+        self.page.evaluate(f"window.pending = outcome(source.{call}); 0")
+
+    def end(self) -> dict[str, Any]:
+        """
+        Wait for the outcome of what was begun.
+        """
+        outcome: dict[str, Any] = self.page.evaluate("pending")
+        return outcome
+
+    def get(self, call: str = "getToken()") -> dict[str, Any]:
+        """
+        Make a call and give its outcome.
+        """
+        self.begin(call)
+        return self.end()
+
+    def after(self, milliseconds: float, call: str = "getToken()") -> dict[str, Any]:
+        """
+        Begin a call, let time pass, and give the outcome.
+        """
+        self.begin(call)
+        self.settle()
+        self.pass_time(milliseconds)
+        return self.end()
+
+    def pass_time(self, milliseconds: float) -> None:
+        """
+        Let time pass, then let what was due come through.
+        """
+        self.page.clock.run_for(milliseconds)
+        self.settle()
+        # To the page, the lock was asked for before that time passed and granted after it.
+        self.page.clock.run_for(60)
+        self.settle()
+
+    def settle(self) -> None:
+        """
+        Let locks and answers come through, which take turns of the event loop but no time.
+        """
+        self.page.evaluate(
+            "async () => { for (let i = 0; i < 20; i++) await navigator.locks?.query(); }"
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        return self.page.evaluate(name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def loopback() -> Iterator[Site]:
+    with site() as server:
+        yield server
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    # Whatever hangs is found out well before pytest's own limit.
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, loopback: Site) -> Tab:
+    context.clock.install(time=NOW - timedelta(hours=1))
+    # From here on, time passes only where a test says so.
+    context.clock.pause_at(NOW)
+    return Tab(context.new_page(), loopback.url)
+
+
+# Asking -------------------------------------------------------------------------------------
+
+
+def test_a_token_is_asked_for_with_the_callers_token_and_nothing_else(tab: Tab) -> None:
+    tab.start(vended())
+    token = tab.get()
+    assert (token["jwt"], token["jti"], token["user"]) == ("jwt-first", "first", JESSICA)
+    assert (token["source"], token["expiresIn"], token["left"]) == ("generated", LIFE, LIFE)
+    (call,) = tab["calls"]
+    assert call["method"] == "POST"
+    assert call["headers"]["authorization"] == f"Bearer {jwt()}"
+    assert call["body"] == {}
+    assert (call["credentials"], call["redirect"], call["cache"]) == ("omit", "error", "no-store")
+
+
+def test_the_next_call_is_answered_from_memory(tab: Tab) -> None:
+    tab.start(vended(), vended("second"))
+    assert tab.get()["jti"] == tab.get()["jti"] == "first"
+    assert len(tab["calls"]) == 1
+
+
+def test_calls_at_the_same_time_share_one_request(tab: Tab) -> None:
+    tab.start(vended() | {"held": True}, vended("second"))
+    tab.page.evaluate(
+        "window.all = Promise.all([1, 2, 3, 4].map(() => outcome(source.getToken()))); 0"
+    )
+    tab.settle()
+    tab.page.evaluate("release()")
+    assert {token["jti"] for token in tab["all"]} == {"first"}
+    assert len(tab["calls"]) == 1
+
+
+def test_a_shared_failure_reaches_every_caller_and_the_next_call_asks_again(tab: Tab) -> None:
+    tab.start(refused("user-not-eligible"), vended())
+    both = tab["Promise.all([outcome(source.getToken()), outcome(source.getToken())])"]
+    assert [each["slug"] for each in both] == ["user-not-eligible"] * 2
+    assert tab.get()["jti"] == "first"
+
+
+def test_min_ttl_is_sent_and_the_kept_token_with_less_does_not_do(tab: Tab) -> None:
+    tab.start(vended(), vended("second"))
+    tab.get()
+    tab.page.clock.fast_forward(5 * HOUR)
+    assert tab.get("getToken({ minTtl: 20000 })")["jti"] == "first"
+    assert tab.get("getToken({ minTtl: 30000 })")["jti"] == "second"
+    assert [call["body"] for call in tab["calls"]] == [{}, {"min_ttl": 30000}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"status": 200, "body": "<p>Welcome to our guest network"}, id="HTML"),
+        pytest.param({"status": 200, "body": {"token": {}}}, id="no JWT"),
+        pytest.param({"status": 200, "body": [1]}, id="another shape"),
+        pytest.param(vended(life=0), id="expired"),
+        pytest.param({"status": 404, "body": {"message": "Not Found"}}, id="no such route"),
+        pytest.param({"status": 400, "body": {"type": 7}}, id="type is no text"),
+    ],
+)
+def test_an_answer_that_is_not_the_services_is_an_error(tab: Tab, answer: dict[str, Any]) -> None:
+    tab.start(answer, vended())
+    outcome = tab.get()
+    assert (outcome["slug"], outcome["status"]) == ("unexpected-answer", answer["status"])
+    assert len(tab["calls"]) == 1
+
+
+# Time ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skew", [-DAY, 0, DAY], ids=["a day behind", "right", "a day ahead"])
+def test_the_browsers_clock_may_be_wrong(tab: Tab, skew: int) -> None:
+    """
+    A token is used until an hour before its end, wherever the browser thinks that is.
+    """
+    tab.page.clock.set_system_time(NOW + timedelta(milliseconds=skew))
+    tab.start(vended(), vended("second"))
+    assert tab.get()["left"] == LIFE
+    tab.page.clock.fast_forward(11 * HOUR - MINUTE)
+    assert tab.get()["jti"] == "first"
+    tab.page.clock.fast_forward(2 * MINUTE)
+    assert tab.get()["jti"] == "second"
+
+
+def test_a_clock_put_back_does_not_lengthen_a_life(tab: Tab) -> None:
+    tab.start(vended(), vended("second"))
+    tab.get()
+    tab.page.clock.fast_forward(HOUR)
+    tab.page.clock.set_system_time(NOW - timedelta(days=1))
+    tab.page.clock.fast_forward(10 * HOUR + MINUTE)
+    assert tab.get()["jti"] == "second"
+
+
+def test_a_clock_put_forward_costs_one_request(tab: Tab) -> None:
+    tab.start(vended(), vended("second", source="stored"))
+    tab.get()
+    tab.page.clock.set_system_time(NOW + timedelta(days=1))
+    assert tab.get()["jti"] == tab.get()["jti"] == "second"
+    assert len(tab["calls"]) == 2
+
+
+def test_the_time_on_the_way_counts_against_the_token(tab: Tab) -> None:
+    tab.start(vended(life=4000) | {"held": True}, vended("second"))
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.clock.fast_forward(1000_000)
+    tab.page.evaluate("release()")
+    assert tab.end()["expiresIn"] == 3000
+
+
+# Problems -----------------------------------------------------------------------------------
+
+# What the helper does with each problem when the service adds "Retry-After: 7".
+WAITS = {
+    "aurora-busy": True,
+    "aurora-invalid-response": True,
+    "aurora-key-rejected": False,
+    "aurora-timeout": True,
+    "aurora-unavailable": True,
+    "caller-not-identified": False,
+    "internal-error": False,
+    "invalid-request": False,
+    "invitation-pending": False,
+    "token-store-unavailable": True,
+    "too-many-renewals": False,
+    "user-not-eligible": False,
+}
+
+
+def test_every_problem_of_the_service_has_its_line_here() -> None:
+    assert set(WAITS) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize("slug", [slug for slug, waits in WAITS.items() if waits])
+def test_a_passing_problem_is_waited_for(tab: Tab, slug: str) -> None:
+    tab.start(refused(slug, "7"), vended())
+    assert tab.after(8000)["jti"] == "first"
+    assert tab["waits"] == [{"in": 7000, "slug": slug}]
+
+
+@pytest.mark.parametrize("slug", [slug for slug, waits in WAITS.items() if not waits])
+def test_a_refusal_is_told_at_once(tab: Tab, slug: str) -> None:
+    """
+    Also with Retry-After, which the page may show but the helper does not sit out.
+    """
+    tab.start(refused(slug, "7"), vended())
+    outcome = tab.get()
+    assert (outcome["error"], outcome["slug"]) == ("TokenError", slug)
+    assert (outcome["status"], outcome["retryAfter"]) == (CATALOGUE[slug].status, 7)
+    assert outcome["message"] == outcome["problem"]["detail"] == CATALOGUE[slug].detail
+    assert (len(tab["calls"]), tab["waits"], tab["signOuts"]) == (1, [], 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "date", "seconds"),
+    [
+        ("12", None, 12),
+        ("2.5", None, 2.5),
+        ("0", None, 1),
+        (format_datetime(NOW + timedelta(seconds=9), usegmt=True), NOW, 9),
+        # The date is the service's, so it is measured against the service's clock.
+        (
+            format_datetime(NOW + timedelta(days=1, seconds=9), usegmt=True),
+            NOW + timedelta(days=1),
+            9,
+        ),
+    ],
+    ids=["seconds", "a fraction", "zero", "a date", "a date on another clock"],
+)
+def test_every_form_of_retry_after(
+    tab: Tab, header: str, date: datetime | None, seconds: float
+) -> None:
+    # Fetch hides no header of an answer that a script made.
+    headers = {"date": format_datetime(date, usegmt=True)} if date else {}
+    tab.start(refused("aurora-busy", header, **headers), vended())
+    assert tab.after(seconds * 1000 + 50)["jti"] == "first"
+    assert tab["waits"][0]["in"] == pytest.approx(seconds * 1000, abs=1)
+
+
+def test_nobody_waits_longer_than_their_patience(tab: Tab) -> None:
+    tab.start(refused("aurora-busy", "700"), vended(), patience=600)
+    outcome = tab.get()
+    assert (outcome["slug"], outcome["retryAfter"]) == ("aurora-busy", 700)
+    assert tab["waits"] == []
+
+
+def test_patience_covers_all_waits_of_a_call(tab: Tab) -> None:
+    tab.start(*[refused("aurora-busy", "40")] * 3, vended(), patience=100)
+    tab.begin("getToken()")
+    for _ in range(2):
+        tab.settle()
+        tab.pass_time(40_000)
+    assert tab.end()["slug"] == "aurora-busy"
+    assert len(tab["waits"]) == 2
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_the_gateways_own_refusal_is_tried_again_twice(tab: Tab, status: int) -> None:
+    answer = {"status": status, "body": {"message": "Service Unavailable"}}
+    tab.start(*[answer] * 4)
+    tab.begin("getToken()")
+    for _ in range(2):
+        tab.settle()
+        tab.pass_time(5000)
+    outcome = tab.end()
+    assert (outcome["slug"], outcome["status"]) == ("unexpected-answer", status)
+    assert len(tab["calls"]) == 3
+
+
+def test_a_token_that_still_works_is_used_while_the_service_is_down(tab: Tab) -> None:
+    tab.start(vended(), refused("aurora-unavailable", "30"))
+    tab.get()
+    tab.page.clock.fast_forward(11 * HOUR + 30 * MINUTE)
+    assert tab.get()["jti"] == "first"
+    assert len(tab["calls"]) == 2
+
+
+def test_a_token_with_too_little_life_for_this_caller_is_not(tab: Tab) -> None:
+    tab.start(vended(), refused("aurora-unavailable", "300"))
+    tab.get()
+    tab.page.clock.fast_forward(11 * HOUR + 30 * MINUTE)
+    assert tab.get("getToken({ minTtl: 3000 })")["slug"] == "aurora-unavailable"
+
+
+# Signing in ---------------------------------------------------------------------------------
+
+
+def test_nobody_signed_in(tab: Tab) -> None:
+    tab.start(vended(), caller="")
+    assert tab.get()["slug"] == "signed-out"
+    assert (tab["calls"], tab["signOuts"]) == ([], 1)
+
+
+def test_a_401_that_the_browser_shows(tab: Tab) -> None:
+    tab.start({"status": 401, "body": {"message": "Unauthorized"}}, vended())
+    outcome = tab.get()
+    assert (outcome["slug"], outcome["status"], tab["signOuts"]) == ("signed-out", 401, 1)
+
+
+def test_a_network_failure_with_an_expired_callers_token_is_a_401(tab: Tab) -> None:
+    """
+    API Gateway's 401 carries no CORS header.
+    """
+    tab.start(NETWORK_FAILURE, vended(), caller=jwt(exp=NOW.timestamp() - 1))
+    assert tab.get()["slug"] == "signed-out"
+    assert (len(tab["calls"]), tab["signOuts"]) == (1, 1)
+
+
+def test_a_network_failure_with_a_good_callers_token_is_tried_again(tab: Tab) -> None:
+    tab.start(NETWORK_FAILURE, vended())
+    assert tab.after(5000)["jti"] == "first"
+    assert (tab["waits"][0]["slug"], tab["signOuts"]) == ("unreachable", 0)
+
+
+def test_the_callers_token_is_judged_by_the_services_clock(tab: Tab) -> None:
+    """
+    Once an answer told what time it is there; before, the browser's clock has to do.
+    """
+    tab.page.clock.set_system_time(NOW + timedelta(days=1))
+    tab.start(vended(life=4000), NETWORK_FAILURE, vended("second"))
+    tab.get()
+    tab.page.clock.fast_forward(100_000)
+    assert tab.after(5000, "getToken({ minTtl: 4000 })")["jti"] == "second"
+    assert tab["signOuts"] == 0
+
+
+def test_an_opaque_callers_token_is_named_as_the_mistake(tab: Tab) -> None:
+    tab.start(vended(), caller="opaque")
+    outcome = tab.get()
+    assert (outcome["error"], "must give a JWT" in outcome["message"]) == ("TypeError", True)
+
+
+def test_the_next_person_never_gets_the_last_ones_token(tab: Tab) -> None:
+    tab.start(vended(), vended("roberts"), storage="session")
+    tab.get()
+    tab.page.evaluate("token => { window.callerToken = token; }", jwt(sub="robert"))
+    assert tab.get()["jti"] == "roberts"
+
+
+def test_a_person_who_leaves_while_waiting_takes_the_wait_along(tab: Tab) -> None:
+    tab.start(refused("aurora-busy", "7"), vended("roberts"))
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.evaluate("token => { window.callerToken = token; }", jwt(sub="robert"))
+    tab.pass_time(8000)
+    assert tab.end()["slug"] == "caller-changed"
+    assert len(tab["calls"]) == 1
+
+
+# Renewing and forgetting --------------------------------------------------------------------
+
+
+def test_a_failed_token_is_replaced_once_for_all_who_saw_it_fail(tab: Tab) -> None:
+    tab.start(vended(), vended("second") | {"held": True})
+    tab.get()
+    tab.page.evaluate(
+        "window.all = Promise.all([1, 2].map(() => outcome(source.replaceToken('first')))); 0"
+    )
+    tab.settle()
+    tab.page.evaluate("release()")
+    assert {token["jti"] for token in tab["all"]} == {"second"}
+    assert tab.get("replaceToken('first')")["jti"] == "second"
+    assert [call["body"] for call in tab["calls"]] == [{}, {"replace": "first"}]
+
+
+def test_the_failed_token_is_not_kept_when_replacing_fails(tab: Tab) -> None:
+    tab.start(vended(), refused("too-many-renewals", "900"), vended("stored"), storage="session")
+    tab.get()
+    assert tab.get("replaceToken('first')")["slug"] == "too-many-renewals"
+    assert tab["sessionStorage.length"] == 0
+    assert tab.get()["jti"] == "stored"
+
+
+def test_forget_drops_the_token_here_and_at_the_service(tab: Tab) -> None:
+    tab.start(vended(), {"status": 204}, vended("second"), storage="session")
+    tab.get()
+    tab.get("forget()")
+    assert (tab["calls"][1]["method"], tab["calls"][1]["keepalive"]) == ("DELETE", True)
+    assert "body" not in tab["calls"][1] or tab["calls"][1]["body"] is None
+    assert (tab["sessionStorage.length"], tab["tokens"]) == (0, ["first", None])
+    assert tab.get()["jti"] == "second"
+
+
+def test_forget_without_a_signed_in_caller_only_drops(tab: Tab) -> None:
+    tab.start(vended())
+    tab.get()
+    tab.page.evaluate("window.callerToken = null")
+    assert "error" not in tab.get("forget()")
+    assert (len(tab["calls"]), tab["signOuts"]) == (1, 0)
+
+
+def test_an_answer_that_comes_after_forget_is_not_kept(tab: Tab) -> None:
+    tab.start(vended() | {"held": True}, {"status": 204}, vended("second"), storage="session")
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.evaluate("source.forget()")
+    tab.page.evaluate("release()")
+    assert tab.end()["jti"] == "first"
+    assert (tab["sessionStorage.length"], tab["tokens"]) == (0, [None])
+    assert tab.get()["jti"] == "second"
+
+
+# Storage ------------------------------------------------------------------------------------
+
+
+def test_a_reload_asks_again_by_default_and_leaves_nothing_in_storage(tab: Tab) -> None:
+    tab.start(vended())
+    tab.get()
+    assert tab["[sessionStorage.length, localStorage.length]"] == [0, 0]
+    tab.start(vended("second"))
+    assert tab.get()["jti"] == "second"
+
+
+def test_session_storage_survives_a_reload(tab: Tab) -> None:
+    tab.start(vended(), storage="session")
+    tab.get()
+    tab.page.clock.fast_forward(HOUR)
+    tab.start(storage="session")
+    token = tab.get()
+    assert (token["jti"], tab["calls"]) == ("first", [])
+    assert token["left"] == pytest.approx(LIFE - 3600, abs=2)
+    assert tab["localStorage.length"] == 0
+
+
+def test_a_stored_token_from_the_browsers_future_is_not_trusted(tab: Tab) -> None:
+    tab.start(vended(), storage="session")
+    tab.get()
+    tab.page.clock.set_system_time(NOW - timedelta(days=1))
+    tab.start(vended("second"), storage="session")
+    assert tab.get()["jti"] == "second"
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"who": "x"}', "7"])
+def test_rubbish_in_storage_is_overlooked(tab: Tab, text: str) -> None:
+    tab.page.goto(tab.url)
+    key = f"aurora-token {tab.url}/token"
+    tab.page.evaluate("([key, text]) => sessionStorage.setItem(key, text)", [key, text])
+    tab.resume(vended(), storage="session")
+    assert tab.get("replaceToken('other')")["jti"] == "first"
+
+
+def test_storage_locks_and_channel_denied(tab: Tab) -> None:
+    """
+    A sandboxed frame has no origin, and the browser throws at each of them.
+    """
+    tab.page.goto(f"{tab.url}/sandboxed")
+    denied = "() => { try { sessionStorage; return false; } catch { return true; } }"
+    assert tab.page.evaluate(denied)
+    tab.resume(vended(), storage="session", endpoint=f"{tab.url}/token")
+    assert tab.get()["jti"] == tab.get()["jti"] == "first"
+
+
+def test_storage_that_is_full(tab: Tab) -> None:
+    tab.page.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
+    )
+    tab.start(vended(), storage="session")
+    assert tab.get()["jti"] == tab.get()["jti"] == "first"
+    assert len(tab["calls"]) == 1
+
+
+# Other tabs ---------------------------------------------------------------------------------
+
+
+def test_tabs_at_the_same_time_make_one_request(context: BrowserContext, loopback: Site) -> None:
+    loopback.answers = [json.dumps(vended(str(n))["body"]).encode() for n in range(5)]
+    tabs = [Tab(context.new_page(), loopback.url) for _ in range(5)]
+    caller = jwt(exp=4_000_000_000)
+    for tab in tabs:
+        tab.start(real=True, caller=caller)
+    for tab in tabs:
+        tab.begin("getToken()")
+    # All but the first queue for the lock before the first has its answer.
+    tabs[0].page.wait_for_function(
+        "async () => (await navigator.locks.query()).pending.length === 4"
+    )
+    loopback.release.set()
+    assert {tab.end()["jti"] for tab in tabs} == {"0"}
+    assert loopback.asked == 1
+
+
+def test_what_one_tab_has_kept_is_served_while_another_holds_the_lock(
+    context: BrowserContext, loopback: Site
+) -> None:
+    """
+    The kept token is looked at before the lock.
+    """
+    loopback.answers = [json.dumps(vended()["body"]).encode()]
+    loopback.release.set()
+    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
+    caller = jwt(exp=4_000_000_000)
+    for tab in (first, second):
+        tab.start(real=True, caller=caller)
+    first.get()
+    second.page.wait_for_function("tokens.length === 1")
+    loopback.release.clear()
+    first.begin("replaceToken('first')")
+    first.page.wait_for_function("async () => (await navigator.locks.query()).held.length === 1")
+    assert second.get()["jti"] == "first"
+    loopback.release.set()
+
+
+def test_a_replaced_token_reaches_the_other_tab_and_so_does_forgetting(
+    context: BrowserContext, loopback: Site
+) -> None:
+    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
+    first.start(vended(), vended("second"), {"status": 204})
+    second.start()
+    first.get()
+    first.get("replaceToken('first')")
+    second.page.wait_for_function("tokens.length === 2")
+    assert second.get()["jti"] == "second"
+    first.get("forget()")
+    second.page.wait_for_function("tokens.length === 3")
+    assert second["tokens"] == ["first", "second", None]
+    assert second["calls"] == []
+
+
+def test_another_persons_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
+    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
+    first.start(vended("first"), {"status": 204})
+    second.start(vended("roberts"), caller=jwt(sub="robert", exp=4_000_000_000))
+    second.get()
+    first.get()
+    first.get("forget()")
+    second.page.wait_for_timeout(100)
+    assert (second["tokens"], second.get()["jti"]) == (["roberts"], "roberts")
+
+
+def test_an_overtaken_answer_does_not_bring_back_the_old_token(
+    context: BrowserContext, loopback: Site
+) -> None:
+    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
+    first.start(vended("new", life=LIFE))
+    second.start(vended("old", life=LIFE - 100))
+    first.get()
+    second.page.wait_for_function("tokens.length === 1")
+    assert second.get("replaceToken('other')")["jti"] == "new"
+    second.get("getToken({ minTtl: 43200 })")
+    assert second["tokens"] == ["new"]
+    assert second.get()["jti"] == "new"
+
+
+def test_a_stolen_lock_neither_loses_nor_doubles_the_request(tab: Tab) -> None:
+    tab.start(vended() | {"held": True}, vended("second"))
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.evaluate(
+        """async () => {
+          const { held: [{ name }] } = await navigator.locks.query();
+          await navigator.locks.request(name, { steal: true }, () => {});
+        }"""
+    )
+    tab.page.evaluate("release()")
+    assert tab.end()["jti"] == "first"
+    assert len(tab["calls"]) == 1
+
+
+def test_a_lock_that_never_comes_free_is_not_waited_for_for_ever(tab: Tab) -> None:
+    tab.start(vended() | {"held": True}, vended("second"))
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.evaluate("window.first = pending; 0")
+    tab.begin("replaceToken('other')")
+    tab.settle()
+    assert len(tab["calls"]) == 1
+    tab.pass_time(10_100)
+    assert tab.end()["jti"] == "second"
+
+
+def test_a_browser_without_locks(tab: Tab) -> None:
+    tab.page.add_init_script("delete Navigator.prototype.locks")
+    tab.start(vended())
+    assert tab.get()["jti"] == "first"
+
+
+# The Client SDK -----------------------------------------------------------------------------
+
+
+def test_the_sdk_is_loaded_with_the_token_under_the_option_that_is_named(tab: Tab) -> None:
+    tab.start(vended())
+    loaded = tab["loadClientSDK({ tokenSource: source, loaderUrl: '/loader.js' })"]
+    assert loaded["sdk"]["loadedWith"] == {"token": "jwt-first"}
+    assert loaded["token"]["jti"] == "first"
+    named = "{ tokenSource: source, loaderUrl: '/loader.js', tokenOption: 'jwt' }"
+    assert tab[f"loadClientSDK({named})"]["sdk"]["loadedWith"] == {"jwt": "jwt-first"}
+
+
+def test_the_loaders_address_is_that_of_auroras_page(tab: Tab) -> None:
+    tab.start()
+    address = "https://aurora-sdk.s3.amazonaws.com/client-sdk-loader.next.js"
+    assert tab["[LOADER_URL, TOKEN_OPTION]"] == [address, "token"]
