@@ -20,6 +20,8 @@ def adapt(template_file: Path) -> None:
     template = json.loads(template_file.read_text())
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
+            # The operator's pages show the alarm as it was synthesized.
+            resource["Metadata"] = {"Synthesized": dict(resource["Properties"])}
             _without_metric_math(resource["Properties"])
     template_file.write_text(json.dumps(template))
 
