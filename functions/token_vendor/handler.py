@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 
 from token_vendor.accounts import Accounts, InvitationPolicy
 from token_vendor.api_key import ApiKey
@@ -34,6 +34,10 @@ from token_vendor.request_budget import Gcra, RequestBudget
 from token_vendor.settings import RESERVE, Settings
 from token_vendor.token_store import TokenStore
 from token_vendor.vendor import Policy, TokenVendor
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_secretsmanager.client import SecretsManagerClient
 
 BODY_LIMIT = 4096
 """Bytes: three short members and a profile fit many times over."""
@@ -251,9 +255,15 @@ def wire(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Service:
     """Build the parts from the settings; tests call it with others."""
-    dynamodb = boto3.client("dynamodb", config=DYNAMODB)
+    # botocore's session is what boto3 makes its clients with; importing boto3 itself would load
+    # the whole of S3's transfer manager at every cold start.
+    session = get_session()
+    dynamodb = cast("DynamoDBClient", session.create_client("dynamodb", config=DYNAMODB))
     api_key = ApiKey(
-        lambda: boto3.client("secretsmanager", config=SECRETS_MANAGER),
+        lambda: cast(
+            "SecretsManagerClient",
+            session.create_client("secretsmanager", config=SECRETS_MANAGER),
+        ),
         secret_arn=settings.aurora_secret_arn,
         environment=settings.aurora_environment,
         kept_for=settings.api_key_ttl,
