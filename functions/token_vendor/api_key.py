@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ENVIRONMENT_TAGS = {"sandbox": "sand", "production": "prod"}
 """How a key's prefix (`sk_sand_…`, `rk_prod_…`) names its environment, as Aurora documents it."""
 REREAD_PAUSE = 5
-"""Seconds within which a rejected key is not read again: a burst of 401s asks once."""
+"""Seconds between two readings for a rejected key: a burst of 401s asks once."""
 
 
 class ApiKey:
@@ -41,6 +41,7 @@ class ApiKey:
         self._clock = clock
         self._value = ""
         self._read_at = 0.0
+        self._reread_at = 0.0
 
     def current(self) -> str:
         """
@@ -57,7 +58,10 @@ class ApiKey:
 
     def after_rejection(self, rejected: str) -> str | None:
         """Return the key that replaced the `rejected` one, or None if it still is the same."""
-        if self._value == rejected and self._clock() - self._read_at > REREAD_PAUSE:
+        # Counted from the last such reading, not from any: a key may be changed just after it was
+        # read for the first time.
+        if self._value == rejected and self._clock() - self._reread_at > REREAD_PAUSE:
+            self._reread_at = self._clock()
             recorder.count(Metric.KEY_REREAD)
             self._read()
         return self._value if self._value != rejected else None

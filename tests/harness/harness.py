@@ -56,7 +56,9 @@ class Harness:
             self.scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             self.log = self.scratch / "function.log"
             self.ministack: MiniStack = stack.enter_context(
-                ministack(port=free_port(), log=self.scratch / "ministack.log", scratch=self.scratch)
+                ministack(
+                    port=free_port(), log=self.scratch / "ministack.log", scratch=self.scratch
+                )
             )
             self.aurora.start()
             stack.callback(self.aurora.stop)

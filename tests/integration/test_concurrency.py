@@ -1,0 +1,103 @@
+"""
+Races on many execution environments: stampede, storms, kept turns, key rotation.
+
+Nothing is simulated but AWS and Aurora; see `tests.harness`. Figures are printed, `-s` shows them.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from infra.local.aurora_users import JESSICA
+from tests.harness import Harness
+from tests.harness.clients import people, rush
+from tests.harness.storm import CALLERS, PAGE, settings, storm
+
+PROCESSES = 12
+MARGIN = 1.05
+"""How much longer than the configured rate needs: the last answer, and reading the directory."""
+
+
+def test_stampede() -> None:
+    """
+    Five hundred requests of one caller at once cause one generate and get one token.
+    """
+    with Harness(processes=PROCESSES, aurora={"latency": 0.2}) as harness:
+        with ThreadPoolExecutor(500) as pool:
+            answers = list(pool.map(harness.vend, [JESSICA["email"]] * 500))
+        assert [answer.status for answer in answers] == [200] * 500
+        assert len({answer.jti for answer in answers}) == 1
+        assert harness.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 1}
+        assert harness.aurora.token_state(answers[0].jti) == "live"
+
+
+@pytest.mark.parametrize(
+    ("known", "limit", "lists", "invites"),
+    [
+        pytest.param(True, 3000, CALLERS // PAGE + 1, 0, id="known to Aurora"),
+        pytest.param(False, 3600, CALLERS // PAGE + 1, CALLERS, id="to be invited"),
+    ],
+)
+def test_storm(*, known: bool, limit: int, lists: int, invites: int) -> None:
+    """
+    A thousand first-time callers share one reading of the directory and Aurora's whole limit.
+    """
+    done = storm(limit=limit, known=known)
+    print(  # noqa: T201 - the figures are the point of a storm.
+        f"\n{done.total_calls} calls in {done.seconds:.1f} s: {done.slowness:.3f} of the rate's"
+    )
+    assert [visit.answer.status for visit in done.visits] == [200] * CALLERS
+    assert max(len(visit.answers) for visit in done.visits) <= 2
+    assert done.stats["calls"]["list_users"] <= lists
+    assert done.stats["calls"]["invite_user"] == invites
+    assert done.stats["calls"]["generate_token"] == CALLERS
+    assert done.refused == 0
+    assert done.stats["max_calls_per_window"] <= limit / 6
+    assert done.slowness <= MARGIN
+
+
+def test_turns_are_kept() -> None:
+    """
+    Where nobody waits inside a request, everybody is told a turn, and is served at it.
+    """
+    users = people(150)
+    with Harness(
+        processes=PROCESSES,
+        settings=settings(1500, window=60, grace=5) | {"PATIENCE": "0"},
+        aurora={"rate_limit": 1500, "users": users},
+    ) as harness:
+        harness.warm_up()
+        visits = rush(harness, [user["email"] for user in users])
+        requests = [len(visit.answers) for visit in visits]
+        assert [visit.answer.status for visit in visits] == [200] * len(users)
+        assert max(requests) == 2
+        assert requests.count(2) > len(users) / 2
+        # A turn is not reserved twice: as many calls left as were needed.
+        assert harness.calls()["generate_token"] == len(users)
+
+
+def test_key_rotation_under_load() -> None:
+    """
+    A key that is changed in the secret and at Aurora while requests run fails none of them.
+    """
+    users = people(200)
+    new_key = "sk_sand_the_next_one"
+    with Harness(
+        processes=PROCESSES,
+        settings=settings(6000),
+        aurora={"rate_limit": 6000, "users": users},
+    ) as harness:
+        harness.warm_up()
+        with ThreadPoolExecutor(len(users)) as pool:
+            answers = [pool.submit(harness.vend, user["email"]) for user in users]
+            while harness.calls()["generate_token"] < len(users) / 4:
+                time.sleep(0.01)
+            harness.secrets.put_secret_value(SecretId=harness.secret_arn, SecretString=new_key)
+            harness.aurora.behave(api_keys=(new_key,))
+        assert [answer.result().status for answer in answers] == [200] * len(users)
+        refused = harness.aurora.stats()["answers"]["generate_token"].get("401", 0)
+        # Every environment finds out by itself, once.
+        assert 0 < refused <= PROCESSES
