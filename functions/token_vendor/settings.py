@@ -120,7 +120,8 @@ class Settings:
         longest_call = self.aurora_connect_timeout + self.aurora_read_timeout
         if not longest_call < self.function_timeout - RESERVE:
             raise SettingsError(
-                f"AURORA_CONNECT_TIMEOUT and AURORA_READ_TIMEOUT are {longest_call:g} s together: "
+                f"AURORA_CONNECT_TIMEOUT {self.aurora_connect_timeout:g} and AURORA_READ_TIMEOUT "
+                f"{self.aurora_read_timeout:g} are {longest_call:g} s together: "
                 f"less than FUNCTION_TIMEOUT {self.function_timeout:g} less {RESERVE:g}"
             )
         if not self.function_timeout < GATEWAY_TIMEOUT:

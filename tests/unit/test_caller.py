@@ -1,4 +1,4 @@
-"""Who the claims name: AWS's string forms, an emulator's JSON types, and addresses of all scripts."""
+"""Who the claims name: in AWS's string forms, in JSON types, and in addresses of all scripts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from token_vendor.caller import ClaimNames, identify
 from token_vendor.models import Caller, normalised_email
 from token_vendor.problems import CallerNotIdentifiedError

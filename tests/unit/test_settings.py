@@ -1,0 +1,117 @@
+"""The environment variables: what is refused at a cold start, and in which words."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from token_vendor import settings
+from token_vendor.settings import Settings, SettingsError
+
+REQUIRED = {
+    "STAGE": "sandbox",
+    "TABLE_NAME": "tokens",
+    "AURORA_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:key",
+    "AURORA_URL": "https://api-sandbox.aurorasolar.com",
+    "AURORA_TENANT_ID": "7d3c2f10-5717-4562-b3fc-2c963f66afa6",
+    "AURORA_ENVIRONMENT": "sandbox",
+}
+PACKAGE = Path(settings.__file__).parent
+
+
+def read(**changes: str) -> Settings:
+    return Settings.from_environment(REQUIRED | changes)
+
+
+def test_required_variables_are_enough() -> None:
+    found = read()
+    assert found.refresh_margin == 3600
+    assert found.require_verified_email
+    assert found.partition == "sandbox#7d3c2f10-5717-4562-b3fc-2c963f66afa6"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_missing_variable_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} must be set$"):
+        Settings.from_environment({key: REQUIRED[key] for key in REQUIRED if key != name})
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_empty_variable_counts_as_missing(name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read(**{name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AURORA_ENVIRONMENT", "staging"),
+        ("AURORA_ENVIRONMENT", "Sandbox"),
+        ("AURORA_URL", "http://api-sandbox.aurorasolar.com"),
+        ("AURORA_URL", "http://localhost.elsewhere.example"),
+        ("AURORA_URL", "http://127.0.0.1.elsewhere.example"),
+        ("AURORA_URL", "http://localhost@elsewhere.example"),
+        ("AURORA_URL", "https://"),
+        ("AURORA_URL", "file:///etc/passwd"),
+        ("REFRESH_MARGIN", "an hour"),
+        ("REFRESH_MARGIN", "-1"),
+        ("REFRESH_MARGIN", "nan"),
+        ("COOL_DOWN", "inf"),
+        ("RENEWALS_PER_HOUR", "0"),
+        ("RENEWALS_PER_HOUR", "6.5"),
+        ("REQUIRE_VERIFIED_EMAIL", "yes"),
+        ("REQUIRE_VERIFIED_EMAIL", "False"),
+        ("INVITATIONS", "1"),
+        ("INVITE_LEVELS_BY_GROUP", "designers=Team Member"),
+        ("INVITE_LEVELS_BY_GROUP", '["designers"]'),
+        ("INVITE_LEVELS_BY_GROUP", '{"designers": 1}'),
+        ("FUNCTION_TIMEOUT", "30"),
+        ("FUNCTION_TIMEOUT", "13"),
+        ("AURORA_READ_TIMEOUT", "22"),
+        ("REQUEST_RATE", "88"),
+        ("REQUEST_BURST", "10"),
+        ("TURN_GRACE", "60"),
+        ("AURORA_RATE_LIMIT", "60"),
+    ],
+    ids=lambda text: text or "empty",
+)
+def test_wrong_value_is_refused_with_its_name_and_value(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(**{name: value})
+    assert name in str(refused.value)
+    assert value in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.aurorasolar.com", "http://127.0.0.1:9400", "http://localhost:9400"],
+)
+def test_the_key_travels_encrypted_or_not_at_all(url: str) -> None:
+    """Plain HTTP is for this machine only, by its whole name."""
+    assert read(AURORA_URL=url).aurora_url == url
+
+
+def test_lists_are_read() -> None:
+    found = read(
+        INVITE_DOMAINS="example.com, solar.example,",
+        INVITE_LEVELS_BY_GROUP='{"designers": "Team Member"}',
+    )
+    assert found.invite_domains == ("example.com", "solar.example")
+    assert found.invite_levels_by_group == (("designers", "Team Member"),)
+
+
+def test_every_default_passes_the_check() -> None:
+    read().check()
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    """Only the handler hands it over, once."""
+    readers = {
+        file.name
+        for file in PACKAGE.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+    assert readers == {"handler.py"}
