@@ -133,18 +133,21 @@ class Harness:
         """
         Give the environment variables of the function.
         """
-        return clean_environment(
-            **self.ministack.environment(),
-            PYTHONPATH=str(self._asset),
-            STAGE="test",
-            TABLE_NAME=TABLE,
-            AURORA_SECRET_ARN=self.secret_arn,
-            AURORA_URL=self.aurora.url,
-            AURORA_TENANT_ID=self.aurora.tenant_id,
-            AURORA_ENVIRONMENT="sandbox",
-            POWERTOOLS_SERVICE_NAME="token-vendor-test",
-            POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
-            **self._settings | others,
+        return (
+            clean_environment(
+                PYTHONPATH=str(self._asset),
+                STAGE="test",
+                TABLE_NAME=TABLE,
+                AURORA_SECRET_ARN=self.secret_arn,
+                AURORA_URL=self.aurora.url,
+                AURORA_TENANT_ID=self.aurora.tenant_id,
+                AURORA_ENVIRONMENT="sandbox",
+                POWERTOOLS_SERVICE_NAME="token-vendor-test",
+                POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
+            )
+            | self.ministack.environment()
+            | self._settings
+            | others
         )
 
     def start_environment(self, handler: str = HANDLER, **variables: str) -> Environment:

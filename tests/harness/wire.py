@@ -1,0 +1,145 @@
+"""
+A proxy between one environment and AWS or Aurora: counts what passes, and can act at a step.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self, override
+
+import urllib3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """
+    One request and the size of its answer, in bytes.
+    """
+
+    operation: str
+    body: bytes
+    answered: int
+
+    @property
+    def sent(self) -> int:
+        return len(self.body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trap:
+    """
+    Call `before` or `after` around the first request whose operation and body match.
+    """
+
+    operation: str
+    mention: bytes = b""
+    before: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
+
+    def catches(self, operation: str, body: bytes) -> bool:
+        return self.operation in operation and self.mention in body
+
+
+class Wire:
+    """
+    Forward to `upstream` until the block ends; `passages` is what went through.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.passages: list[Passage] = []
+        self.trap: Trap | None = None
+        self.pool = urllib3.PoolManager(maxsize=16, retries=False)
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.wire = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.pool.clear()
+
+    def operations(self) -> list[str]:
+        """
+        Name what passed, in order.
+        """
+        return [passage.operation for passage in self.passages]
+
+    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
+        """
+        Pass one request on, springing the trap if it matches.
+        """
+        operation = headers.get("X-Amz-Target", "").rpartition(".")[2] or path
+        trap = self.trap if self.trap and self.trap.catches(operation, body) else None
+        if trap:
+            self.trap = None
+            trap.before()
+        answer = self.pool.request(
+            method,
+            self.upstream + path,
+            headers={k: v for k, v in headers.items() if k.lower() not in HOP_BY_HOP},
+            body=body,
+            redirect=False,
+            decode_content=False,
+        )
+        self.passages.append(Passage(operation=operation, body=body, answered=len(answer.data)))
+        if trap:
+            trap.after()
+        return answer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    wire: Wire
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """
+        Say nothing about environments that were killed while they waited.
+        """
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._forward("GET")
+
+    def do_POST(self) -> None:
+        self._forward("POST")
+
+    def _forward(self, method: str) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = self.server.wire.forward(method, self.path, dict(self.headers), body)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.data)))
+        self.end_headers()
+        self.wfile.write(answer.data)
+        self.wfile.flush()
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """
+        Log nothing: `Wire.passages` is the log.
+        """
