@@ -86,11 +86,11 @@ def _install(requirements: str, folder: Path) -> None:
             # A hard link into uv's cache would let the steps below change that cache.
             *("--target", str(folder), "--link-mode", "copy", "--python", sys.executable),
         )
-    for data in (folder / "botocore" / "data", folder / "boto3" / "data"):
-        _drop(each for each in data.iterdir() if each.is_dir() and each.name not in SERVICES)
-    _drop(folder.glob("*.dist-info/*"), names=INSTALLER_FILES)
-    # Console scripts and worked examples are for people.
-    _drop([folder / "bin", folder / "boto3" / "examples", folder / ".lock"])
+    models = (folder / "botocore" / "data").iterdir()
+    _drop(each for each in models if each.is_dir() and each.name not in SERVICES)
+    _drop(each for each in folder.glob("*.dist-info/*") if each.name in INSTALLER_FILES)
+    # Console scripts are for people.
+    _drop([folder / "bin", folder / ".lock"])
     _compile(folder)
 
 
@@ -146,10 +146,8 @@ def _digest(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _drop(paths: Iterable[Path], names: set[str] | None = None) -> None:
+def _drop(paths: Iterable[Path]) -> None:
     for path in list(paths):
-        if names is not None and path.name not in names:
-            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -96,18 +96,43 @@ class Assembly:
         return json.loads((self.folder / "validation-report.json").read_text())
 
 
-@pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+def synthesize(
+    folder: Path, *stages: StageConfig, judged: bool = False, broken: bool = False
+) -> None:
     """
-    Synthesize stages that differ in every option that shapes the stack, with cdk-nag looking on.
+    Write the templates of stages; cdk-nag looks on, or a resource that no AWS has spoils them.
     """
     # Importing the CDK starts jsii, which tests that need no template can do without.
-    from aws_cdk import App, Validations  # noqa: PLC0415
+    from aws_cdk import App, CfnResource, Validations  # noqa: PLC0415
     from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: PLC0415
 
     from infra.stack import TokenVendorStack  # noqa: PLC0415
 
-    stages = [
+    app = App(context=cdk_json()["context"], outdir=str(folder))
+    if judged:
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    for stage in stages:
+        stack = TokenVendorStack(app, f"AuroraTokenVendor-{stage.stage}", stage=stage)
+        if broken:
+            # Last, so that the deployment fails with everything else changed already.
+            spoilt = CfnResource(stack, "Spoilt", type="AWS::Nowhere::Nothing")
+            spoilt.node.add_dependency(stack.node.find_child("Api"))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        # The findings are in the report, where a test names them one by one.
+        if "ValidationFailed" not in str(error):
+            raise
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """
+    Give stages that differ in every option that shapes the stack.
+    """
+    folder = tmp_path_factory.mktemp("cdk.out")
+    synthesize(
+        folder,
         filled_in("sandbox"),
         filled_in("production", provisioned_concurrency=2),
         filled_in(
@@ -120,18 +145,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
             invite_domains=[f"department-{number:02}.example.com" for number in range(40)],
             invite_levels_by_group={f"group-{number:02}": "Team Member" for number in range(20)},
         ),
-    ]
-    folder = tmp_path_factory.mktemp("cdk.out")
-    app = App(context=cdk_json()["context"], outdir=str(folder))
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
-    for stage in stages:
-        TokenVendorStack(app, f"AuroraTokenVendor-{stage.stage}", stage=stage)
-    try:
-        app.synth()
-    except RuntimeError as error:
-        # The findings are in the report, where a test names them one by one.
-        if "ValidationFailed" not in str(error):
-            raise
+        judged=True,
+    )
     return Assembly(folder)
 
 

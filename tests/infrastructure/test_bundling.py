@@ -143,9 +143,9 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
     """
     loaded = run(
         asset,
-        "import boto3, botocore.loaders, json, token_vendor.handler as handler\n"
-        "region = {'region_name': 'us-east-1'}\n"
-        "for service in ('dynamodb', 'secretsmanager'): boto3.client(service, **region)\n"
+        "import botocore.loaders, botocore.session, json, token_vendor.handler as handler\n"
+        "session = botocore.session.get_session()\n"
+        "for service in ('dynamodb', 'secretsmanager'): session.create_client(service)\n"
         "services = botocore.loaders.create_loader().list_available_services('service-2')\n"
         "print(json.dumps([handler.__cached__, services]))",
         STAGE="test",

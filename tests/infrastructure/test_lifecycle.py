@@ -1,0 +1,169 @@
+"""
+What is stored outlives a change, a failed change and, in production, the stack.
+
+The CDK CLI deploys into MiniStack, whose CloudFormation updates, rolls back and deletes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.cdk import cdk
+from infra.local.gaps import adapt
+from infra.local.ministack import ACCOUNT, REGION, MiniStack, ministack
+from infra.local.processes import clean_environment, free_port
+from tests.infrastructure.conftest import filled_in, synthesize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ITEM = {"pk": {"S": "sandbox#tenant#jessica.smith@aurorasolar.com"}, "sk": {"S": "TOKEN"}}
+CHANGED = {"memory_mb": 1024, "claim_email": "upn"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """
+    An AWS account to deploy into, and a folder for what is deployed.
+    """
+
+    aws: MiniStack
+    folder: Path
+
+    def cdk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            cdk(*arguments, "--no-notices", "--no-color"),
+            # Beside a cdk.json the CLI would ask the app once more.
+            cwd=self.folder,
+            env=clean_environment(**self.aws.environment()),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def deploy(
+        self, stage: str, name: str, *, broken: bool = False, **override: object
+    ) -> subprocess.CompletedProcess[str]:
+        """
+        Synthesize and deploy a stage with some options changed.
+        """
+        assembly = self.folder / name
+        synthesize(assembly, filled_in(stage, **override), broken=broken)
+        adapt(assembly / f"AuroraTokenVendor-{stage}.template.json")
+        return self.cdk(
+            *("deploy", "--app", str(assembly), "--require-approval", "never", "--method", "direct")
+        )
+
+    def destroy(self, name: str) -> None:
+        done = self.cdk("destroy", "--app", str(self.folder / name), "--force")
+        assert done.returncode == 0, done.stderr
+
+    def outputs(self, stage: str) -> dict[str, str]:
+        answer = self.aws.client("cloudformation").describe_stacks(
+            StackName=f"AuroraTokenVendor-{stage}"
+        )
+        return {
+            output["OutputKey"]: output["OutputValue"] for output in answer["Stacks"][0]["Outputs"]
+        }
+
+    def left(self, stage: str) -> dict[str, int]:
+        """
+        Count what there is of a stage, by the names that CloudFormation or the template gave.
+        """
+        client = self.aws.client
+        names = {
+            "tables": client("dynamodb").list_tables()["TableNames"],
+            "secrets": [s["Name"] for s in client("secretsmanager").list_secrets()["SecretList"]],
+            "functions": [
+                f["FunctionName"] for f in client("lambda").list_functions()["Functions"]
+            ],
+            "logs": [g["logGroupName"] for g in client("logs").describe_log_groups()["logGroups"]],
+            "apis": [api["Name"] for api in client("apigatewayv2").get_apis()["Items"]],
+            "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
+            "topics": [topic["TopicArn"] for topic in client("sns").list_topics()["Topics"]],
+            "dashboards": [
+                each["DashboardName"]
+                for each in client("cloudwatch").list_dashboards()["DashboardEntries"]
+            ],
+            "keys in use": [
+                key["Description"]
+                for key in map(self._key, client("kms").list_keys()["Keys"])
+                if key["KeyState"] == "Enabled"
+            ],
+        }
+        return {
+            kind: found
+            for kind, those in names.items()
+            if (found := sum(stage in name for name in those))
+        }
+
+    def _key(self, key: dict[str, str]) -> dict[str, str]:
+        described = self.aws.client("kms").describe_key(KeyId=key["KeyId"])
+        metadata: dict[str, str] = described["KeyMetadata"]
+        return metadata
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("account")
+    with ministack(port=free_port(), log=folder / "ministack.log", scratch=folder) as aws:
+        account = Account(aws, folder)
+        bootstrapped = account.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        assert bootstrapped.returncode == 0, bootstrapped.stderr
+        yield account
+
+
+def test_change_and_failed_change_keep_what_is_stored(account: Account) -> None:
+    """
+    Another version of the function, or none where the deployment fails, finds item and API key.
+    """
+    dynamodb, secrets, functions = map(account.aws.client, ("dynamodb", "secretsmanager", "lambda"))
+    assert account.deploy("sandbox", "first").returncode == 0
+    outputs = account.outputs("sandbox")
+    dynamodb.put_item(TableName=outputs["TableName"], Item=ITEM)
+    secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString="sk_sand_kept")
+
+    def live() -> tuple[int, str]:
+        function = functions.get_function_configuration(
+            FunctionName=outputs["FunctionName"], Qualifier="live"
+        )
+        return function["MemorySize"], function["Environment"]["Variables"]["CLAIM_EMAIL"]
+
+    def is_stored() -> bool:
+        item = dynamodb.get_item(TableName=outputs["TableName"], Key=ITEM)["Item"]
+        secret = secrets.get_secret_value(SecretId=outputs["SecretArn"])
+        return item == ITEM and secret["SecretString"] == "sk_sand_kept"
+
+    assert live() == (512, "email")
+    assert account.deploy("sandbox", "changed", **CHANGED).returncode == 0
+    assert live() == (1024, "upn")
+    assert is_stored()
+    assert account.deploy("sandbox", "failing", broken=True, memory_mb=2048).returncode != 0
+    assert live() == (1024, "upn")
+    assert is_stored()
+    assert account.outputs("sandbox") == outputs
+
+
+def test_destroyed_sandbox_leaves_nothing(account: Account) -> None:
+    """
+    The key is scheduled for deletion, which AWS does not do at once.
+    """
+    assert account.deploy("sandbox", "disposable").returncode == 0
+    assert account.left("sandbox").keys() >= {"tables", "secrets", "functions", "apis"}
+    account.destroy("disposable")
+    assert account.left("sandbox") == {}
+
+
+def test_destroyed_production_leaves_what_is_stored(account: Account) -> None:
+    """
+    Table, secret, their key and the two logs stay; nothing that serves or costs by the request.
+    """
+    assert account.deploy("production", "kept").returncode == 0
+    account.destroy("kept")
+    assert account.left("production") == {"tables": 1, "secrets": 1, "keys in use": 1, "logs": 2}
