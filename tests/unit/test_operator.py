@@ -1,0 +1,189 @@
+"""
+What the operator's command line computes by itself: a burst, CloudWatch's arithmetic, alarms.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from token_vendor.request_budget import Gcra
+from typer.testing import CliRunner
+
+from infra.operator.burst import simulate
+from infra.operator.cli import app
+from infra.operator.series import (
+    Query,
+    Samples,
+    alarm_periods,
+    alarm_queries,
+    statistic,
+    widget_queries,
+)
+
+GCRA = Gcra(rate=80, burst=3)
+NOON = 29_201_040
+"""A minute since the epoch: Wednesday, 12:00 UTC."""
+
+
+def emf(minute: int, metric: str, *values: float, **dimensions: str) -> dict[str, Any]:
+    dimensions = {"service": "token-vendor-test", **dimensions}
+    return {
+        "_aws": {
+            "Timestamp": minute * 60_000,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "AuroraTokenVendor",
+                    "Dimensions": [list(dimensions)],
+                    "Metrics": [{"Name": metric, "Unit": "Count"}],
+                }
+            ],
+        },
+        metric: list(values),
+        **dimensions,
+    }
+
+
+# A burst --------------------------------------------------------------------------------
+
+
+def test_everybody_gets_in_at_the_rate() -> None:
+    """800 calls at 80 a minute take ten minutes, less what the burst gives."""
+    burst = simulate(users=800, known=1, over=0.1, gcra=GCRA, horizon=900)
+    assert 590 < burst.longest < 600
+    assert sum(burst.calls_by_minute) == 800
+    assert burst.turned_away == 0
+
+
+def test_newcomers_cost_two_calls_and_one_reading_of_the_list() -> None:
+    burst = simulate(users=100, known=0, over=5, gcra=GCRA, horizon=900)
+    assert sum(burst.calls_by_minute) == 1 + 200
+
+
+def test_aurora_never_sees_more_than_rate_and_burst() -> None:
+    burst = simulate(users=3000, known=0.5, over=5, gcra=GCRA, horizon=900)
+    assert burst.fullest_minute <= 80 + 3
+    assert burst.turned_away > 0
+
+
+def test_few_people_do_not_wait() -> None:
+    assert simulate(users=20, known=1, over=10, gcra=GCRA, horizon=900).longest < 3
+
+
+# Metric math ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Sum", 10), ("SampleCount", 4), ("Minimum", 1), ("Maximum", 4), ("p50", 2), ("p99", 4)],
+)
+def test_statistics(name: str, expected: float) -> None:
+    assert statistic(name, [1, 2, 3, 4]) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("100 * a / (a + b)", 25),
+        ("FILL(absent, 0) + b", 3),
+        ("absent + b", None),
+        ("a / 0", None),
+        ("IF(b >= 3, 1, 2)", 1),
+        ("IF(absent >= 3, 1, 2)", None),
+        ("IF(DAY(a) <= 5 AND HOUR(a) >= 6 AND HOUR(a) < 16, a, 7)", 1),
+        ("IF(HOUR(a) < 6, a, 7)", 7),
+    ],
+)
+def test_expressions(expression: str, expected: float | None) -> None:
+    samples = Samples([emf(NOON, "Generated", 1), emf(NOON, "Invited", 3)])
+    rows = [
+        ["AuroraTokenVendor", name, "service", "token-vendor-test", {"id": id_, "stat": "Sum"}]
+        for id_, name in (("a", "Generated"), ("b", "Invited"), ("absent", "Renewed"))
+    ]
+    queries = [*widget_queries(rows), Query(expression=expression)]
+    assert samples.values(queries, queries[-1]).get(NOON) == expected
+
+
+def test_unknown_math_is_refused() -> None:
+    samples = Samples([emf(NOON, "Generated", 1)])
+    with pytest.raises(ValueError, match="ANOMALY"):
+        samples.values([], Query(expression="ANOMALY(1)"))
+
+
+ALARM = {
+    "Namespace": "AuroraTokenVendor",
+    "MetricName": "Generated",
+    "Dimensions": [{"Name": "service", "Value": "token-vendor-test"}],
+    "Statistic": "Sum",
+    "Threshold": 2,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    "DatapointsToAlarm": 2,
+    "EvaluationPeriods": 3,
+}
+
+
+def test_an_alarm_needs_its_datapoints_and_goes_off_again() -> None:
+    counts = {0: 5, 1: 0, 2: 5, 3: 0, 4: 0}
+    samples = Samples([emf(NOON + at, "Generated", count) for at, count in counts.items()])
+    assert alarm_periods(ALARM, samples) == {NOON + 2}
+
+
+def test_an_alarm_below_is_not_set_off_by_silence() -> None:
+    below = ALARM | {"ComparisonOperator": "LessThanThreshold"}
+    samples = Samples([emf(NOON, "Generated", 1), emf(NOON + 5, "Generated", 1)])
+    assert alarm_periods(below, samples) == set()
+
+
+def test_an_alarm_on_one_labelled_metric() -> None:
+    metric = {name: ALARM[name] for name in ("Namespace", "MetricName", "Dimensions")}
+    queries, watched = alarm_queries(
+        {"Metrics": [{"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
+    )
+    assert queries == [watched]
+    assert watched.metric == (
+        "AuroraTokenVendor",
+        "Generated",
+        frozenset({("service", "token-vendor-test")}),
+    )
+
+
+# The command line, where no stage is needed ------------------------------------------------
+
+
+def test_simulate_burst_for_scripts() -> None:
+    result = CliRunner().invoke(app, ["simulate-burst", "--users", "100", "--json"])
+    assert result.exit_code == 0
+    assert set(json.loads(result.stdout)) >= {"longest_wait", "fullest_minute", "calls_by_minute"}
+
+
+def test_simulate_burst_for_people() -> None:
+    result = CliRunner().invoke(app, ["simulate-burst", "--users", "3000", "--over", "5"])
+    assert result.exit_code == 0
+    assert "The last caller waits" in result.stdout
+    assert "find the queue full" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate-burst", "--users", "0"],
+        ["simulate-burst", "--known", "2"],
+        ["tokens"],
+        ["tokens", "--stage", "local", "--sort", "age"],
+        ["forget", "--stage", "local"],
+        ["forget", "--stage", "local", "a@example.com", "--all"],
+        ["smoke", "--stage", "sandbox", "--as"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["doctor", "--stage", "local"])
+    assert result.exit_code == 3
+    assert "make run" in result.stderr
