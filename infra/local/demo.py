@@ -5,23 +5,19 @@ Serve the demo page of infra/web on loopback, with the headers that it would hav
 from __future__ import annotations
 
 import json
-import mimetypes
 import threading
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from infra.web.site import CONTENT_TYPES, FILES, security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from infra.local.stack import Outputs
-
-PAGE = Path(__file__).parents[1] / "web"
-# What belongs to the page; the folder also holds Python and type declarations.
-SUFFIXES = {".html", ".js", ".css", ".svg", ".json", ".map"}
 
 
 class Demo(ThreadingHTTPServer):
@@ -35,7 +31,7 @@ class Demo(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.url = f"http://localhost:{self.server_port}"
         self.config: dict[str, str] = {}
-        self.policy = "default-src 'none'"
+        self.headers = security_headers(scripts=(), connects=())
 
     def configure(self, outputs: Outputs) -> None:
         """
@@ -48,12 +44,11 @@ class Demo(ThreadingHTTPServer):
             "client_id": outputs.client_id,
             "token_url": outputs.token_url,
             "loader_url": f"{outputs.aurora_url}/client-sdk-loader.next.js",
-            "aurora_url": outputs.aurora_url,
+            "token_option": "token",
         }
-        self.policy = (
-            "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-            f"script-src 'self' {outputs.aurora_url}; style-src 'self'; img-src 'self' data:; "
-            f"connect-src 'self' {outputs.issuer} {outputs.aws_endpoint_url} {outputs.aurora_url}"
+        self.headers = security_headers(
+            scripts=[outputs.aurora_url],
+            connects=[outputs.issuer, outputs.aws_endpoint_url, outputs.aurora_url],
         )
 
 
@@ -77,16 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: Demo
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        if path == "/config.json":
-            self._send(json.dumps(self.server.config).encode(), "application/json")
-            return
-        file = (PAGE / path.lstrip("/")).resolve()
-        if path.endswith("/"):
-            file /= "index.html"
-        if file.is_relative_to(PAGE) and file.suffix in SUFFIXES and file.is_file():
-            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            self._send(file.read_bytes(), kind)
+        name = urlsplit(self.path).path.removeprefix("/") or "index.html"
+        if name == "config.json":
+            self._send(json.dumps(self.server.config).encode(), ".json")
+        elif file := FILES.get(name):
+            self._send(file.read_bytes(), file.suffix)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
@@ -96,13 +86,12 @@ class _Handler(BaseHTTPRequestHandler):
         Log nothing: `make run` prints its own lines.
         """
 
-    def _send(self, body: bytes, kind: str) -> None:
+    def _send(self, body: bytes, suffix: str) -> None:
         self.send_response(HTTPStatus.OK)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", CONTENT_TYPES[suffix])
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", self.server.policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
+        for header, value in self.server.headers.items():
+            self.send_header(header, value)
         # The page is edited while it is served.
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
