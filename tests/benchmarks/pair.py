@@ -4,13 +4,17 @@ Ours and bare, side by side on one table: cold starts, warm requests, modules.
 
 from __future__ import annotations
 
-
+import compileall
 import os
 import py_compile
+import shutil
 import time
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+import boto3
+import s3transfer
 
 from tests.harness import token_event
 from tests.harness.environment import Environment
@@ -33,14 +37,22 @@ class Pair:
         self._harness = harness
         self._handlers = {"ours": HANDLER, "bare": f"{bare}.handler"}
         folder = harness.scratch / "bare"
-        folder.mkdir(exist_ok=True)
-        for source in (HERE / f"{bare}.py", HERE / "timed.py"):
-            target = folder / source.name
-            target.write_bytes(source.read_bytes())
-            py_compile.compile(
-                str(target), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-            )
+        if not folder.exists():
+            self._fill(folder)
         self._path = os.pathsep.join([harness.variables()["PYTHONPATH"], str(folder)])
+
+    def _fill(self, folder: Path) -> None:
+        """
+        Put beside the asset what only the bare handlers import: themselves, and boto3.
+        """
+        for package in (boto3, s3transfer):
+            source = Path(package.__file__).parent
+            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.pyc"))
+        for source in HERE.glob("*.py"):
+            shutil.copyfile(source, folder / source.name)
+        compileall.compile_dir(
+            folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
 
     def start(self, which: str, *, timed: bool = False) -> Environment:
         """

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,10 +18,28 @@ from tests.harness.runtime_api import Invocation, Outcome, RuntimeApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 ENDED = ""
 """The invocation id of the outcome that says that the process has ended."""
+
+
+RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+
+
+def runtime_folder(parent: Path) -> Path:
+    """
+    Make a folder with the runtime interface client and what it needs, and nothing else.
+    """
+    folder = parent / "runtime"
+    folder.mkdir()
+    for name in RUNTIME:
+        origin = find_spec(name)
+        assert origin
+        assert origin.origin
+        file = Path(origin.origin)
+        source = file.parent if file.name == "__init__.py" else file
+        (folder / source.name).symlink_to(source)
+    return folder
 
 
 class InvocationLostError(Exception):
@@ -31,13 +51,16 @@ class InvocationLostError(Exception):
 class Environment:
     """
     Start the process; `invoke` gives it one event at a time, as Lambda does.
+
+    Without the virtual environment (`-S`): what is not in the asset is not on Lambda either. The
+    folder of the runtime itself, `runtime_folder`, is to be on PYTHONPATH.
     """
 
     def __init__(self, handler: str, *, variables: Mapping[str, str], log: Path) -> None:
         self._api = RuntimeApi()
         with log.open("ab") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", handler],
+                [sys.executable, "-S", "-m", "awslambdaric", handler],
                 env=dict(variables) | {"AWS_LAMBDA_RUNTIME_API": self._api.address},
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -4,6 +4,7 @@ The parts put together: MiniStack with table and secret, the fake Aurora, N envi
 
 from __future__ import annotations
 
+import os
 import queue
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from infra.bundling import build_asset
 from infra.local.fake_aurora import FakeAurora
 from infra.local.ministack import MiniStack, ministack
 from infra.local.processes import clean_environment, free_port
-from tests.harness.environment import Environment, InvocationLostError
+from tests.harness.environment import Environment, InvocationLostError, runtime_folder
 from tests.harness.events import Answer, token_event
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Harness:
                 Name="aurora-api-key", SecretString=self.aurora.api_key
             )["ARN"]
             stack.callback(self._stop_environments)
-            self._asset = build_asset()
+            self.asset = build_asset()
+            self._runtime = runtime_folder(self.scratch)
             for _ in range(self._processes):
                 self._free.put(self.start_environment())
             self._stack = stack.pop_all()
@@ -116,17 +118,6 @@ class Harness:
         with ThreadPoolExecutor(self._processes) as pool:
             list(pool.map(self.invoke, [unknown] * self._processes))
 
-    def kill_busy(self) -> int:
-        """
-        Kill every environment that is at work, and return how many there were.
-        """
-        with self._lock:
-            with self._free.mutex:
-                busy = self._environments - set(self._free.queue)
-            for environment in busy:
-                environment.kill()
-        return len(busy)
-
     # State ------------------------------------------------------------------------------------
 
     def variables(self, **others: str) -> dict[str, str]:
@@ -135,7 +126,7 @@ class Harness:
         """
         return (
             clean_environment(
-                PYTHONPATH=str(self._asset),
+                PYTHONPATH=os.pathsep.join([str(self.asset), str(self._runtime)]),
                 STAGE="test",
                 TABLE_NAME=TABLE,
                 AURORA_SECRET_ARN=self.secret_arn,
@@ -163,13 +154,11 @@ class Harness:
         """
         Empty table and fake; the environments stay as warm as they are.
         """
-        key = self.aurora.api_key
         self.dynamodb.delete_table(TableName=TABLE)
         self._create_table()
         self.aurora.reset()
         self.aurora.behave(**behaviour)
         self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=self.aurora.api_key)
-        assert self.aurora.api_key == key
 
     def item(self, email: str, sk: str = "TOKEN") -> dict[str, Any]:
         """
