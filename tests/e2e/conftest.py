@@ -16,6 +16,7 @@ from infra.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from infra.local.fake_aurora import FakeAurora
 
@@ -29,6 +30,7 @@ class Running:
     """
 
     stack: LocalStack
+    directory: Path
     answer_without_api_key: urllib3.BaseHTTPResponse
 
     @property
@@ -103,11 +105,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """
     Deploy the stack; like an operator, give it the API key only when it is up.
     """
-    with local_stack(tmp_path_factory.mktemp("local"), with_api_key=False) as stack:
+    directory = tmp_path_factory.mktemp("local")
+    with local_stack(directory, with_api_key=False) as stack:
         answer = _request(stack, "POST", stack.sign_in(ROBERT["email"]))
         assert stack.fake_aurora
         stack.set_api_key(stack.fake_aurora.api_key)
-        yield Running(stack=stack, answer_without_api_key=answer)
+        yield Running(stack=stack, directory=directory, answer_without_api_key=answer)
 
 
 @pytest.fixture

@@ -1,0 +1,253 @@
+"""
+Every command of `token-vendor`, against the deployed local stack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.local.aurora_users import JESSICA, ROBERT
+from infra.operator import pages
+from infra.operator.cli import app
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Running
+
+NOBODY = "nobody@example.com"
+
+
+@pytest.fixture(autouse=True)
+def beside_the_stack(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    Work in a folder whose `.local` is that of the running stack, as after `make run`.
+    """
+    (tmp_path / ".local").symlink_to(running.directory)
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--stage", "local"], input=stdin)
+
+
+def read(*arguments: str, stdin: str | None = None) -> Any:
+    result = run(*arguments, "--json", stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+# doctor ---------------------------------------------------------------------------------
+
+
+def test_doctor_finds_a_sound_stack(deployed: Running) -> None:
+    findings = read("doctor")
+    assert not [each for each in findings if each["state"] == "fail"]
+    found = {each["check"] for each in findings}
+    assert found >= {"stack", "API key", "clocks", "identity provider", "CORS", "table: expiry"}
+    assert deployed.aurora.stats()["calls"] == {
+        "list_users": 1,
+        "invite_user": 1,
+        "generate_token": 1,
+    }
+    assert len(deployed.aurora.users()) == 2
+
+
+@pytest.mark.usefixtures("deployed")
+def test_doctor_for_people() -> None:
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert "0 fail" in result.stdout
+
+
+@pytest.mark.parametrize("action", ["list_users", "invite_user", "generate_token"])
+def test_doctor_names_the_forbidden_action(deployed: Running, action: str) -> None:
+    deployed.aurora.behave(forbidden=[action])
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    (failed,) = [each for each in json.loads(result.stdout) if each["state"] == "fail"]
+    assert action.replace("_", " ") in failed["check"]
+    assert "console" in failed["fix"]
+
+
+def test_doctor_tells_an_unusable_key(unsettled: Running) -> None:
+    unsettled.stack.set_api_key("sk_prod_0000")
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    (failed,) = [each for each in json.loads(result.stdout) if each["state"] == "fail"]
+    assert "other environment" in failed["found"]
+    assert "set-api-key" in failed["fix"]
+    assert "sk_prod_0000" not in result.output
+
+
+def test_doctor_while_aurora_is_down(deployed: Running) -> None:
+    with deployed.aurora.down():
+        result = run("doctor", "--json")
+    assert result.exit_code == 1
+    (failed,) = [each for each in json.loads(result.stdout) if each["state"] == "fail"]
+    assert failed["check"] == "Aurora: list users"
+
+
+# set-api-key ----------------------------------------------------------------------------
+
+
+def stored_key(running: Running) -> str:
+    secrets = running.stack.aws.client("secretsmanager")
+    answer = secrets.get_secret_value(SecretId=running.stack.outputs.secret_arn)
+    return str(answer["SecretString"])
+
+
+def test_a_good_key_is_stored(unsettled: Running) -> None:
+    new = "sk_sand_new"
+    unsettled.aurora.behave(api_keys=[unsettled.aurora.api_key, new])
+    result = run("set-api-key", stdin=f"{new}\n")
+    assert result.exit_code == 0
+    assert new not in result.output
+    assert stored_key(unsettled) == new
+
+
+@pytest.mark.parametrize("key", ["", "sk_prod_0000", "sk_sand_unknown", "sk_sand with spaces"])
+def test_a_bad_key_changes_nothing(deployed: Running, key: str) -> None:
+    result = run("set-api-key", stdin=f"{key}\n")
+    assert result.exit_code == 1
+    assert not key or key not in result.output
+    assert stored_key(deployed) == deployed.aurora.api_key
+
+
+# tokens, show, forget, logs -------------------------------------------------------------
+
+
+def test_who_holds_a_token(deployed: Running) -> None:
+    jessica, robert = (deployed.vend(person["email"]) for person in (JESSICA, ROBERT))
+    everybody = read("tokens", "--sort", "email")
+    assert [each["email"] for each in everybody] == [JESSICA["email"], ROBERT["email"]]
+    assert [each["jti"] for each in everybody] == [
+        each["token"]["jti"] for each in (jessica, robert)
+    ]
+    assert [each["email"] for each in read("tokens", "--filter", "rob")] == [ROBERT["email"]]
+    assert "2 hold a token" in run("tokens").stdout
+
+
+def test_show_has_everything_but_the_jwt(deployed: Running) -> None:
+    vended = deployed.vend(JESSICA["email"])
+    shown = read("show", "Jessica.Smith@aurorasolar.com")
+    assert shown["state"]["token"]["jti"] == vended["token"]["jti"]
+    assert shown["state"]["account"]["user_id"] == JESSICA["id"]
+    assert shown["events"][-1]["source"] == "generated"
+    for output in (json.dumps(shown), run("show", JESSICA["email"]).stdout):
+        assert vended["token"]["jwt"] not in output
+
+
+@pytest.mark.usefixtures("deployed")
+def test_show_nobody() -> None:
+    assert run("show", NOBODY).exit_code == 1
+    assert run("show", "not an address").exit_code == 1
+
+
+def test_forget_one(deployed: Running) -> None:
+    deployed.vend(JESSICA["email"])
+    assert run("forget", JESSICA["email"], stdin="n\n").exit_code == 1
+    assert len(read("tokens")) == 1
+    assert run("forget", JESSICA["email"], stdin="y\n").exit_code == 0
+    assert read("tokens") == []
+    assert run("forget", JESSICA["email"], "--yes").exit_code == 1
+
+
+def test_forget_all(deployed: Running) -> None:
+    deployed.vend(JESSICA["email"])
+    deployed.vend(ROBERT["email"])
+    result = run("forget", "--all", "--yes")
+    assert result.exit_code == 0
+    assert "2 forgotten" in result.stdout
+    assert deployed.vend(JESSICA["email"])["source"] == "generated"
+
+
+def test_logs_of_one_caller(deployed: Running) -> None:
+    vended = deployed.vend(JESSICA["email"])
+    deployed.vend(ROBERT["email"])
+    events = read("logs", JESSICA["email"])
+    assert events[-1]["jti"] == vended["token"]["jti"]
+    assert len({event["caller"] for event in events}) == 1
+    assert events[0]["caller"] in run("logs", JESSICA["email"]).stdout
+
+
+# smoke ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("deployed")
+def test_smoke_says_where_the_time_went() -> None:
+    result = read("smoke", "--as", JESSICA["email"])
+    assert result["status"] == 200
+    assert result["answer"]["source"] == "generated"
+    assert "jwt" not in result["answer"]["token"]
+    assert result["event"]["phases_ms"]["account"] > 0
+    assert "Where the time went" in run("smoke", "--as", JESSICA["email"]).stdout
+
+
+def test_smoke_takes_an_id_token_from_stdin(deployed: Running) -> None:
+    id_token = deployed.sign_in(JESSICA["email"])
+    result = run("smoke", stdin=id_token)
+    assert result.exit_code == 0
+    assert id_token not in result.output
+
+
+@pytest.mark.usefixtures("deployed")
+def test_smoke_with_a_token_that_nobody_signed() -> None:
+    result = run("smoke", stdin="eyJhbGciOiJub25lIn0.e30.")
+    assert result.exit_code == 1
+    assert "401" in result.stdout
+
+
+# dashboard ------------------------------------------------------------------------------
+
+
+def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> None:
+    deployed.vend(JESSICA["email"])
+    written = read("dashboard", "--png", "--period", "10")
+    service, operations = (Path(path) for path in written.values())
+    page = service.read_text()
+    assert "Vended a minute, by source" in page
+    assert "token-vendor-local-key-rejected: OK" in page
+    assert "http" not in page.partition("<script")[0]
+    assert "Who burns generates" in operations.read_text()
+    for path in (service, operations):
+        picture = path.with_suffix(".png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 20_000
+
+
+@pytest.mark.usefixtures("deployed")
+def test_without_a_browser_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "chromium_path", lambda: None)
+    result = run("dashboard", "--png")
+    assert result.exit_code == 1
+    assert "infra.web.browser" in result.stderr
+
+
+# Wrong stages ---------------------------------------------------------------------------
+
+
+def test_a_stage_that_is_not_deployed(deployed: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
+    result = CliRunner().invoke(app, ["tokens", "--stage", "sandbox"])
+    assert result.exit_code == 3
+    assert "AuroraTokenVendor-sandbox" in result.stderr
+
+
+def test_dashboards_on_aws_are_addresses(
+    deployed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The console's address, as a stage on AWS gets it; only the name of this stage is local.
+    """
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
+    monkeypatch.setattr("infra.operator.cli.LOCAL", "elsewhere")
+    assert os.environ["AWS_REGION"] == "us-east-1"
+    addresses = read("dashboard")
+    assert addresses["token-vendor-local-service"].endswith(
+        "region=us-east-1#dashboards/dashboard/token-vendor-local-service"
+    )
