@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Each test runs the CLI several times, and a busy machine runs it slowly.
+pytestmark = pytest.mark.timeout(300)
 ITEM = {"pk": {"S": "sandbox#tenant#jessica.smith@aurorasolar.com"}, "sk": {"S": "TOKEN"}}
 CHANGED = {"memory_mb": 1024, "claim_email": "upn"}
 
