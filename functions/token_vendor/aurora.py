@@ -349,12 +349,16 @@ class AuroraClient:
                 data = bytearray()
                 # Read as the bytes come, so that neither size nor a slow drip gets out of hand;
                 # nothing is decompressed, so that a small answer stays small.
-                while chunk := response.read1(65_536):
+                while True:
+                    chunk = response.read1(65_536)
+                    # Before the end counts as one: cut off, an answer may look whole.
+                    if time.monotonic() > give_up_at:
+                        raise _TooSlowError(f"an answer of more than {limit:.1f} s")  # noqa: TRY301 - closes.
+                    if not chunk:
+                        break
                     data += chunk
                     if len(data) > BODY_LIMIT:
                         raise _TooLargeError(f"an answer of more than {BODY_LIMIT} bytes")  # noqa: TRY301 - closes.
-                    if time.monotonic() > give_up_at:
-                        raise _TooSlowError(f"an answer of more than {limit:.1f} s")  # noqa: TRY301 - closes.
             except BaseException:
                 response.close()
                 raise

@@ -1,0 +1,467 @@
+"""
+An Aurora that means harm: whatever it sends, the caller gets a problem of the catalogue in time.
+
+The fake Aurora plays what a server can do within HTTP; the raw servers of this file play what only
+a socket can: drips between any two bytes, and TLS that proves nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+from token_vendor.aurora import LONGEST_RETRY_AFTER, retry_after
+
+from tests.integration.conftest import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.integration.conftest import Answer, Deployment
+
+GENERATE = "generate_token"
+JESSICA_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
+ROBERT_ID = "4bc45f64-5717-4562-b3fc-2c963f66afa6"
+CLAIMS = {"email": "jessica.smith@aurorasolar.com", "email_verified": "true"}
+READ_TIMEOUT = 0.5
+IN_TIME = 15.0
+"""Seconds: three attempts of a GET and its pauses, on a slow machine; one drip lasts twice that."""
+LONG = 30.0
+
+
+@contextmanager
+def raw_server(talk: Callable[[Any], None], wrap: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve on loopback, a thread per connection, with `talk` in charge of every byte."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    connections: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def serve(connection: socket.socket) -> None:
+        # A client that gives up, or refuses the certificate, is what these tests are about.
+        with connection, suppress(OSError):
+            if wrap is None:
+                talk(connection)
+                return
+            with wrap.wrap_socket(connection, server_side=True, do_handshake_on_connect=False) as s:
+                # Known to the end of the test, which hangs up where the client does not.
+                connections.append(s)
+                s.do_handshake()
+                talk(s)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                threads.append(threading.Thread(target=serve, args=(connection,), daemon=True))
+                threads[-1].start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        # Closing alone does not wake a thread that waits in accept().
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for each in (thread, *threads):
+            each.join(5)
+
+
+def request_of(connection: Any) -> bytes:
+    """Read one request, header and body; empty where the client has gone."""
+    request = b""
+    while chunk := connection.recv(65_536):
+        request += chunk
+        head, separator, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if separator and len(body) >= int(length[1] if length else 0):
+            return request
+    return b""
+
+
+def drip(*, first: bytes, then: bytes, pause: float = 0.05) -> Callable[[Any], None]:
+    """Send `first` at once and then `then` again and again, so that no single read is late."""
+
+    def talk(connection: Any) -> None:
+        connection.recv(65_536)
+        connection.sendall(first)
+        end = time.monotonic() + LONG
+        while time.monotonic() < end:
+            connection.sendall(then)
+            time.sleep(pause)
+
+    return talk
+
+
+def timed_vend(deployment: Deployment) -> tuple[Answer, float]:
+    started = time.monotonic()
+    answer = deployment.vend()
+    return answer, time.monotonic() - started
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "status-line": (b"", b"H"),
+    "headers": (OK, b"X-A: b\r\n"),
+    "one-header": (OK + b"X-A: ", b"a"),
+    "interim-answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body-with-a-length": (OK + b"Content-Length: 100000\r\n\r\n", b" "),
+    "body-to-the-end": (OK + b"Connection: close\r\n\r\n", b" "),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "size-of-a-chunk": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: b\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_drip_ends_at_the_read_timeout(deployment: Deployment, name: str) -> None:
+    """Every read succeeds, the answer never ends: only a watch over the whole answer helps."""
+    first, then = DRIPS[name]
+    with raw_server(drip(first=first, then=then)) as port:
+        deployment.restart(
+            AURORA_URL=f"http://127.0.0.1:{port}", AURORA_READ_TIMEOUT=str(READ_TIMEOUT)
+        )
+        answer, seconds = timed_vend(deployment)
+    assert seconds < IN_TIME
+    assert answer.slug == "aurora-timeout"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_silence_uses_no_more_than_what_is_left(deployment: Deployment) -> None:
+    """Connecting and reading share the rest of the invocation, whatever the settings allow each."""
+    with raw_server(drip(first=b"", then=b"")) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        started = time.monotonic()
+        # One second of an invocation is kept for storing and answering.
+        answer = deployment.send(event(CLAIMS), remaining=3.0)
+        seconds = time.monotonic() - started
+    assert answer.slug in {"aurora-timeout", "aurora-busy"}
+    assert seconds < IN_TIME
+
+
+def test_redirect_is_not_followed(deployment: Deployment) -> None:
+    """Following one would hand the API key to whomever Aurora's answer names."""
+    visits: list[bytes] = []
+
+    def talk(connection: Any) -> None:
+        visits.append(connection.recv(65_536))
+
+    with raw_server(talk) as port:
+        for operation in ("list_users", GENERATE):
+            deployment.aurora.fail(
+                {
+                    "operation": operation,
+                    "kind": "redirect",
+                    "location": f"http://127.0.0.1:{port}/users",
+                }
+            )
+            assert deployment.vend().slug == "aurora-invalid-response"
+            deployment.clock.advance(31)
+    assert visits == []
+
+
+@pytest.mark.parametrize("kind", ["huge_body", "gzip_bomb"])
+@pytest.mark.parametrize("operation", ["list_users", GENERATE])
+def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) -> None:
+    """64 MB are neither held nor inflated."""
+    deployment.vend("robert.johnson@aurorasolar.com")
+    deployment.clock.advance(301)
+    # Nothing of the fake's own: it makes its body in this very process, before the count begins.
+    deployment.aurora.fail({"operation": operation, "kind": kind, "size": 64_000_000, "times": 3})
+    deployment.dynamodb.delete_item(
+        TableName="tokens",
+        Key={
+            "pk": {"S": f"sandbox#{deployment.aurora.tenant_id}#jessica.smith@aurorasolar.com"},
+            "sk": {"S": "ACCOUNT"},
+        },
+    )
+    received = 0
+    real = deployment.service._vendor._aurora._send
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal received
+        status, headers, data = real(*arguments)
+        received = max(received, len(data))
+        return status, headers, data
+
+    deployment.service._vendor._aurora._send = counted  # type: ignore[method-assign]
+    answer = deployment.vend()
+    assert answer.slug == "aurora-invalid-response"
+    assert received <= 8 * 2**20
+
+
+def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
+    """Return the HTTP answer of a generate with a JWT of these claims."""
+    if isinstance(claims, bytes):
+        body = claims
+    else:
+        encoded = jwt.encode(claims, "a secret of Aurora's own, thirty-two bytes", "HS256")
+        body = json.dumps({"token": {"jwt": encoded} | token}).encode()
+    return b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body)
+
+
+def answering(generate: bytes) -> Callable[[Any], None]:
+    """List Jessica, and answer every generate with these bytes."""
+    users = {"users": [{"id": JESSICA_ID, "email": "jessica.smith@aurorasolar.com"}]}
+    users["users"][0]["account_status"] = "active"
+    listed = json.dumps(users).encode()
+
+    def talk(connection: Any) -> None:
+        while request := request_of(connection):
+            if request.startswith(b"GET"):
+                head = b"%sContent-Length: %d\r\n\r\n" % (OK, len(listed))
+                connection.sendall(head + listed)
+            else:
+                connection.sendall(generate)
+
+    return talk
+
+
+NOW = 1_750_000_000
+GOOD = {"id": JESSICA_ID, "exp": NOW + 43_200, "jti": "c0480b0b-5959-4549-8125-b67de2ec3e70"}
+BAD_CLAIMS: dict[str, dict[str, Any]] = {
+    "expired": {"exp": NOW - 1},
+    "expires-now": {"exp": NOW},
+    "hundred-years": {"exp": NOW + 100 * 365 * 86_400},
+    "astronomical": {"exp": 10**400},
+    "infinite": {"exp": float("inf")},
+    "not-a-number": {"exp": float("nan")},
+    "negative": {"exp": -(10**400)},
+    "text": {"exp": str(NOW + 43_200)},
+    "boolean": {"exp": True},
+    "list": {"exp": [NOW + 43_200]},
+    "null": {"exp": None},
+    "another-user": {"id": ROBERT_ID},
+    "id-in-capitals": {"id": JESSICA_ID.upper()},
+    "id-is-a-list": {"id": [JESSICA_ID]},
+    "no-id": {"id": None},
+    "a-megabyte": {"padding": "x" * 1_000_000},
+}
+
+
+@pytest.mark.parametrize("name", BAD_CLAIMS)
+def test_jwt_that_is_not_the_callers(deployment: Deployment, name: str) -> None:
+    claims = GOOD | BAD_CLAIMS[name]
+    with raw_server(answering(generate_answer(claims))) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        answer = deployment.vend()
+    assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
+    assert "jwt" not in deployment.item()
+    # What Aurora generated may have ended a session: nothing older is served as good.
+    assert "generating_since" in deployment.item()
+
+
+BODIES = {
+    "empty": b"",
+    "null": b"null",
+    "deep": b"[" * 1_000_000,
+    "deep-objects": b'{"token":' * 500_000,
+    "not-utf-8": b'{"token": {"jwt": "\xff\xfe"}}',
+    "half-a-surrogate": b'{"token": {"jwt": "\\ud800.\\ud800.\\ud800"}}',
+    "number": b'{"token": {"jwt": 42}}',
+    "long-number": b'{"token": ' + b"9" * 10_000 + b"}",
+    "two-dots": b'{"token": {"jwt": ".."}}',
+    "deep-claims": b'{"token": {"jwt": "e30.' + b"W1tb" * 3000 + b'.e30"}}',
+    "empty-claims": b'{"token": {"jwt": "e30.e30.e30"}}',
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_body_that_is_no_token(deployment: Deployment, name: str) -> None:
+    with raw_server(answering(generate_answer(BODIES[name]))) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        answer = deployment.vend()
+    assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
+
+
+@pytest.mark.parametrize(
+    "jti",
+    [None, "", 42, "j" * 5000, "a b", "\ud800", "\r\nX-Injected: yes", ["jti"]],
+    ids=ascii,
+)
+def test_jti_that_names_nothing_is_replaced_by_a_digest(deployment: Deployment, jti: Any) -> None:
+    """The frontend must be able to say which token failed it, so that every token has a name."""
+    with raw_server(answering(generate_answer(GOOD | {"jti": jti}))) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        answer = deployment.vend()
+    assert answer.status == 200
+    assert len(answer.jti) == 32
+    assert answer.jti.isalnum()
+    assert deployment.item()["jti"] == answer.jti
+
+
+ROWS: dict[str, Any] = {
+    "no-rows": [],
+    "not-objects": [None, 42, "jessica.smith@aurorasolar.com", [[]]],
+    "ids-of-another-type": [{"id": 42, "email": "jessica.smith@aurorasolar.com"}],
+    "path-in-an-id": [{"id": "../../other/users/1", "email": "jessica.smith@aurorasolar.com"}],
+    "query-in-an-id": [{"id": "1?as=2", "email": "jessica.smith@aurorasolar.com"}],
+    "long-id": [{"id": "1" * 5000, "email": "jessica.smith@aurorasolar.com"}],
+    "long-status": [
+        {
+            "id": JESSICA_ID,
+            "email": "jessica.smith@aurorasolar.com",
+            "account_status": "x" * 1_000_000,
+        }
+    ],
+    "bad-addresses": [{"id": JESSICA_ID, "email": "\ud800@\x00"}, {"id": ROBERT_ID, "email": None}],
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_that_are_no_accounts(deployment: Deployment, name: str) -> None:
+    """None of them becomes an account, a path or an item that cannot be written."""
+    listed = json.dumps({"users": ROWS[name]}).encode()
+    paths: list[bytes] = []
+
+    def talk(connection: Any) -> None:
+        while request := request_of(connection):
+            paths.append(request.split(b" ")[1])
+            body = listed if request.startswith(b"GET") else b'{"user": {"id": "../../x"}}'
+            connection.sendall(b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body))
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        answer = deployment.vend()
+    assert (answer.status, answer.slug) == (403, "user-not-eligible")
+    base = f"/tenants/{deployment.aurora.tenant_id}/users".encode()
+    assert set(paths) <= {base, base + b"/invite"}
+
+
+# TLS ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls(authority: trustme.CA, *names: str, **arguments: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names, **arguments).configure_cert(context)
+    return context
+
+
+def vend_over_tls(deployment: Deployment, context: ssl.SSLContext) -> tuple[Answer, list[bytes]]:
+    heard: list[bytes] = []
+    good = answering(generate_answer(GOOD))
+
+    class Listening:
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+            self.sendall = connection.sendall
+
+        def recv(self, size: int) -> bytes:
+            heard.append(self._connection.recv(size))
+            return heard[-1]
+
+    with raw_server(lambda connection: good(Listening(connection)), context) as port:
+        deployment.restart(AURORA_URL=f"https://localhost:{port}")
+        return deployment.vend(), [each for each in heard if each]
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the test's authority one of those that this machine trusts."""
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_tls_with_the_right_certificate(deployment: Deployment, authority: trustme.CA) -> None:
+    """The same server with nothing wrong, so that the refusals below are about certificates."""
+    answer, heard = vend_over_tls(deployment, tls(authority, "localhost"))
+    assert answer.status == 200
+    assert heard
+
+
+def test_certificate_of_an_unknown_authority(deployment: Deployment, authority: trustme.CA) -> None:
+    answer, heard = vend_over_tls(deployment, tls(authority, "localhost"))
+    assert (answer.status, answer.slug) == (503, "aurora-unavailable")
+    assert heard == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_certificate_of_another_host(deployment: Deployment, authority: trustme.CA) -> None:
+    answer, heard = vend_over_tls(deployment, tls(authority, "elsewhere.example"))
+    assert (answer.status, answer.slug) == (503, "aurora-unavailable")
+    assert heard == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_expired_certificate(deployment: Deployment, authority: trustme.CA) -> None:
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    answer, heard = vend_over_tls(deployment, tls(authority, "localhost", not_after=past))
+    assert (answer.status, answer.slug) == (503, "aurora-unavailable")
+    assert heard == []
+
+
+@pytest.mark.usefixtures("trusted")
+def test_drip_within_tls(deployment: Deployment, authority: trustme.CA) -> None:
+    talk = drip(first=OK, then=b"X-A: b\r\n")
+    with raw_server(talk, tls(authority, "localhost")) as port:
+        deployment.restart(
+            AURORA_URL=f"https://localhost:{port}", AURORA_READ_TIMEOUT=str(READ_TIMEOUT)
+        )
+        answer, seconds = timed_vend(deployment)
+    assert seconds < IN_TIME
+    assert answer.slug == "aurora-timeout"
+
+
+@pytest.mark.usefixtures("trusted")
+def test_silent_handshake(deployment: Deployment) -> None:
+    with raw_server(drip(first=b"", then=b"")) as port:
+        deployment.restart(
+            AURORA_URL=f"https://localhost:{port}",
+            AURORA_CONNECT_TIMEOUT="0.3",
+            AURORA_READ_TIMEOUT=str(READ_TIMEOUT),
+        )
+        answer, seconds = timed_vend(deployment)
+    assert seconds < IN_TIME
+    assert answer.slug == "aurora-timeout"
+
+
+# Retry-After -------------------------------------------------------------------------------
+
+
+@given(st.none() | st.text() | (st.floats() | st.integers() | st.datetimes()).map(str))
+def test_no_retry_after_stops_the_service_for_long(value: str | None) -> None:
+    assert 1 <= retry_after(value, NOW) <= LONGEST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("6.5", 6.5),
+        ("0", 1),
+        ("-5", 1),
+        ("1e9", 900),
+        ("inf", 60),
+        ("nan", 60),
+        ("Sun, 15 Jun 2025 15:06:50 GMT", 10),
+        ("Sun, 15 Jun 1925 15:06:50 GMT", 1),
+        ("soon", 60),
+        (None, 60),
+    ],
+)
+def test_every_form_of_retry_after(value: str | None, seconds: float) -> None:
+    assert retry_after(value, NOW) == seconds
