@@ -35,7 +35,7 @@ STYLE = f"""
 body {{ font: 14px system-ui, sans-serif; background: #f2f3f3; margin: 16px; width: {WIDTH}px }}
 main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: {ROW}px; gap: 8px }}
 section {{ background: #fff; border: 1px solid #d5dbdb; padding: 8px 12px; overflow: hidden }}
-h2 {{ font-size: 14px; margin: 0 0 4px }} h3 {{ margin: 4px 0 }} ul {{ padding-left: 18px }}
+h2 {{ font-size: 14px; margin: 0 0 4px }} h3 {{ margin: 4px 0 }} li {{ margin-left: 18px }}
 pre {{ font-size: 12px; white-space: pre-wrap }} .none {{ color: #5f6b7a }}
 .alarm {{ display: inline-block; padding: 4px 10px; margin: 2px; border-radius: 4px;
           background: #e9f5ec; color: #14532d }}
@@ -76,7 +76,7 @@ def render(  # noqa: PLR0913 - what a page is made of.
         body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
         written[name] = to / f"{name}.html"
         widgets = body["widgets"]
-        written[name].write_text(_page(name, widgets, samples, alarms), encoding="utf-8")
+        written[name].write_text(page(name, widgets, samples, alarms), encoding="utf-8")
         if png:
             rows = max(widget["y"] + widget["height"] for widget in widgets)
             picture(written[name], written[name].with_suffix(".png"), height=rows * (ROW + 8) + 70)
@@ -97,7 +97,7 @@ def _alarms_of(stage: str) -> dict[str, Any]:
     return {alarm["AlarmName"]: alarm for alarm in alarms}
 
 
-def picture(page: Path, png: Path, *, height: int) -> None:
+def picture(source: Path, png: Path, *, height: int) -> None:
     """
     Draw a page with Chromium.
 
@@ -112,13 +112,13 @@ def picture(page: Path, png: Path, *, height: int) -> None:
     command = [
         *(chromium, *chromium_arguments(), "--headless", "--hide-scrollbars"),
         *(f"--screenshot={png.resolve()}", f"--window-size={WIDTH + 32},{height}"),
-        *("--virtual-time-budget=10000", page.resolve().as_uri()),
+        *("--virtual-time-budget=10000", source.resolve().as_uri()),
     ]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=DRAWN_WITHIN)
     except (subprocess.SubprocessError, OSError) as error:
         raise OperatorError(
-            f"Chromium could not draw {page.name}: {type(error).__name__}"
+            f"Chromium could not draw {source.name}: {type(error).__name__}"
         ) from error
     if not png.exists():
         raise OperatorError(f"Chromium drew no {png.name}")
@@ -140,17 +140,27 @@ def burst_picture(burst: Burst, png: Path) -> None:
         go.Scatter(x=[100 * s for s in shares], y=list(map(burst.percentile, shares)))
     )
     waits.update_layout(title="Seconds that callers wait, by percentile", height=380)
-    page = png.with_suffix(".html")
-    page.write_text(
+    source = png.with_suffix(".html")
+    source.write_text(
         _document("Simulated burst", [_figure(calls, first=True), _figure(waits, first=False)]),
         encoding="utf-8",
     )
-    picture(page, png, height=820)
+    picture(source, png, height=820)
 
 
-def _page(
+def page(
     name: str, widgets: Iterable[Mapping[str, Any]], samples: Samples, alarms: Mapping[str, Any]
 ) -> str:
+    """
+    Return a dashboard as a page that needs nothing else.
+
+    Args:
+        name: The dashboard.
+        widgets: Its widgets, as synthesized.
+        samples: What was emitted.
+        alarms: The properties of the stage's alarms, by name.
+
+    """
     sections, first = [], True
     for widget in widgets:
         properties = widget["properties"]
@@ -160,7 +170,8 @@ def _page(
             case "text":
                 content = _markdown(properties["markdown"])
             case "log":
-                content = f"<pre>{html.escape(properties['query'])}</pre>"
+                query = html.escape(properties["query"])
+                content = f'<p class="none">CloudWatch runs this:</p><pre>{query}</pre>'
             case _:
                 content = _graph(widget, samples, first=first)
                 first = False
@@ -185,14 +196,17 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
     properties = widget["properties"]
     figure = go.Figure()
     queries = widget_queries(properties["metrics"])
+    times = [datetime.fromtimestamp(at * samples.period, UTC) for at in samples.periods]
     for query in queries:
         values = samples.values(queries, query) if query.shown else {}
         if values:
             stacked = properties.get("stacked") and not query.right
+            # A line breaks where there is no data; a stack has to stand on something.
+            absent = 0 if stacked else None
             figure.add_trace(
                 go.Scatter(
-                    x=[datetime.fromtimestamp(at * samples.period, UTC) for at in sorted(values)],
-                    y=[values[at] for at in sorted(values)],
+                    x=times,
+                    y=[values.get(at, absent) for at in samples.periods],
                     name=query.label,
                     mode="lines+markers",
                     yaxis="y2" if query.right else "y",
@@ -201,13 +215,13 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
             )
     axis = properties["yAxis"]["left"]
     figure.update_layout(
-        height=widget["height"] * (ROW + 8) - 60,
+        height=widget["height"] * (ROW + 8) - 50,
         margin={"l": 40, "r": 40, "t": 6, "b": 6},
         colorway=COLORS,
         plot_bgcolor="#fff",
         showlegend=True,
         legend={"orientation": "h", "y": -0.15},
-        xaxis={"gridcolor": "#eaeded"},
+        xaxis={"gridcolor": "#eaeded", "range": times[:: max(1, len(times) - 1)]},
         yaxis={
             "gridcolor": "#eaeded",
             "range": [0, axis["max"]] if "max" in axis else None,
