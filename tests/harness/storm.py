@@ -86,13 +86,15 @@ def settings(limit: int, *, window: float = WINDOW, grace: float = GRACE) -> dic
     }
 
 
-def storm(*, limit: int, known: bool, others: Mapping[str, str] | None = None) -> Storm:
+def storm(
+    *, limit: int, known: bool, callers: int = CALLERS, others: Mapping[str, str] | None = None
+) -> Storm:
     """
-    Let `CALLERS` people ask for their first token; `known` says whether Aurora has them already.
+    Let `callers` people ask for their first token; `known` says whether Aurora has them already.
 
     `limit` is per minute; the fake enforces it in every window of `WINDOW` seconds.
     """
-    users = people(CALLERS)
+    users = people(callers)
     chosen = settings(limit)
     behaviour = {
         "page_size": PAGE,
