@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import sys
-import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -170,24 +169,26 @@ def stampede() -> dict[str, Row]:
     """
     with Harness(processes=12, aurora={"latency": 0.2}) as harness:
         harness.warm_up()
-        served_at: list[float] = []
-
-        def ask(_: int) -> str:
-            jti = harness.vend(EMAIL).jti
-            served_at.append(time.perf_counter())
-            return jti
-
-        started = time.perf_counter()
+        warm = harness.log.stat().st_size
         with ThreadPoolExecutor(STAMPEDE) as pool:
-            jtis = set(pool.map(ask, range(STAMPEDE)))
-        waits = sorted(at - started for at in served_at)
+            answers = list(pool.map(harness.vend, [EMAIL] * STAMPEDE))
         calls = harness.calls()
-        assert len(jtis) == 1
-        # Whoever was served first had the generate itself in its time.
-        extra = (waits[int(STAMPEDE * 0.99) - 1] - waits[0]) * 1000
+        assert len({answer.jti for answer in answers}) == 1
+        audits = [
+            json.loads(line)["audit"]
+            for line in harness.log.read_text()[warm:].splitlines()
+            if '"message":"audit"' in line
+        ]
+    # Time in the queue before an environment is the harness's, not the product's.
+    spent = sorted(audit["duration_ms"] for audit in audits)
+    generate = next(a["duration_ms"] for a in audits if a["source"] == "generated")
+    extra = max(0, spent[int(len(spent) * 0.99)] - generate)
     return {
         "stampede_generates": {"value": calls["generate_token"], "note": f"{STAMPEDE} requests"},
-        "stampede_extra_ms": {"value": round(extra), "note": "p99 beyond the first answer"},
+        "stampede_extra_ms": {
+            "value": round(extra),
+            "note": f"p99 beyond the {generate:.0f} ms of the request that generated",
+        },
     }
 
 

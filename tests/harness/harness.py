@@ -21,7 +21,7 @@ from tests.harness.environment import Environment, InvocationLostError, runtime_
 from tests.harness.events import Answer, token_event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 TABLE = "tokens"
 HANDLER = "token_vendor.handler.handler"
@@ -150,13 +150,14 @@ class Harness:
             self._environments.add(environment)
         return environment
 
-    def reset(self, **behaviour: Any) -> None:
+    def reset(self, *, users: Iterable[dict[str, Any]], **behaviour: Any) -> None:
         """
         Empty table and fake; the environments stay as warm as they are.
         """
         self.dynamodb.delete_table(TableName=TABLE)
         self._create_table()
         self.aurora.reset()
+        self.aurora.set_users(users)
         self.aurora.behave(**behaviour)
         self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=self.aurora.api_key)
 

@@ -56,6 +56,7 @@ class Wire:
         self.upstream = upstream
         self.passages: list[Passage] = []
         self.trap: Trap | None = None
+        self.sprung = threading.Event()
         self.pool = urllib3.PoolManager(maxsize=16, retries=False)
 
     def __enter__(self) -> Self:
@@ -100,6 +101,7 @@ class Wire:
         self.passages.append(Passage(operation=operation, body=body, answered=len(answer.data)))
         if trap:
             trap.after()
+            self.sprung.set()
         return answer
 
 

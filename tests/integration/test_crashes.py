@@ -1,0 +1,146 @@
+"""
+SIGKILL of the environment that holds the lease, at each step, on the real processes.
+
+A proxy at the wire kills it: before a step's request arrives, after it was carried out but before
+the answer comes back, or before a generate that still lands afterwards. The product has no hooks.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.harness import Harness, InvocationLostError, token_event
+from tests.harness.clients import people, visit
+from tests.harness.wire import Trap, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT = 5.0
+"""Seconds that Lambda gives the killed one; its lease ends with them."""
+LATE = 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    Where on its way the holder dies; `mention` is what only this request's body holds.
+    """
+
+    name: str
+    when: Literal["before", "after", "late"]
+    operation: str = "UpdateItem"
+    mention: bytes = b""
+
+    @property
+    def at_aurora(self) -> bool:
+        """
+        Tell on which of the two wires the step is seen.
+        """
+        return self.operation.startswith("/")
+
+
+KNOWN = [
+    Step(name, when, operation, mention)
+    for name, operation, mention in (
+        ("lease", "UpdateItem", b"lease_until = :until"),
+        ("budget", "UpdateItem", b"SET tat"),
+        ("generate", "/generate_token", b""),
+        ("store", "UpdateItem", b"jwt = :jwt"),
+    )
+    for when in ("before", "after")
+] + [Step("generate", "late", "/generate_token")]
+FIRST_TIME = [
+    Step("directory lease", "after", "UpdateItem", b"reading_since = :since"),
+    Step("list", "after", "/users"),
+    Step("mapping", "before", "BatchWriteItem"),
+    Step("mark", "after", "UpdateItem", b"if_not_exists(generating_since"),
+]
+
+
+@pytest.fixture(scope="module")
+def harness() -> Iterator[Harness]:
+    """
+    Environments for those who come after the crash; the one that dies is started apart.
+    """
+    with Harness(
+        processes=6,
+        settings={
+            "AURORA_RATE_LIMIT": "60000",
+            "REQUEST_RATE": "50000",
+        },
+        aurora={"rate_limit": 0, "users": people(40)},
+    ) as harness:
+        yield harness
+
+
+def crash(harness: Harness, email: str, step: Step, body: object = None) -> float:
+    """
+    Kill the environment that serves `email` at `step`; return when that was.
+    """
+    with Wire(harness.ministack.url) as aws, Wire(harness.aurora.url) as aurora:
+        environment = harness.start_environment(AWS_ENDPOINT_URL=aws.url, AURORA_URL=aurora.url)
+        # Init is not part of an invocation's time on Lambda.
+        environment.invoke(token_event(email, method="PUT"), timeout=60)
+
+        def kill() -> None:
+            environment.kill()
+            if step.when == "late":
+                time.sleep(LATE)
+
+        wire = aurora if step.at_aurora else aws
+        wire.trap = (
+            Trap(operation=step.operation, mention=step.mention, after=kill)
+            if step.when == "after"
+            else Trap(operation=step.operation, mention=step.mention, before=kill)
+        )
+        with pytest.raises(InvocationLostError, match="ended"):
+            environment.invoke(token_event(email, body), timeout=TIMEOUT)
+        died_at = time.time()
+        environment.stop()
+        assert wire.trap is None, "the step was never reached"
+        assert wire.sprung.wait(TIMEOUT)
+    return died_at
+
+
+def served_after(harness: Harness, email: str, died_at: float) -> None:
+    """
+    Ask again: served within the lease of the one that died, with a token that is live.
+    """
+    after = visit(harness, email)
+    assert after.answer.status == 200
+    assert after.served_at - died_at < TIMEOUT + 2
+    session, state = harness.aurora.load(after.answer.body["token"]["jwt"])
+    assert session, state
+
+
+@pytest.mark.parametrize("kill", ["at_once", "when_loaded", "never"])
+def test_crash_of_a_renewal(harness: Harness, kill: str) -> None:
+    """
+    The next request gets a live token within a lease, wherever the renewing holder died.
+    """
+    harness.reset(users=people(40), kill=kill)
+    emails = [user["email"] for user in people(len(KNOWN))]
+
+    def one(email: str, step: Step) -> None:
+        first = visit(harness, email).answer
+        died_at = crash(harness, email, step, {"replace": first.jti})
+        served_after(harness, email, died_at)
+
+    with ThreadPoolExecutor(len(KNOWN)) as pool:
+        list(pool.map(one, emails, KNOWN))
+
+
+@pytest.mark.parametrize("step", FIRST_TIME, ids=lambda step: f"{step.when} {step.name}")
+def test_crash_of_a_first_request(harness: Harness, step: Step) -> None:
+    """
+    Neither the caller's lease nor that of the directory keeps anybody out for longer than its time.
+    """
+    harness.reset(users=people(40), kill="at_once")
+    email = people(1)[0]["email"]
+    served_after(harness, email, crash(harness, email, step))
