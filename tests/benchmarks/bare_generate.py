@@ -16,7 +16,7 @@ PARTITION = f"{os.environ['AURORA_ENVIRONMENT']}#{os.environ['AURORA_TENANT_ID']
 USERS = f"{os.environ['AURORA_URL']}/tenants/{os.environ['AURORA_TENANT_ID']}/users"
 
 
-def handler(event, context):
+def handler(event, _context):
     email = event["requestContext"]["authorizer"]["jwt"]["claims"]["email"]
     key = secrets.get_secret_value(SecretId=os.environ["AURORA_SECRET_ARN"])["SecretString"]
     headers = {"Authorization": f"Bearer {key}"}

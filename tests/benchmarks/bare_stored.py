@@ -13,7 +13,7 @@ TABLE = os.environ["TABLE_NAME"]
 PARTITION = f"{os.environ['AURORA_ENVIRONMENT']}#{os.environ['AURORA_TENANT_ID']}"
 
 
-def handler(event, context):
+def handler(event, _context):
     email = event["requestContext"]["authorizer"]["jwt"]["claims"]["email"]
     item = dynamodb.get_item(
         TableName=TABLE,

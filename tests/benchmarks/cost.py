@@ -1,7 +1,7 @@
 """
 What a month costs, from counted calls and bytes times AWS's list prices.
 
-Prices: us-east-1, on demand, without the free tier, as AWS's price pages show them
+Prices: us-east-1, on demand, without the first year's free tier, as AWS's price pages show them
 (aws.amazon.com/<service>/pricing, noted 2026-11-24).
 """
 
@@ -29,6 +29,11 @@ CUSTOM_METRIC_PER_MONTH = 0.30
 ALARM_PER_MONTH = 0.10
 DASHBOARD_PER_MONTH = 3.00
 MEMORY_GB = 0.5
+# CloudWatch's allowances do not end after a year, unlike the free tiers that are left out.
+FREE_METRICS = 10
+FREE_ALARMS = 10
+FREE_DASHBOARDS = 3
+DASHBOARDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +70,9 @@ def month(*, stored: Counted, generated: Counted, metrics: int, alarms: int) -> 
         "secret and key": SECRET_PER_MONTH + KMS_KEY_PER_MONTH,
     }
     monitoring = {
-        "metrics": metrics * CUSTOM_METRIC_PER_MONTH,
-        "alarms": alarms * ALARM_PER_MONTH,
-        "dashboards": 2 * DASHBOARD_PER_MONTH,
+        "metrics": max(0, metrics - FREE_METRICS) * CUSTOM_METRIC_PER_MONTH,
+        "alarms": max(0, alarms - FREE_ALARMS) * ALARM_PER_MONTH,
+        "dashboards": max(0, DASHBOARDS - FREE_DASHBOARDS) * DASHBOARD_PER_MONTH,
     }
     return {
         **{name: round(value, 2) for name, value in (traffic | monitoring).items()},

@@ -1,0 +1,125 @@
+"""
+What a cold start imports, and which way imports point.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+PACKAGE = FUNCTIONS / "token_vendor"
+MOST_MODULES = 440
+"""A bare boto3 handler imports 406; what is above that is ours to justify."""
+HEAVY = (
+    "boto3",
+    "cryptography",
+    "jwt",
+    "pydantic",
+    "aws_lambda_powertools.event_handler",
+    "aws_lambda_powertools.utilities.parameters",
+    "aws_xray_sdk",
+)
+ENVIRONMENT = {
+    "STAGE": "test",
+    "TABLE_NAME": "tokens",
+    "AURORA_SECRET_ARN": "secret",
+    "AURORA_URL": "http://127.0.0.1:9",
+    "AURORA_TENANT_ID": "tenant",
+    "AURORA_ENVIRONMENT": "sandbox",
+    "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
+    "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "PYTHONPATH": str(FUNCTIONS),
+}
+ADAPTERS = {"token_store", "accounts", "request_budget", "aurora"}
+VALUES = {"models", "problems", "observability"}
+"""Every part may use the values and the recorder; they use none of the parts."""
+MAY_IMPORT = {
+    "handler": {"vendor", "caller", "settings", "api_key"} | ADAPTERS | VALUES,
+    "vendor": ADAPTERS | VALUES,
+    "accounts": {"aurora", "request_budget", "token_store"} | VALUES,
+    "aurora": {"api_key", "request_budget"} | VALUES,
+    "request_budget": {"token_store"} | VALUES,
+    "token_store": VALUES,
+    "api_key": VALUES,
+    "caller": VALUES,
+    "models": set(),
+    "problems": set(),
+    "observability": set(),
+    "settings": set(),
+    "__init__": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    """
+    Name the modules of a fresh process after the handler's import.
+    """
+    program = "import sys, json, token_vendor.handler; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=ENVIRONMENT | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_heavy_module_is_not_imported_at_init(module: str, imported: set[str]) -> None:
+    """
+    What only some requests need, or none, is not paid for by every cold start.
+    """
+    assert not [each for each in imported if each == module or each.startswith(f"{module}.")]
+
+
+def test_number_of_modules(imported: set[str]) -> None:
+    """
+    An import that brings hundreds of others shows here first.
+    """
+    assert len(imported) <= MOST_MODULES
+
+
+def inner_imports(path: Path) -> set[str]:
+    """
+    Name the modules of the package that a file imports, and every other top-level package.
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_imports_point_one_way(path: Path) -> None:
+    """
+    From handler over vendor and adapters to values; nothing that ships knows of infra or tests.
+    """
+    names = inner_imports(path)
+    inner = {
+        name.removeprefix("token_vendor.") for name in names if name.startswith("token_vendor")
+    }
+    assert inner <= MAY_IMPORT[path.stem]
+    assert not {"infra", "tests"} & {name.partition(".")[0] for name in names}
+
+
+def test_only_the_handler_reads_the_environment() -> None:
+    """
+    Every variable goes through the settings, which check it once.
+    """
+    readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
+    assert readers <= {"handler", "settings"}
