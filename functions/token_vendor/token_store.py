@@ -8,7 +8,7 @@ fenced by `lease_id`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -36,7 +36,7 @@ class TokenItem:
 
     version: int = 0
     user_id: str = ""
-    jwt: str = ""
+    jwt: str = field(default="", repr=False)
     jti: str = ""
     expires_at: int = 0
     lease_id: str = ""
