@@ -279,7 +279,8 @@ class AuroraClient:
         started = self._clock()
         outcome = "unreachable"
         try:
-            status, headers, data = self._send(method, path, key, remaining, body)
+            with recorder.phase("aurora"):
+                status, headers, data = self._send(method, path, key, remaining, body)
             outcome = "ok" if status < HTTPStatus.MULTIPLE_CHOICES else str(status)
         except (NewConnectionError, NameResolutionError) as error:
             # Nothing was sent: the one failure after which a POST may go out again.

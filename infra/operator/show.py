@@ -152,6 +152,7 @@ def smoke(
     if event is None:
         _console().print("The log does not have the request's audit event (yet).")
         return
+    # `account` holds Aurora's part in it, which `aurora` counts too.
     duration = event["duration_ms"]
     rows = [(name, phases[name]) for name in SHOWN_PHASES if name in phases]
     rows += [(name, ms) for name, ms in phases.items() if name not in SHOWN_PHASES]
