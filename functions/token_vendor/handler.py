@@ -48,6 +48,8 @@ DYNAMODB = Config(
     read_timeout=2,
     retries={"mode": "standard", "total_max_attempts": 3},
     tcp_keepalive=True,
+    # DynamoDB checks the requests itself; doing it here too takes 3 % of a stored token's CPU.
+    parameter_validation=False,
 )
 SECRETS_MANAGER = Config(
     connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
