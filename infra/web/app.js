@@ -8,6 +8,8 @@ import { createTokenSource, loadClientSDK } from "./aurora-token.js";
 /** @type {typeof import("oidc-client-ts")} */
 const oidc = /** @type {any} */ (globalThis).oidc;
 const SECOND = 1000;
+const NOT_LOADED = "Not loaded.";
+const IDLE = { busy: false, turn: null, status: "" };
 
 // What the stand-in SDK says of a session that is over; the real one's events are not published.
 /** @type {Record<string, string>} */
@@ -37,7 +39,7 @@ const shown = {
   sdk: null,
   /** @type {Date | null} */
   turn: null,
-  session: "Not loaded.",
+  session: NOT_LOADED,
   status: "",
   busy: false,
 };
@@ -103,13 +105,13 @@ function render() {
       "token-email": token.user.email,
       "token-user": token.user.id,
       "token-jti": token.jti,
-      "token-source": token.source === "stored" ? "the vendor's store" : "Aurora, just generated",
+      "token-source": token.source === "stored" ? "the vendor's store" : "Aurora, newly generated",
     });
   }
   write({ "sdk-state": shown.session, load: shown.sdk ? "Load it again" : "Load the Client SDK" });
-  if (!sdk && shown.session !== "Not loaded.") write({ load: "Continue here" });
+  if (!sdk && shown.session !== NOT_LOADED) write({ load: "Continue here" });
   if (error) describe(error);
-  for (const button of document.querySelectorAll("button")) button.ariaDisabled = String(busy);
+  for (const button of document.querySelectorAll("main button")) button.ariaDisabled = String(busy);
   tick();
 }
 
@@ -137,15 +139,18 @@ function tick() {
  */
 async function act(status, action) {
   if (shown.busy) return;
-  Object.assign(shown, { busy: true, error: null, status });
+  const { user } = shown;
+  /** @type {unknown} */
+  let error = null;
+  Object.assign(shown, { busy: true, error, status });
   render();
   try {
     await action();
-    shown.status = "";
-  } catch (error) {
-    Object.assign(shown, { error, status: "" });
+  } catch (thrown) {
+    error = thrown;
   }
-  Object.assign(shown, { busy: false, turn: null });
+  // Whoever signed out meanwhile is not told how it ended.
+  if (shown.user === user) Object.assign(shown, IDLE, { error });
   render();
 }
 
@@ -172,6 +177,19 @@ async function lookAtSession() {
   render();
 }
 
+async function signOut() {
+  const { sdk } = shown;
+  Object.assign(shown, { user: null, token: null, error: null, sdk: null, session: NOT_LOADED });
+  Object.assign(shown, IDLE, { status: "Signing out …" });
+  render();
+  // Whoever signs out is signed out here, whether or not the others could be told.
+  await Promise.allSettled([sdk?.close?.(), tokenSource.forget()]);
+  await manager.removeUser();
+  shown.status = "";
+  render();
+  element("sign-in").focus();
+}
+
 /** @type {Record<string, () => Promise<unknown>>} */
 const BUTTONS = {
   "sign-in": signIn,
@@ -181,15 +199,7 @@ const BUTTONS = {
     shown.token = await tokenSource.replaceToken(shown.token?.jti ?? "");
     if (shown.sdk) await openSession();
   }),
-  "sign-out": () => act("Signing out …", async () => {
-    await shown.sdk?.close?.();
-    // Whoever signs out is signed out here, whether or not the service could be told.
-    await tokenSource.forget().catch((error) => console.warn(error));
-    await manager.removeUser();
-    Object.assign(shown, { user: null, token: null, sdk: null, session: "Not loaded." });
-    render();
-    element("sign-in").focus();
-  }),
+  "sign-out": signOut,
 };
 for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", action);
 

@@ -4,6 +4,7 @@
 /** @import * as Api from "./aurora-token.js" */
 /** @typedef {Pick<Api.AccessToken, "jwt" | "jti" | "user" | "source">} Vended */
 /** @typedef {{ who: string, at: number, life: number, born?: number, token: Vended }} Kept */
+/** @typedef {{ status?: number, problem?: Api.Problem, retryAfter?: number, cause?: unknown }} About */
 /** @typedef {{ token: string, who: string, expired: boolean }} Caller */
 
 // Aurora publishes neither a loader for production nor the name of the option that takes the JWT:
@@ -21,13 +22,13 @@ const COMFORTABLE = 3600;
 const USABLE = 60;
 // Longer than API Gateway's 30 seconds, so that its answer is always heard.
 const ANSWER_WITHIN = 35_000;
-// The lock only saves requests (the service itself lets one generate through), so nobody hangs on it.
+// The lock only saves requests (the service itself lets one generate through): nobody hangs on it.
 const LOCK_WITHIN = 10_000;
 
 export class TokenError extends Error {
   /**
    * @param {Api.Slug} slug
-   * @param {{ status?: number, problem?: Api.Problem, retryAfter?: number, cause?: unknown }} [about]
+   * @param {About} [about]
    */
   constructor(slug, { status = 0, problem, retryAfter, cause } = {}) {
     super(problem?.detail ?? problem?.title ?? slug, { cause });
@@ -96,7 +97,7 @@ export function createTokenSource(options) {
     return from;
   }
 
-  /** @param {{ status?: number, cause?: unknown }} [about] */
+  /** @param {About} [about] */
   function signedOut(about) {
     onSignedOut?.();
     return new TokenError("signed-out", about);
@@ -261,7 +262,7 @@ function unverifiedClaims(token) {
   try {
     return JSON.parse(atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/")));
   } catch (cause) {
-    throw new TypeError("getCallerToken must give a JWT; the gateway refuses anything else", { cause });
+    throw new TypeError("getCallerToken must give a JWT: the gateway takes nothing else", { cause });
   }
 }
 
@@ -275,8 +276,9 @@ async function exclusively(name, work) {
   /** @type {Promise<T> | undefined} */
   let result;
   const once = () => (result ??= work());
+  const signal = AbortSignal.timeout(LOCK_WITHIN);
   try {
-    return await navigator.locks.request(name, { signal: AbortSignal.timeout(LOCK_WITHIN) }, async () => {
+    return await navigator.locks.request(name, { signal }, async () => {
       // What the last holder posted may arrive a little later than its lock.
       if (performance.now() - asked > 50) await pause(50);
       return once();

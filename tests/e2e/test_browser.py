@@ -132,7 +132,7 @@ def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
     expect(page.locator("#who-name")).to_have_text(EMAIL)
     expect(page.locator("#token-email")).to_have_text(EMAIL)
     expect(page.locator("#token-user")).to_have_text(JESSICA["id"])
-    expect(page.locator("#token-source")).to_have_text("Aurora, just generated")
+    expect(page.locator("#token-source")).to_have_text("Aurora, newly generated")
     expect(page.locator("#token-left")).to_have_text(re.compile(r"^11 h 59 min \d+ s$"))
     look(page, "2-token")
     page.get_by_role("button", name="Load the Client SDK").click()
@@ -312,6 +312,20 @@ def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) 
     with_token(page)
     assert time.monotonic() - started >= wait
     assert generated(deployed) == 1
+
+
+def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
+    busy = {"status": 429, "headers": {"Retry-After": "60"}}
+    deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
+    page.clock.install()
+    sign_in(page)
+    expect(page.locator("#turn-left")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_focused()
+    page.clock.fast_forward(70_000)
+    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#problem")).to_be_hidden()
+    assert generated(deployed) == 0
 
 
 def test_a_sign_in_that_has_run_out(page: Page, deployed: Running) -> None:
