@@ -6,6 +6,7 @@ import html
 import json
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -109,17 +110,19 @@ def picture(source: Path, png: Path, *, height: int) -> None:
     if chromium is None:
         raise OperatorError("no Chromium for the picture: python -m infra.web.browser")
     png.unlink(missing_ok=True)
-    command = [
-        *(chromium, *chromium_arguments(), "--headless", "--hide-scrollbars"),
-        *(f"--screenshot={png.resolve()}", f"--window-size={WIDTH + 32},{height}"),
-        *("--virtual-time-budget=10000", source.resolve().as_uri()),
-    ]
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=DRAWN_WITHIN)
-    except (subprocess.SubprocessError, OSError) as error:
-        raise OperatorError(
-            f"Chromium could not draw {source.name}: {type(error).__name__}"
-        ) from error
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [
+            # A profile of its own, because another Chromium may hold the usual one.
+            *(chromium, *chromium_arguments(), "--headless", f"--user-data-dir={profile}"),
+            *(f"--screenshot={png.resolve()}", f"--window-size={WIDTH + 32},{height}"),
+            *("--hide-scrollbars", "--virtual-time-budget=10000", source.resolve().as_uri()),
+        ]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=DRAWN_WITHIN)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise OperatorError(
+                f"Chromium could not draw {source.name}: {type(error).__name__}"
+            ) from error
     if not png.exists():
         raise OperatorError(f"Chromium drew no {png.name}")
 
