@@ -204,7 +204,8 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
     deployment.service._vendor._aurora._send = counted  # type: ignore[method-assign]
     answer = deployment.vend()
     assert answer.slug == "aurora-invalid-response"
-    assert received <= 8 * 2**20
+    # The bomb arrives as it was packed; the huge body is given up before its end.
+    assert (0 < received < 1_000_000) if kind == "gzip_bomb" else received == 0
 
 
 def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
