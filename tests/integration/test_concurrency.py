@@ -6,7 +6,6 @@ Nothing is simulated but AWS and Aurora; see `tests.harness`.
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
