@@ -48,9 +48,10 @@ BARS = {
     "stampede_generates": 1,
     "stampede_extra_ms": 500,
     "storm_efficiency": 0.85,
+    "storm_invited_efficiency": 0.85,
     "cost_per_month_usd": 15,
 }
-AT_LEAST = {"storm_efficiency"}
+AT_LEAST = {"storm_efficiency", "storm_invited_efficiency"}
 Row = dict[str, Any]
 
 
@@ -65,11 +66,8 @@ def main() -> None:
         rows |= at_the_wire(harness)
         rows["asset_mb"] = {"value": zipped_mb(harness.asset)}
     rows |= stampede()
-    blown = storm(limit=STORM_LIMIT, known=True)
-    rows["storm_efficiency"] = {
-        "value": round(blown.efficiency, 3),
-        "note": f"{blown.total_calls} calls, {blown.seconds:.1f} s, {blown.refused} answers 429",
-    }
+    for name, known in (("storm_efficiency", True), ("storm_invited_efficiency", False)):
+        rows[name] = in_the_storm(known=known)
     LOCAL.mkdir(exist_ok=True)
     for name, row in rows.items():
         if name in BARS:
@@ -189,6 +187,19 @@ def stampede() -> dict[str, Row]:
             "value": round(extra),
             "note": f"p99 beyond the {generate:.0f} ms of the request that generated",
         },
+    }
+
+
+def in_the_storm(*, known: bool) -> Row:
+    """
+    Use as much of Aurora's limit as a thousand first-time callers can.
+    """
+    done = storm(limit=STORM_LIMIT, known=known)
+    most = max(len(visit.answers) for visit in done.visits)
+    return {
+        "value": round(done.efficiency, 3),
+        "note": f"{done.total_calls} calls in {done.seconds:.1f} s, {done.refused} answers 429, "
+        f"at most {most} requests a caller",
     }
 
 
