@@ -205,7 +205,7 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
     answer = deployment.vend()
     assert answer.slug == "aurora-invalid-response"
     # The bomb arrives as it was packed; the huge body is given up before its end.
-    assert (0 < received < 1_000_000) if kind == "gzip_bomb" else received == 0
+    assert (10_000 < received < 1_000_000) if kind == "gzip_bomb" else received < 10_000
 
 
 def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
