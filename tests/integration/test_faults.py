@@ -92,10 +92,10 @@ TABLE = {
         operations=POST,
     ),
     "late-get": Row(
-        fault={"kind": "delay", "seconds": 0.6}, slug=TIMEOUT, status=504, calls=3, operations=GET
+        fault={"kind": "delay", "seconds": 1.5}, slug=TIMEOUT, status=504, calls=3, operations=GET
     ),
     "late-post": Row(
-        fault={"kind": "delay_after", "seconds": 0.6},
+        fault={"kind": "delay_after", "seconds": 1.5},
         slug=TIMEOUT,
         status=504,
         calls=1,
@@ -188,7 +188,7 @@ def set_fault(deployment: Deployment, row: Row, operation: str) -> None:
 
 @pytest.mark.parametrize(("row", "operation"), CASES)
 def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str) -> None:
-    deployment.restart(AURORA_READ_TIMEOUT="0.3")
+    deployment.restart(AURORA_READ_TIMEOUT="0.8")
     set_fault(deployment, row, operation)
     email = NEWCOMER if operation == INVITE else "jessica.smith@aurorasolar.com"
 
@@ -220,7 +220,7 @@ def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str
 
 @pytest.mark.parametrize("row", STALE_CASES)
 def test_with_a_stored_token_that_still_lives(deployment: Deployment, row: Row) -> None:
-    deployment.restart(AURORA_READ_TIMEOUT="0.3")
+    deployment.restart(AURORA_READ_TIMEOUT="0.8")
     stored = deployment.vend().jti
     deployment.clock.advance(11.5 * 3600)
     set_fault(deployment, row, GENERATE)
