@@ -12,6 +12,7 @@ from infra.measures import Measures
 from infra.monitoring import Monitoring
 from infra.stage import StageConfig
 from infra.storage import Storage
+from infra.website import Website
 
 # Exactly what the code calls; a test compares the two.
 TABLE_ACTIONS = (
@@ -79,6 +80,9 @@ class TokenVendorStack(Stack):
             "TopicArn": monitoring.topic.topic_arn,
             "DashboardNames": monitoring.dashboard_names,
         }
+        if stage.website:
+            website = Website(self, "Website", stage=stage, api_endpoint=api.url)
+            outputs["WebsiteUrl"] = website.url
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
 

@@ -115,6 +115,16 @@ class StageConfig:
         "",
         shapes_stack=True,
     )
+    website: bool = option(
+        "true publishes the demo page on CloudFront, with /token behind the same address",
+        False,
+        shapes_stack=True,
+    )
+    website_origins: tuple[str, ...] = option(
+        "a list of origins that the page may call beside the issuer's and Aurora's loader's",
+        (),
+        shapes_stack=True,
+    )
     disposable: bool = option(
         "true lets `cdk destroy` delete table, key and logs", False, shapes_stack=True
     )
@@ -198,6 +208,7 @@ class StageConfig:
             "issuer": _is_secure(self.issuer),
             "audiences": self.audiences,
             "cors_origins": all(map(_is_origin, self.cors_origins)),
+            "website_origins": all(map(_is_origin, self.website_origins)),
             # Empty would mean the default, silently.
             **{key: getattr(self, key) for key in NAMED_CLAIMS},
             "aurora_environment": self.aurora_environment in AURORA_HOSTS,

@@ -20,15 +20,12 @@ FILES = {
     "style.css": HERE / "style.css",
     "app.js": HERE / "app.js",
     "aurora-token.js": HERE / "aurora-token.js",
-    "aurora-token.d.ts": HERE / "aurora-token.d.ts",
     "oidc-client-ts.min.js": SIGN_IN_LIBRARY,
 }
 CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    # As text: a person who opens it wants to read it.
-    ".ts": "text/plain; charset=utf-8",
     ".json": "application/json",
 }
 

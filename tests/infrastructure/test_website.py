@@ -1,0 +1,178 @@
+"""
+The page on CloudFront: private bucket, strict headers, and `/token` that is never cached.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from infra.options import StageError
+from infra.web.site import FILES
+from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
+from tests.infrastructure.test_judges import NEEDLESS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUCKET = "AWS::S3::Bucket"
+DISTRIBUTION = "AWS::CloudFront::Distribution"
+# AWS's managed policies, by the ids that its documentation gives.
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """
+    Give a stage with the website, and no CORS because it needs none.
+    """
+    folder: Path = tmp_path_factory.mktemp("website")
+    options: dict[str, Any] = {
+        "website": True,
+        "website_origins": ["https://sign-in.example.com"],
+        "issuer": "https://id.example.com/tenant",
+        "cors_origins": [],
+    }
+    synthesize(folder, filled_in("production", **options), judged=True)
+    return Assembly(folder)
+
+
+@pytest.fixture(scope="module")
+def template(published: Assembly) -> Template:
+    return published.template("production")
+
+
+@pytest.fixture(scope="module")
+def distribution(template: Template) -> dict[str, Any]:
+    config: dict[str, Any] = template.properties(DISTRIBUTION)["DistributionConfig"]
+    return config
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_it_is_off_by_default(sandbox: Template, production: Template) -> None:
+    for each in (sandbox, production):
+        assert not each.resources(DISTRIBUTION)
+        assert not each.resources(BUCKET)
+        assert "WebsiteUrl" not in each.data["Outputs"]
+
+
+def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
+    block = template.properties(BUCKET)["PublicAccessBlockConfiguration"]
+    assert len(block) == 4
+    assert all(block.values())
+    policy = template.properties("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    plain = [each for each in policy if each["Effect"] == "Deny"]
+    assert [each["Condition"] for each in plain] == [{"Bool": {"aws:SecureTransport": "false"}}]
+    (allowed,) = [
+        each for each in policy if each["Effect"] == "Allow" and "Service" in each["Principal"]
+    ]
+    assert as_list(allowed["Action"]) == ["s3:GetObject"]
+    assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+    source = json.dumps(allowed["Condition"]["StringEquals"]["AWS:SourceArn"])
+    assert template.id(DISTRIBUTION) in source
+    assert not [
+        each
+        for each in policy
+        if each["Effect"] == "Allow" and each["Principal"] in ("*", {"AWS": "*"})
+    ]
+
+
+def test_the_bucket_is_asked_with_a_signature(
+    template: Template, distribution: dict[str, Any]
+) -> None:
+    control = template.properties("AWS::CloudFront::OriginAccessControl")
+    config = control["OriginAccessControlConfig"]
+    assert (config["SigningBehavior"], config["SigningProtocol"]) == ("always", "sigv4")
+    (files,) = [each for each in distribution["Origins"] if "S3OriginConfig" in each]
+    assert files["OriginAccessControlId"]["Fn::GetAtt"][0] == template.id(
+        "AWS::CloudFront::OriginAccessControl"
+    )
+    assert files["S3OriginConfig"] == {"OriginAccessIdentity": ""}
+
+
+def test_token_goes_to_the_api_uncached_and_with_the_callers_token(
+    template: Template, distribution: dict[str, Any]
+) -> None:
+    (token,) = distribution["CacheBehaviors"]
+    assert token["PathPattern"] == "/token"
+    assert token["CachePolicyId"] == CACHING_DISABLED
+    assert token["OriginRequestPolicyId"] == ALL_VIEWER_EXCEPT_HOST_HEADER
+    assert token["ViewerProtocolPolicy"] == "https-only"
+    assert {"POST", "DELETE"} <= set(token["AllowedMethods"])
+    (api,) = [each for each in distribution["Origins"] if "CustomOriginConfig" in each]
+    assert api["Id"] == token["TargetOriginId"]
+    assert template.id("AWS::ApiGatewayV2::Api") in json.dumps(api["DomainName"])
+    assert api["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
+
+
+def test_files_come_with_the_headers_of_the_local_page(
+    template: Template, distribution: dict[str, Any]
+) -> None:
+    default = distribution["DefaultCacheBehavior"]
+    assert default["ViewerProtocolPolicy"] == "redirect-to-https"
+    assert default["ResponseHeadersPolicyId"] == {
+        "Ref": template.id("AWS::CloudFront::ResponseHeadersPolicy")
+    }
+    policy = template.properties("AWS::CloudFront::ResponseHeadersPolicy")
+    headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    content = headers["ContentSecurityPolicy"]["ContentSecurityPolicy"]
+    directives = dict(each.split(" ", 1) for each in content.split("; "))
+    loader = "https://aurora-sdk.s3.amazonaws.com"
+    assert directives["default-src"] == directives["frame-ancestors"] == "'none'"
+    assert directives["script-src"] == f"'self' {loader}"
+    assert directives["connect-src"].split() == [
+        "'self'",
+        "https://id.example.com",
+        loader,
+        "https://sign-in.example.com",
+    ]
+    assert headers["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+    assert headers["ContentTypeOptions"] == {"Override": True}
+    assert headers["ReferrerPolicy"]["ReferrerPolicy"] == "no-referrer"
+
+
+def test_what_is_published_is_the_page_and_its_configuration(
+    published: Assembly, template: Template
+) -> None:
+    (copied,) = template.resources("Custom::CDKBucketDeployment").values()
+    found: dict[str, bytes] = {}
+    for key in copied["Properties"]["SourceObjectKeys"]:
+        folder = published.folder / f"asset.{key.removesuffix('.zip')}"
+        found |= {file.name: file.read_bytes() for file in folder.iterdir()}
+    config = json.loads(found.pop("config.json"))
+    assert found == {name: path.read_bytes() for name, path in FILES.items()}
+    assert config == {
+        "issuer": "https://id.example.com/tenant",
+        "client_id": "web-app",
+        "token_url": "/token",
+    }
+    metadata = copied["Properties"]["SystemMetadata"]
+    assert metadata["cache-control"] == "no-cache"
+
+
+def test_its_address_is_an_output(template: Template) -> None:
+    assert template.id(DISTRIBUTION) in json.dumps(template.data["Outputs"]["WebsiteUrl"])
+
+
+def test_cdk_nag_and_cfn_lint_have_nothing_to_say(published: Assembly, template: Template) -> None:
+    reports = published.report["pluginReports"]
+    findings = [each for report in reports for each in report.get("violations", [])]
+    assert findings == []
+    matches = lint(template.path.read_text(), config=ManualArgs(regions=["us-east-1"]))
+    messages = [f"{each.rule.id} {each.message}" for each in matches]
+    # The CDK's own function waits for its role as needlessly as ours does.
+    assert [
+        each for each in messages if not NEEDLESS.search(each) and "CDKBucketDeployment" not in each
+    ] == []
+
+
+def test_an_origin_with_a_path_is_refused() -> None:
+    with pytest.raises(StageError, match=r"production\.website_origins"):
+        filled_in("production", website_origins=["https://sign-in.example.com/path"])
