@@ -51,14 +51,16 @@ export function createTokenSource(options) {
   const flights = new Map();
   /** @type {Kept | null} */
   let kept = null;
+  /** @type {string | undefined} */
+  let present;
   let forgotten = 0;
   // How far the service's clock is ahead of the browser's, in milliseconds, as far as is known.
   let ahead = 0;
 
   keep(attempt(() => JSON.parse(storage?.getItem(name) ?? "null")), { quietly: true });
-  // Only pages of this origin can post here, and they could read the token anyway.
+  // Only pages of this origin can post here, but another person may be signed in to them.
   channel?.addEventListener("message", ({ data }) => {
-    if (kept && kept.who !== data.who) return;
+    if (data.who !== (present ?? kept?.who)) return;
     if (!data.entry) forgotten += 1;
     if (data.entry || kept) keep(data.entry);
   });
@@ -88,7 +90,8 @@ export function createTokenSource(options) {
     const token = await getCallerToken();
     if (!token) return null;
     const { iss, sub, exp } = unverifiedClaims(token);
-    return { token, who: `${iss} ${sub}`, expired: exp * 1000 <= Date.now() + ahead };
+    const who = (present = `${iss} ${sub}`);
+    return { token, who, expired: exp * 1000 <= Date.now() + ahead };
   }
 
   async function caller() {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -648,12 +649,14 @@ def test_what_one_tab_has_kept_is_served_while_another_holds_the_lock(
     caller = jwt(exp=4_000_000_000)
     for tab in (first, second):
         tab.start(real=True, caller=caller)
-    first.get()
-    second.page.wait_for_function("tokens.length === 1")
+        tab.get()
     loopback.release.clear()
     first.begin("replaceToken('first')")
     first.page.wait_for_function("async () => (await navigator.locks.query()).held.length === 1")
+    asked = time.monotonic()
     assert second.get()["jti"] == "first"
+    # Whoever queues for the lock gives up after ten seconds.
+    assert time.monotonic() - asked < 8
     loopback.release.set()
 
 
@@ -662,23 +665,33 @@ def test_a_replaced_token_reaches_the_other_tab_and_so_does_forgetting(
 ) -> None:
     first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
     first.start(vended(), vended("second"), {"status": 204})
-    second.start()
+    second.start(vended())
     first.get()
+    second.get()
     first.get("replaceToken('first')")
     second.page.wait_for_function("tokens.length === 2")
     assert second.get()["jti"] == "second"
     first.get("forget()")
     second.page.wait_for_function("tokens.length === 3")
     assert second["tokens"] == ["first", "second", None]
-    assert second["calls"] == []
+    assert len(second["calls"]) == 1
 
 
 def test_another_persons_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
     first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended("first"), {"status": 204})
-    second.start(vended("roberts"), caller=jwt(sub="robert", exp=4_000_000_000))
+    first.start(vended("first"), vended("second"), {"status": 204})
+    # Robert is known to the second tab, which has no token for him when Jessica's comes by.
+    second.start(
+        refused("user-not-eligible"),
+        vended("roberts"),
+        caller=jwt(sub="robert", exp=4_000_000_000),
+    )
     second.get()
     first.get()
+    second.page.wait_for_timeout(100)
+    assert second["tokens"] == []
+    second.get()
+    first.get("replaceToken('first')")
     first.get("forget()")
     second.page.wait_for_timeout(100)
     assert (second["tokens"], second.get()["jti"]) == (["roberts"], "roberts")
@@ -688,13 +701,13 @@ def test_an_overtaken_answer_does_not_bring_back_the_old_token(
     context: BrowserContext, loopback: Site
 ) -> None:
     first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended("new", life=LIFE))
-    second.start(vended("old", life=LIFE - 100))
-    first.get()
-    second.page.wait_for_function("tokens.length === 1")
-    assert second.get("replaceToken('other')")["jti"] == "new"
-    second.get("getToken({ minTtl: 43200 })")
-    assert second["tokens"] == ["new"]
+    first.start(vended("new"))
+    second.start(vended("oldest", life=LIFE - 200), vended("old", life=LIFE - 100))
+    second.get()
+    first.get("getToken({ minTtl: 43100 })")
+    second.page.wait_for_function("tokens.length === 2")
+    assert second.get("getToken({ minTtl: 43200 })")["jti"] == "old"
+    assert second["tokens"] == ["oldest", "new"]
     assert second.get()["jti"] == "new"
 
 
