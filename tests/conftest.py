@@ -27,7 +27,22 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    POWERTOOLS_SERVICE_NAME="token-vendor-test",
+    POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
 )
+# The handler is wired when it is imported. Its settings must not stay: `make run`, which a test
+# starts, takes AURORA_URL for somebody's real Aurora.
+with pytest.MonkeyPatch.context() as patch:
+    for name, value in {
+        "STAGE": "test",
+        "TABLE_NAME": "tokens",
+        "AURORA_SECRET_ARN": "aurora-api-key",
+        "AURORA_URL": "http://127.0.0.1:9",
+        "AURORA_TENANT_ID": "tenant",
+        "AURORA_ENVIRONMENT": "sandbox",
+    }.items():
+        patch.setenv(name, value)
+    import token_vendor.handler  # noqa: F401
 
 
 class NetworkForbiddenError(AssertionError):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from token_vendor.handler import Service, wire
+from token_vendor.observability import logger
+from token_vendor.settings import Settings
 
 from infra.local.fake_aurora import FakeAurora
 
@@ -31,16 +33,7 @@ ENVIRONMENT = {
     "AURORA_URL": "http://127.0.0.1:9",
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
-    "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
-    "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
 }
-# The handler is wired when it is imported.
-os.environ.update(ENVIRONMENT)
-
-from token_vendor.handler import Service, wire  # noqa: E402
-from token_vendor.observability import logger  # noqa: E402
-from token_vendor.settings import Settings  # noqa: E402
-
 JESSICA = "jessica.smith@aurorasolar.com"
 
 

@@ -8,7 +8,6 @@ knows only the keywords that the contract uses, and refuses others.
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,8 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from token_vendor.problems import CATALOGUE, URN, InvalidRequestError
-
-# The handler is wired when it is imported.
-os.environ.update(
-    STAGE="test",
-    TABLE_NAME="tokens",
-    AURORA_SECRET_ARN="aurora-api-key",
-    AURORA_URL="http://127.0.0.1:9",
-    AURORA_TENANT_ID="tenant",
-    AURORA_ENVIRONMENT="sandbox",
-    POWERTOOLS_SERVICE_NAME="token-vendor-test",
-    POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
-)
 from token_vendor.handler import BODY_LIMIT, _body
+from token_vendor.problems import CATALOGUE, URN, InvalidRequestError
 
 ROOT = Path(__file__).parents[2]
 CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "infra" / "openapi.yaml").read_text())
