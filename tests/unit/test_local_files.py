@@ -49,7 +49,8 @@ def test_alarm_over_an_expression_watches_its_first_metric(tmp_path: Path) -> No
     adapted = json.loads(file.read_text())["Resources"]
     watched = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Period": 60, "Statistic": "Sum"}
     assert adapted["Share"]["Properties"] == watched | {"Threshold": 1}
-    assert adapted["Plain"] == resources["Plain"]
+    assert adapted["Plain"]["Properties"] == plain
+    assert adapted["Share"]["Metadata"] == {"Synthesized": share}
     assert adapted["Topic"] == resources["Topic"]
 
 
@@ -90,7 +91,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """
     (tmp_path / "index.html").write_text("<title>Demo</title>")
     (tmp_path / "browser.py").write_text("pass")
-    monkeypatch.setattr(demo, "PAGE", tmp_path)
+    monkeypatch.setattr(demo, "FILES", {"index.html": tmp_path / "index.html"})
     with demo.demo_page(0) as server:
         server.configure(OUTPUTS)
         yield server.url
