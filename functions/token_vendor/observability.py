@@ -7,13 +7,14 @@ and no log line holds a JWT or a key.
 """
 
 import hashlib
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 
@@ -50,6 +51,8 @@ DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.AURORA_LATENCY: ("operation",),
 }
 """The dimensions of a metric beside `service`; metrics not named here have no other."""
+SHARED = {"_aws", "service"}
+"""The members that every EMF document of ours has."""
 
 logger = Logger()
 
@@ -58,17 +61,20 @@ class Recorder:
     """
     Collect what one request did; an execution environment serves one at a time.
 
-    `count` and `phase` are called by every part, `flush` once by the handler: one EMF line
-    per set of dimensions and one audit event, on every exit path.
+    `count` and `phase` are called by every part, `flush` once by the handler: one audit event
+    and the metrics, on every exit path.  `timer` gives seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
+        self.timer = timer
         self._cold = True
-        self.start("", now=time.perf_counter())
+        # The plain Metrics class shares its dimensions between all instances.
+        self._emitter = EphemeralMetrics()
+        self.start("")
 
-    def start(self, request_id: str, *, now: float | None = None) -> None:
+    def start(self, request_id: str) -> None:
         """Begin the record of a request."""
-        self._started = time.perf_counter() if now is None else now
+        self._started = self.timer()
         self._values: dict[tuple[tuple[str, str], ...], dict[Metric, list[float]]] = {}
         self._phases: dict[str, float] = {}
         self.event: dict[str, Any] = {"request_id": request_id, "aurora_calls": 0}
@@ -83,16 +89,16 @@ class Recorder:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Add the time spent inside to the audit event's `phases_ms`."""
-        before = time.perf_counter()
+        before = self.timer()
         try:
             yield
         finally:
-            spent = (time.perf_counter() - before) * 1000
+            spent = (self.timer() - before) * 1000
             self._phases[name] = self._phases.get(name, 0) + spent
 
     def flush(self) -> None:
         """Write the audit event and the metrics of this request."""
-        latency = (time.perf_counter() - self._started) * 1000
+        latency = (self.timer() - self._started) * 1000
         self.count(Metric.LATENCY, latency)
         if self._cold:
             self.count(Metric.COLD_START)
@@ -108,17 +114,35 @@ class Recorder:
             },
         )
         self._cold = False
+        for document in self._documents():
+            # What Powertools does with a document, too: CloudWatch reads the function's log.
+            print(json.dumps(document, separators=(",", ":")))  # noqa: T201
+
+    def _documents(self) -> list[dict[str, Any]]:
+        """
+        Return the metrics as EMF documents, as few as can be: each line costs time and money.
+
+        A document has one value for each name, so that sets of dimensions share it until two of
+        them name the same dimension or the same metric.
+        """
+        documents: list[dict[str, Any]] = []
         for dimensions, values in self._values.items():
-            # The plain Metrics class shares one set of values between all instances; the ephemeral
-            # one does not, and a request needs one EMF line per set of dimensions.
-            emitter = EphemeralMetrics() if dimensions else Metrics()
             for name, value in dimensions:
-                emitter.add_dimension(name, value)
+                self._emitter.add_dimension(name, value)
             for metric, samples in values.items():
                 unit = MetricUnit.Milliseconds if metric in MILLISECONDS else MetricUnit.Count
                 for sample in samples:
-                    emitter.add_metric(metric.value, unit, sample)
-            emitter.flush_metrics()
+                    self._emitter.add_metric(metric.value, unit, sample)
+            added: dict[str, Any] = dict(self._emitter.serialize_metric_set())
+            self._emitter.clear_metrics()
+            for document in documents:
+                if document.keys() & added.keys() == SHARED:
+                    document["_aws"]["CloudWatchMetrics"] += added.pop("_aws")["CloudWatchMetrics"]
+                    document.update(added)
+                    break
+            else:
+                documents.append(added)
+        return documents
 
 
 def digest(text: str) -> str:
