@@ -98,7 +98,7 @@ def _alarms_of(stage: str) -> dict[str, Any]:
     return {alarm["AlarmName"]: alarm for alarm in alarms}
 
 
-def picture(source: Path, png: Path, *, height: int) -> None:
+def picture(source: Path, png: Path, *, height: int, width: int = WIDTH + 32) -> None:
     """
     Draw a page with Chromium.
 
@@ -114,7 +114,7 @@ def picture(source: Path, png: Path, *, height: int) -> None:
         command = [
             # A profile of its own, because another Chromium may hold the usual one.
             *(chromium, *chromium_arguments(), "--headless", f"--user-data-dir={profile}"),
-            *(f"--screenshot={png.resolve()}", f"--window-size={WIDTH + 32},{height}"),
+            *(f"--screenshot={png.resolve()}", f"--window-size={width},{height}"),
             *("--hide-scrollbars", "--virtual-time-budget=10000", source.resolve().as_uri()),
         ]
         try:

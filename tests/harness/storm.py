@@ -86,20 +86,26 @@ def settings(limit: int, *, window: float = WINDOW, grace: float = GRACE) -> dic
     }
 
 
-def storm(
-    *, limit: int, known: bool, callers: int = CALLERS, others: Mapping[str, str] | None = None
+def storm(  # noqa: PLR0913 - what a storm is like has this many parts.
+    *,
+    limit: int,
+    known: bool,
+    callers: int = CALLERS,
+    window: float = WINDOW,
+    grace: float = GRACE,
+    others: Mapping[str, str] | None = None,
 ) -> Storm:
     """
     Let `callers` people ask for their first token; `known` says whether Aurora has them already.
 
-    `limit` is per minute; the fake enforces it in every window of `WINDOW` seconds.
+    `limit` is per minute; the fake enforces it in every window of `window` seconds.
     """
     users = people(callers)
-    chosen = settings(limit)
+    chosen = settings(limit, window=window, grace=grace)
     behaviour = {
         "page_size": PAGE,
-        "rate_limit": limit * WINDOW // 60,
-        "rate_window": WINDOW,
+        "rate_limit": round(limit * window / 60),
+        "rate_window": window,
         "users": users if known else [],
     }
     with Harness(
