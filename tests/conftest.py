@@ -4,11 +4,13 @@ What every suite shares: a guard around the network, a fake Aurora, and a clock 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
 
 from infra.local.fake_aurora import FakeAurora
@@ -43,6 +45,10 @@ with pytest.MonkeyPatch.context() as patch:
     }.items():
         patch.setenv(name, value)
     import token_vendor.handler  # noqa: F401
+
+
+# Hundreds of tests make clients of their own; reading DynamoDB's model takes each 50 ms.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
 
 
 class NetworkForbiddenError(AssertionError):

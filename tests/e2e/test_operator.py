@@ -211,7 +211,8 @@ def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> 
     service, operations = (Path(path) for path in written.values())
     page = service.read_text()
     assert "Vended a minute, by source" in page
-    assert "token-vendor-local-key-rejected: OK" in page
+    # Other tests may just have turned other alarms on.
+    assert "token-vendor-local-double-generate: OK" in page
     assert "http" not in page.partition("<script")[0]
     assert "Who burns generates" in operations.read_text()
     for path in (service, operations):
