@@ -86,6 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
+        if self.path.endswith("/restore/next"):
+            # SnapStart: the snapshot was taken, and is restored at once.
+            self._answer(HTTPStatus.OK, b"{}", {})
+            return
         invocation = self.server.api.events.get()
         if invocation is None:
             self.close_connection = True

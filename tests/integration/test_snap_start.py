@@ -1,0 +1,64 @@
+"""
+What SnapStart needs: copies of one snapshot, which hold the same memory, must not go on alike.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.bundling import build_asset
+from infra.local.processes import clean_environment
+from tests.harness.environment import Environment, runtime_folder
+from tests.integration.conftest import ENVIRONMENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEED = 1
+PROGRAM = f"""
+import random
+import token_vendor.handler
+
+random.seed({SEED})  # What every copy of the snapshot holds.
+
+def handler(event, context):
+    return random.random()
+"""
+TIMEOUT = 20
+
+
+def drawn_after_restore(folder: Path, **variables: str) -> float:
+    """
+    Let the runtime import the handler, snapshot and restore it, and draw one random number.
+    """
+    (folder / "restored.py").write_text(PROGRAM)
+    path = [str(build_asset()), str(runtime_folder(folder)), str(folder)]
+    environment = Environment(
+        "restored.handler",
+        variables=clean_environment(
+            PYTHONPATH=os.pathsep.join(path),
+            AWS_DEFAULT_REGION="us-east-1",
+            **ENVIRONMENT,
+            **variables,
+        ),
+        log=folder / "function.log",
+    )
+    try:
+        return float(environment.invoke({}, timeout=TIMEOUT))
+    finally:
+        environment.stop()
+
+
+@pytest.mark.parametrize(("initialization", "alike"), [("snap-start", False), ("on-demand", True)])
+def test_randomness_is_renewed_after_a_restore(
+    tmp_path: Path, initialization: str, *, alike: bool
+) -> None:
+    """
+    Without it, restored environments would wait the same jitter, in step.
+    """
+    drawn = drawn_after_restore(tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE=initialization)
+    assert (drawn == random.Random(SEED).random()) == alike  # noqa: S311 - that is the point.
