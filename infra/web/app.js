@@ -58,6 +58,8 @@ const tokenSource = createTokenSource({
   patience: 900,
   onWaiting({ until, problem }) {
     shown.turn = until;
+    // Only a queue has turns; what is down is tried again.
+    write({ "turn-what": problem.slug === "aurora-busy" ? "Your turn comes in" : "Trying again in" });
     shown.status = `${problem.problem?.title ?? "The service is not available right now"}.`;
     render();
   },

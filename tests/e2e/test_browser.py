@@ -290,7 +290,7 @@ def test_aurora_down_and_back(page: Page, deployed: Running) -> None:
     with deployed.aurora.down():
         sign_in(page)
         expect(page.locator("#status")).to_have_text("Aurora is not available.")
-        expect(page.locator("#turn-left")).to_have_text(re.compile(r"^\d+ s$"))
+        expect(page.locator("#turn")).to_have_text(re.compile(r"^Trying again in \d+ s$"))
         look(page, "5-aurora-down")
     deployed.clear()
     page.clock.fast_forward(31_000)
@@ -307,7 +307,7 @@ def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) 
     started = time.monotonic()
     sign_in(page)
     expect(page.locator("#status")).to_contain_text("Many people are signing in")
-    expect(page.locator("#turn-left")).to_have_text(re.compile(r"^\d s$"))
+    expect(page.locator("#turn")).to_have_text(re.compile(r"^Your turn comes in \d s$"))
     look(page, "6-waiting")
     with_token(page)
     assert time.monotonic() - started >= wait
