@@ -1,159 +1,212 @@
 """
-Half an hour of the real service: a rush, Aurora down, the key rejected, and recovery.
+Half an hour of the real service, and a scene for each alarm that it leaves alone.
 
-Which alarms that turns on and off is computed, as CloudWatch would, from what the service emitted.
+Where an alarm should be on it is, alone, and it goes off again. Time is played: a rush, an outage
+and the recovery from them take seconds.
 """
 
 from __future__ import annotations
 
-import heapq
-import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Stack
-from aws_cdk.assertions import Template
+from token_vendor.observability import recorder
 
-from infra.measures import Measures
-from infra.monitoring import Monitoring
-from infra.operator.series import Samples, alarm_periods
-from infra.stage import StageConfig
+from tests.integration.scene import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
+from tests.integration.test_store_failures import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from tests.integration.conftest import Deployment
 
-START = 29_166_667
-"""The minute since the epoch at which it begins."""
-RUSH, OUTAGE, REJECTED = range(3, 9), range(14, 18), range(20, 23)
-STAGE = {
-    "issuer": "https://sign-in.example.com",
-    "audiences": ["app"],
-    "cors_origins": [],
-    "aurora_environment": "sandbox",
-    "aurora_tenant_id": "tenant",
-}
 
-
-def alarms() -> dict[str, Any]:
-    """
-    Synthesize the alarms of a stage, by slug.
-    """
-    stack = Stack(App(), "Stack")
-    measures = Measures(
-        stage="test", function_name="f", api_id="a", table_name="t", log_group_name="l"
-    )
-    stage = StageConfig.read({"test": STAGE}, "test", {})
-    Monitoring(stack, "Monitoring", stage=stage, measures=measures, log_group_name="l")
-    found = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
-    properties = [resource["Properties"] for resource in found]
-    return {each["AlarmName"].removeprefix("token-vendor-test-"): each for each in properties}
-
-
-class HalfHour:
-    """
-    People who come, and who come back when they are told to.
-    """
-
-    def __init__(self, deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
-        self._deployment = deployment
-        self._capsys = capsys
-        self._queue: list[tuple[float, str]] = []
-        self.lines: list[dict[str, Any]] = []
-        self.served: set[str] = set()
-
-    def comes(self, minute: int, second: float, email: str) -> None:
-        heapq.heappush(self._queue, ((START + minute) * 60 + second, email))
-
-    def play(self, minute: int) -> None:
-        """
-        Serve everybody who comes before the end of the minute.
-        """
-        clock = self._deployment.clock
-        while self._queue and self._queue[0][0] < (START + minute + 1) * 60:
-            moment, email = heapq.heappop(self._queue)
-            clock.now = max(clock.now, moment)
-            answer = self._deployment.vend(email)
-            if answer.status == 200:
-                self.served.add(email)
-            elif "retry_at" in answer.body:
-                back = datetime.fromisoformat(answer.body["retry_at"]).timestamp()
-                heapq.heappush(self._queue, (back, email))
-            for line in self._capsys.readouterr().out.splitlines():
-                if '"_aws"' in line:
-                    emitted = json.loads(line)
-                    # The library takes the machine's time; this half hour has its own.
-                    emitted["_aws"]["Timestamp"] = clock.now * 1000
-                    self.lines.append(emitted)
-
-
-def changes(deployment: Deployment) -> dict[int, Callable[[], object]]:
-    """
-    Return what changes around the service, by the minute before which it does.
-    """
-    aurora, key = deployment.aurora, deployment.aurora.api_key
-    down = {"operation": "generate_token", "kind": "status", "status": 503, "times": 1000}
-    return {
-        # The rush is small, because the rate is.
-        RUSH.start: lambda: deployment.restart(REQUEST_RATE="8", REQUEST_BURST="1"),
-        OUTAGE.start - 1: lambda: deployment.restart(REQUEST_RATE="80", REQUEST_BURST="3"),
-        OUTAGE.start: lambda: aurora.fail(down),
-        OUTAGE.stop: aurora.fail,
-        REJECTED.start: lambda: aurora.behave(api_keys=["sk_sand_another"]),
-        REJECTED.stop: lambda: aurora.behave(api_keys=[key]),
-    }
-
-
-def people(kind: str, number: int) -> list[str]:
-    return [f"{kind}-{each:04}@example.com" for each in range(number)]
+@pytest.fixture(scope="module")
+def alarms() -> Alarms:
+    return synthesized_alarms()
 
 
 @pytest.fixture
-def half_hour(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> HalfHour:
+def scene(
+    deployment: Deployment,
+    alarms: Alarms,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Scene:
+    # So that latency is of the scene's time, too.
+    monkeypatch.setattr(recorder, "timer", deployment.clock)
+    return Scene(deployment, alarms, capsys)
+
+
+def people(scene: Scene, kind: str, number: int) -> list[str]:
     """
-    Play it: some come all the time, some in the rush, some while new tokens cannot be had.
+    Give Aurora some accounts, and return their addresses.
     """
-    rush, outage, rejected = (people("rush", 96), people("outage", 5), people("rejected", 3))
-    steady = people("steady", 20)
-    deployment.aurora.add_users(
-        {"email": email, "first_name": "Caller", "last_name": "Person"}
-        for email in [*rush, *outage, *rejected, *steady]
+    emails = [f"{kind}-{each:04}@example.com" for each in range(number)]
+    scene.deployment.aurora.add_users(
+        {"email": email, "first_name": "Caller", "last_name": "Person"} for email in emails
     )
-    deployment.clock.now = START * 60.0
-    played, change = HalfHour(deployment, capsys), changes(deployment)
-    for minute in range(30):
-        coming = [steady[minute % 3]]
-        if minute in RUSH:
-            coming += rush[16 * (minute - RUSH.start) :][:16]
-        if minute in range(OUTAGE.start - 2, REJECTED.stop + 2):
-            coming += steady
-        if minute in {*OUTAGE, OUTAGE.stop + 1}:
-            coming += outage
-        if minute in {*REJECTED, REJECTED.stop + 1}:
-            coming += rejected
-        for number, email in enumerate(coming):
-            played.comes(minute, 50 * number / len(coming), email)
-        change.get(minute, lambda: None)()
-        played.play(minute)
-    return played
+    return emails
 
 
-def test_alarms_go_on_and_off_and_everybody_gets_in(half_hour: HalfHour) -> None:
-    samples = Samples(half_hour.lines)
-    on = {
-        slug: sorted(at - START for at in alarm_periods(alarm, samples))
-        for slug, alarm in alarms().items()
-    }
-    assert {slug: minutes for slug, minutes in on.items() if minutes} == {
+def while_aurora_works(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    """
+    Let something happen between the arrival of each call at Aurora and its answer.
+    """
+    aurora, begin = scene.deployment.aurora, scene.deployment.aurora.begin
+
+    def begin_and_wait(operation: str, about: str) -> Any:
+        begun = begin(operation, about)
+        happens()
+        return begun
+
+    monkeypatch.setattr(aurora, "begin", begin_and_wait)
+
+
+def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
+    """
+    Play some minutes that are all alike.
+    """
+    for _ in range(number):
+        scene.minute(*coming)
+
+
+def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
+    half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
+    scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
+    assert set(alarms) == half_hour | scenes | {"throttled", "function-errors"}
+
+
+def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
+    """
+    The alarms of each cause are on while it lasts, off after it, and in the end everybody is in.
+    """
+    steady, rush = people(scene, "steady", 20), people(scene, "rush", 33)
+    outage, rejected = people(scene, "outage", 5), people(scene, "rejected", 3)
+    aurora, key = scene.deployment.aurora, scene.deployment.aurora.api_key
+    minutes(scene, 3, steady)
+    # The rush is small, because the rate is.
+    scene.deployment.restart(REQUEST_RATE="4", REQUEST_BURST="1")
+    for come in (rush[:8], rush[8:13], rush[13:18], rush[18:23], rush[23:28], rush[28:]):
+        scene.minute(*come, *steady[:1])
+    minutes(scene, 4, steady[:1])
+    scene.deployment.restart(REQUEST_RATE="80", REQUEST_BURST="3")
+    minutes(scene, 1, steady)
+    aurora.fail({"operation": "generate_token", "kind": "status", "status": 503, "times": 1000})
+    minutes(scene, 4, steady + outage)
+    aurora.fail()
+    minutes(scene, 4, steady)
+    aurora.behave(api_keys=["sk_sand_another"])
+    minutes(scene, 3, steady + rejected)
+    aurora.behave(api_keys=[key])
+    minutes(scene, 5, steady)
+    assert scene.on() == {
         # Five minutes without a call left, to the end of the rush.
         "budget-exhausted": [7, 8],
-        # Two of three minutes; the last cool-downs outlast the outage.
-        "aurora-unavailable": [15, 16, 17, 18, 19],
-        "key-rejected": [20, 21, 22],
-        # Three of five minutes, over the outage and the rejected key.
-        "failed-share": [16, 17, 18, 19, 20, 21, 22, 23, 24],
+        # From the second minute of the outage; it takes two of three.
+        "aurora-unavailable": [15, 16, 17, 18],
+        "key-rejected": [22, 23, 24],
+        # Three of five minutes: of the outage, and of the rejected key.
+        "failed-share": [16, 17, 18, 19, 24, 25, 26],
     }
-    expected = {*people("rush", 96), *people("outage", 5), *people("rejected", 3)}
-    assert expected <= half_hour.served
+    assert scene.served == {*rush, *outage, *rejected, *steady}
+
+
+def test_slow_aurora(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Three of five minutes in which Aurora takes its time, until two of five are left.
+    """
+    callers, seconds = people(scene, "caller", 9), [0]
+    while_aurora_works(scene, monkeypatch, lambda: scene.deployment.clock.advance(seconds[0]))
+    for number, caller in enumerate(callers):
+        seconds[0] = 9 if number in {2, 3, 4} else 1
+        scene.minute(caller)
+    assert scene.on() == {"slow": [4, 5, 6]}
+
+
+def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A lease ends while Aurora works, and another environment generates for the same caller.
+    """
+    caller, other = people(scene, "caller", 2)
+    minutes(scene, 2, [other])
+    happened = []
+
+    def lease_is_lost() -> None:
+        if not happened:
+            happened.append(caller)
+            scene.deployment.clock.advance(26)
+            # The other environment has a record of its own, which shares nothing with this one's.
+            record = dict(vars(recorder))
+            scene.deployment.restart()
+            assert scene.deployment.vend(caller).body["source"] == "generated"
+            vars(recorder).update(record)
+
+    while_aurora_works(scene, monkeypatch, lease_is_lost)
+    minutes(scene, 1, [caller])
+    minutes(scene, 2, [caller, other])
+    assert scene.on() == {"double-generate": [2]}
+    assert scene.deployment.aurora.stats()["double_generates"] == 1
+
+
+def test_table_errors(scene: Scene) -> None:
+    """
+    Once DynamoDB refuses to read, and once to keep what was generated.
+    """
+    callers, wire = people(scene, "caller", 4), Wire(scene.deployment)
+    minutes(scene, 2, callers[:2])
+    wire.refuse("GetItem")
+    minutes(scene, 1, callers[:2])
+    wire.refuse("")
+    minutes(scene, 2, callers[:2])
+    # The lease, the reservation and the mark are written; the token is not.
+    wire.refuse("UpdateItem", after=3)
+    scene.minute(callers[2])
+    wire.refuse("")
+    minutes(scene, 2, callers[:2])
+    assert scene.on() == {"table-errors": [2, 5]}
+    assert callers[2] in scene.served
+
+
+@pytest.mark.parametrize(
+    ("begins", "on"),
+    [
+        pytest.param(FRIDAY, {"no-traffic": [*range(60, 100)]}, id="working-day"),
+        pytest.param(FRIDAY.replace(day=21), {}, id="saturday"),
+        pytest.param(FRIDAY.replace(minute=30), {"no-traffic": [*range(60, 90)]}, id="to-16"),
+        pytest.param(FRIDAY.replace(hour=15, minute=1), {}, id="evening"),
+    ],
+)
+def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) -> None:
+    """
+    An hour in which nobody asks, until somebody does or the business hours are over.
+    """
+    (caller,) = people(scene, "caller", 1)
+    scene.begin(begins)
+    for _ in range(3):
+        scene.minute(caller)
+        scene.quiet(99)
+    assert scene.on() == on
+
+
+@pytest.mark.parametrize(
+    ("slug", "metric"), [("throttled", "Throttles"), ("function-errors", "Errors")]
+)
+def test_what_lambda_counts(scene: Scene, slug: str, metric: str) -> None:
+    """
+    What Lambda itself publishes no service can emit: a line as Lambda would count it stands in.
+    """
+    (caller,) = people(scene, "caller", 1)
+    directive = {
+        "Namespace": "AWS/Lambda",
+        "Dimensions": [["FunctionName"]],
+        "Metrics": [{"Name": metric}],
+    }
+    for counted in (0, 0, 1, 0, 0):
+        scene.minute(caller)
+        line = {"_aws": {"CloudWatchMetrics": [directive]}, "FunctionName": FUNCTION}
+        scene.emitted(line | {metric: counted})
+    assert scene.on() == {slug: [2]}
