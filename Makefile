@@ -32,7 +32,7 @@ run: setup ## start the whole stack on this machine and vend a first token
 
 test: setup ## run every test
 	@$(RUN) python -m infra.web.browser
-	@$(RUN) pytest
+	@$(RUN) pytest --numprocesses 2 --no-loadscope-reorder
 
 lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.fake_aurora import FakeAurora
 
@@ -49,6 +50,27 @@ with pytest.MonkeyPatch.context() as patch:
 
 # Hundreds of tests make clients of their own; reading DynamoDB's model takes each 50 ms.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+
+
+SHARED = ("tests/e2e/", "tests/infrastructure/")
+"""Folders whose tests share a deployed stack, or a synth."""
+
+
+class ByWhatIsShared(LoadScopeScheduling):
+    """
+    Keep in one process what shares something slow to make: such a folder, or a file.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARED if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """
+    Give `make test`, which runs two processes, its order.
+    """
+    return ByWhatIsShared(config, log)
 
 
 class NetworkForbiddenError(AssertionError):
