@@ -100,7 +100,7 @@ class StageConfig:
 
     # The function and what is kept of its work.
     function_timeout: int = option("seconds", 25, least=5, most=GATEWAY_TIMEOUT - 1)
-    memory_mb: int = option("MB", 512, least=256, most=10_240, shapes_stack=True)
+    memory_mb: int = option("MB", 1024, least=256, most=10_240, shapes_stack=True)
     provisioned_concurrency: int = option(
         "execution environments kept warm", 0, least=0, most=1000, shapes_stack=True
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from infra.stage import StageConfig
+
 CALLERS = 10_000
 VENDS_A_DAY = 3
 DAYS = 30
@@ -28,7 +30,7 @@ KMS_KEY_PER_MONTH = 1.00
 CUSTOM_METRIC_PER_MONTH = 0.30
 ALARM_PER_MONTH = 0.10
 DASHBOARD_PER_MONTH = 3.00
-MEMORY_GB = 0.5
+MEMORY_GB = StageConfig.memory_mb / 1024
 # CloudWatch's allowances do not end after a year, unlike the free tiers that are left out.
 FREE_METRICS = 10
 FREE_ALARMS = 10

@@ -139,7 +139,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
             LONGEST,
             snap_start=True,
             cors_origins=[],
-            memory_mb=1024,
+            memory_mb=2048,
             claim_email="upn",
             issuer="https://login.example.com/" + "i" * 200,
             invite_domains=[f"department-{number:02}.example.com" for number in range(40)],

@@ -6,7 +6,9 @@ The CDK CLI deploys into MiniStack, whose CloudFormation updates, rolls back and
 
 from __future__ import annotations
 
+import json
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,8 @@ from infra.cdk import cdk
 from infra.local.gaps import adapt
 from infra.local.ministack import ACCOUNT, REGION, MiniStack, ministack
 from infra.local.processes import clean_environment, free_port
-from tests.infrastructure.conftest import filled_in, synthesize
+from tests.harness.events import Answer, token_event
+from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +27,17 @@ if TYPE_CHECKING:
 
 # Each test runs the CLI several times, and a busy machine runs it slowly.
 pytestmark = pytest.mark.timeout(300)
-ITEM = {"pk": {"S": "sandbox#tenant#jessica.smith@aurorasolar.com"}, "sk": {"S": "TOKEN"}}
-CHANGED = {"memory_mb": 1024, "claim_email": "upn"}
+EMAIL = "jessica.smith@aurorasolar.com"
+STORED = {
+    "pk": {"S": f"sandbox#{FILLED_IN['aurora_tenant_id']}#{EMAIL}"},
+    "sk": {"S": "TOKEN"},
+    "version": {"N": "3"},
+    "jwt": {"S": "a.stored.jwt"},
+    "jti": {"S": "stored"},
+    "user_id": {"S": "3fa85f64-5717-4562-b3fc-2c963f66afa6"},
+    "expires_at": {"N": str(int(time.time()) + 12 * 3600)},
+}
+CHANGED = {"memory_mb": 1536, "claim_email": "upn"}
 
 
 @dataclass(frozen=True)
@@ -123,12 +135,12 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 def test_change_and_failed_change_keep_what_is_stored(account: Account) -> None:
     """
-    Another version of the function, or none where the deployment fails, finds item and API key.
+    Another version of the function, or none where the deployment fails, serves what was stored.
     """
     dynamodb, secrets, functions = map(account.aws.client, ("dynamodb", "secretsmanager", "lambda"))
     assert account.deploy("sandbox", "first").returncode == 0
     outputs = account.outputs("sandbox")
-    dynamodb.put_item(TableName=outputs["TableName"], Item=ITEM)
+    dynamodb.put_item(TableName=outputs["TableName"], Item=STORED)
     secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString="sk_sand_kept")
 
     def live() -> tuple[int, str]:
@@ -137,18 +149,25 @@ def test_change_and_failed_change_keep_what_is_stored(account: Account) -> None:
         )
         return function["MemorySize"], function["Environment"]["Variables"]["CLAIM_EMAIL"]
 
-    def is_stored() -> bool:
-        item = dynamodb.get_item(TableName=outputs["TableName"], Key=ITEM)["Item"]
+    def is_served() -> bool:
+        event = token_event(EMAIL)
+        event["requestContext"]["authorizer"]["jwt"]["claims"]["upn"] = EMAIL
+        answer = functions.invoke(
+            FunctionName=outputs["FunctionName"], Qualifier="live", Payload=json.dumps(event)
+        )
+        vended = Answer.from_response(json.loads(answer["Payload"].read())).body
         secret = secrets.get_secret_value(SecretId=outputs["SecretArn"])
-        return item == ITEM and secret["SecretString"] == "sk_sand_kept"
+        assert vended["token"]["jwt"] == STORED["jwt"]["S"], vended
+        return vended["source"] == "stored" and secret["SecretString"] == "sk_sand_kept"
 
-    assert live() == (512, "email")
+    assert live() == (1024, "email")
+    assert is_served()
     assert account.deploy("sandbox", "changed", **CHANGED).returncode == 0
-    assert live() == (1024, "upn")
-    assert is_stored()
+    assert live() == (1536, "upn")
+    assert is_served()
     assert account.deploy("sandbox", "failing", broken=True, memory_mb=2048).returncode != 0
-    assert live() == (1024, "upn")
-    assert is_stored()
+    assert live() == (1536, "upn")
+    assert is_served()
     assert account.outputs("sandbox") == outputs
 
 
