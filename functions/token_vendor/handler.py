@@ -318,6 +318,7 @@ def wire(
         policy=Policy(
             refresh_margin=settings.refresh_margin,
             cool_down=settings.cool_down,
+            refused_for=settings.directory_ttl,
             turn_grace=settings.turn_grace,
             renewals_per_hour=settings.renewals_per_hour,
         ),

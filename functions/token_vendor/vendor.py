@@ -40,6 +40,7 @@ class Policy:
 
     refresh_margin: float
     cool_down: float
+    refused_for: float
     turn_grace: float
     renewals_per_hour: int
 
@@ -225,7 +226,11 @@ class TokenVendor:
         turn_calls = problem.turn_calls if isinstance(problem, AuroraBusyError) else 0
         cools_down = not (turn_calls or isinstance(problem, TokenStoreUnavailableError))
         if cools_down and problem.retry_at is None:
-            problem.retry_at = now + self._policy.cool_down
+            # Who is refused stays so until the user list is read again: asking sooner costs the
+            # others their calls.
+            refused = isinstance(problem, UserNotEligibleError)
+            pause = self._policy.refused_for if refused else self._policy.cool_down
+            problem.retry_at = now + pause
         if turn_calls:
             recorder.count(Metric.TURN_GIVEN)
         try:

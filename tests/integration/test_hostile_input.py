@@ -290,7 +290,7 @@ def test_looping_frontend_costs_at_most_the_cap(deployment: Deployment) -> None:
 
 
 def test_refused_caller_in_a_loop_leaves_the_budget_to_others(deployment: Deployment) -> None:
-    """Somebody active in another tenant: Aurora is asked again at the pace of the cool-down."""
+    """Somebody active in another tenant: Aurora is asked again when its list is old."""
     other = FakeAurora()
     deployment.aurora.add_users(
         [{"id": "elsewhere", "email": ROBERT + ".example", "tenant_id": other.tenant_id + "x"}]
@@ -300,6 +300,6 @@ def test_refused_caller_in_a_loop_leaves_the_budget_to_others(deployment: Deploy
         assert deployment.vend(ROBERT + ".example").slug == "user-not-eligible"
         deployment.clock.advance(1)
     spent = sum(deployment.calls().values())
-    # Ten minutes hold 800 calls.
-    assert spent <= 45
+    # Ten minutes hold 800 calls: 130 such people would leave no room, not 18.
+    assert 0 < spent <= 6
     assert deployment.vend().status == 200

@@ -177,7 +177,11 @@ class World:
             budget=parts,
             aurora=parts,
             policy=Policy(
-                refresh_margin=3600, cool_down=COOL_DOWN, turn_grace=5, renewals_per_hour=6
+                refresh_margin=3600,
+                cool_down=COOL_DOWN,
+                refused_for=COOL_DOWN,
+                turn_grace=5,
+                renewals_per_hour=6,
             ),
             clock=self.clock,
             sleep=self.sleep,
