@@ -30,7 +30,11 @@ LOG_PATIENCE = 15
 VEND_TIMEOUT = 35
 
 app = typer.Typer(
-    help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help=__doc__,
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 Stage = Annotated[str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
@@ -146,9 +150,9 @@ def forget(
             typer.confirm(f"Forget the tokens of {email or f'{len(whom)} people'}?", abort=True)
         store = tokens.store(deployed)
         forgotten = sum(store.forget(each) for each in whom)
+        if email and not forgotten:
+            raise OperatorError(f"{email} holds no token")
     show.done(f"{forgotten} forgotten")
-    if email and not forgotten:
-        raise typer.Exit(FAILED)
 
 
 @app.command("logs")

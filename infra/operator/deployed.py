@@ -79,7 +79,8 @@ class Deployed:
             where = f"{session.region_name}, profile {session.profile_name}"
             raise NotDeployedError(f"{name} ({where}): {message(error)}") from error
         except BotoCoreError as error:
-            raise NotDeployedError(f"{name}: {error}") from error
+            mend = "Set AWS_PROFILE, or AWS_REGION and credentials."
+            raise NotDeployedError(f"{name}: {error} {mend}") from error
         return cls(
             stage=stage,
             region=str(session.region_name),

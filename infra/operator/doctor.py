@@ -150,7 +150,7 @@ def _issuer(deployed: Deployed) -> Iterator[Finding]:
     yield Finding(
         check="identity provider",
         state="ok" if rsa else "fail",
-        found=f"{issuer} has {len(rsa)} RSA keys",
+        found=f"{issuer} signs with RSA ({len(rsa)} of {len(keys)} keys)",
         fix="" if rsa else "let the provider sign with RSA: API Gateway takes nothing else",
     )
 
@@ -176,16 +176,17 @@ def _cors(deployed: Deployed) -> Iterator[Finding]:
 
 def _table(deployed: Deployed) -> Iterator[Finding]:
     dynamodb, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
-    deploy = f"make deploy STAGE={deployed.stage}"
-    # MiniStack leaves both out when CloudFormation makes a table; on AWS they are there.
-    missing: State = "warn" if deployed.local else "fail"
+    missing: State = "fail"
+    mend = f"make deploy STAGE={deployed.stage}"
+    if deployed.local:
+        missing, mend = "warn", "nothing: MiniStack leaves it out of a stack's table, AWS does not"
     ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     expires = ttl["TimeToLiveStatus"] == "ENABLED" and ttl.get("AttributeName") == "ttl"
     yield Finding(
         check="table: expiry",
         state="ok" if expires else missing,
         found="items leave by ttl" if expires else "items never leave",
-        fix="" if expires else deploy,
+        fix="" if expires else mend,
     )
     key = dynamodb.describe_table(TableName=name)["Table"].get("SSEDescription", {})
     own = key.get("SSEType") == "KMS" and key.get("Status") == "ENABLED"
@@ -193,7 +194,7 @@ def _table(deployed: Deployed) -> Iterator[Finding]:
         check="table: encryption",
         state="ok" if own else missing,
         found="by the stack's own key" if own else "not by the stack's own key",
-        fix="" if own else deploy,
+        fix="" if own else mend,
     )
 
 

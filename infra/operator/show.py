@@ -13,7 +13,7 @@ from rich.table import Table
 
 from infra.operator.burst import Burst
 from infra.operator.doctor import Finding
-from infra.operator.tokens import Holder
+from infra.operator.tokens import Holder, duration
 
 MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]✗ fail[/]"}
 BAR = 60
@@ -92,12 +92,25 @@ def person(state: dict[str, Any], history: list[dict[str, Any]], *, as_json: boo
     if as_json:
         _print_json({"state": state, "events": history})
         return
-    for name, part in state.items():
-        _table(name.capitalize(), "", rows=[(key, str(value)) for key, value in part.items()])
-        _console().print()
-    if not state:
-        _console().print("The table holds nothing of this person.\n")
+    _console().print(state.get("verdict") or "The table holds nothing of this person.")
+    _console().print()
+    for name in ("token", "account"):
+        if part := state.get(name):
+            rows = [(key, _readable(key, value)) for key, value in part.items()]
+            _table(name.capitalize(), "", rows=rows)
+            _console().print()
     _history(history)
+
+
+def _readable(name: str, value: Any) -> str:
+    """
+    Return an attribute for people: times in UTC, and a dash for what is not there.
+    """
+    if isinstance(value, tuple):
+        return ", ".join(map(_when, value)) or "-"
+    if name == "ttl" or name.endswith(("_at", "_until")):
+        return _when(float(value)) if float(value) else "-"
+    return str(value) if value not in {"", 0} else "-"
 
 
 def events(found: list[dict[str, Any]], *, caller: str, as_json: bool) -> None:
@@ -188,9 +201,9 @@ def burst(result: Burst, *, as_json: bool) -> None:
         )
         return
     console = _console()
-    console.print(f"The last caller waits {_minutes(result.longest)}, one in two less than")
+    console.print(f"The last caller waits {duration(result.longest)}, one in two less than")
     console.print(
-        f"{_minutes(result.percentile(0.5))}, 95 % less than {_minutes(result.percentile(0.95))}."
+        f"{duration(result.percentile(0.5))}, 95 % less than {duration(result.percentile(0.95))}."
     )
     if result.turned_away:
         console.print(f"{result.turned_away} find the queue full and are told when to ask again.")
@@ -198,7 +211,3 @@ def burst(result: Burst, *, as_json: bool) -> None:
     most = max(result.calls_by_minute)
     for minute, calls in enumerate(result.calls_by_minute):
         console.print(f"{minute:4} min [blue]{'█' * round(BAR * calls / most)}[/] {calls}")
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds // 60)} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"  # noqa: PLR2004

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from token_vendor.token_store import TokenStore
+from token_vendor.token_store import TokenItem, TokenStore
 
 from infra.operator.deployed import Deployed
 
@@ -79,14 +79,18 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     """
     Return what the table holds of a person, without the JWT; empty where it holds nothing.
     """
-    item = asdict(store(deployed).read(email))
+    token_item = store(deployed).read(email)
+    item = asdict(token_item)
     item["has_token"] = bool(item.pop("jwt"))
     account = deployed.client("dynamodb").get_item(
         TableName=deployed.outputs["TableName"],
         Key={"pk": {"S": f"{deployed.settings.partition}#{email}"}, "sk": {"S": "ACCOUNT"}},
     )
-    parts = {
-        "token": item if item["version"] else {},
+    known = token_item.version > 0
+    margin = deployed.settings.refresh_margin
+    parts: dict[str, Any] = {
+        "verdict": verdict(token_item, now=time.time(), margin=margin) if known else "",
+        "token": item if known else {},
         "account": {
             name: next(iter(value.values()))
             for name, value in account.get("Item", {}).items()
@@ -94,3 +98,33 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
         },
     }
     return {name: part for name, part in parts.items() if part}
+
+
+def verdict(item: TokenItem, *, now: float, margin: float) -> str:
+    """
+    Say in a sentence what a person's next request comes upon, the most pressing first.
+    """
+    if item.lease_until > now:
+        return f"A token is being generated: the lease ends in {duration(item.lease_until - now)}."
+    if item.failed_until > now:
+        return f"In cool-down after {item.failure}, for {duration(item.failed_until - now)} more."
+    if item.turn_at > now:
+        return f"Has a turn in {duration(item.turn_at - now)}."
+    if item.marked_at:
+        return "A generate may have happened whose token was lost: the next request generates anew."
+    if not item.jwt or item.expires_at <= now:
+        return "Holds no token: the next request generates."
+    left = item.expires_at - now
+    renewed = "" if left > margin else ", which the next request renews"
+    return f"Holds a token for {duration(left)} more{renewed}."
+
+
+def duration(seconds: float) -> str:
+    """
+    Return hours and minutes, or seconds where there are fewer than a minute's.
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
