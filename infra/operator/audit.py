@@ -38,9 +38,11 @@ def address(email: str) -> str:
         raise OperatorError(f"{email} is not an e-mail address") from error
 
 
-def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:
+def messages(
+    deployed: Deployed, *, since: float, containing: str = ""
+) -> Iterator[tuple[int, str]]:
     """
-    Yield the JSON lines of the log since a moment, oldest first, with `@timestamp` in seconds.
+    Yield what stands in the log since a moment, oldest first, each with its milliseconds.
     """
     pages = (
         deployed.client("logs")
@@ -53,12 +55,20 @@ def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator
     )
     for page in pages:
         for event in page["events"]:
-            try:
-                line = json.loads(event["message"])
-            except ValueError:
-                continue
-            if isinstance(line, dict):
-                yield line | {"@timestamp": event["timestamp"] / 1000}
+            yield event["timestamp"], event["message"]
+
+
+def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:
+    """
+    Yield the JSON lines of the log since a moment, oldest first, with `@timestamp` in seconds.
+    """
+    for timestamp, message in messages(deployed, since=since, containing=containing):
+        try:
+            line = json.loads(message)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line | {"@timestamp": timestamp / 1000}
 
 
 def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[str, Any]]:

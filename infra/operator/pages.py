@@ -15,7 +15,7 @@ from typing import Any
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no types.
 
-from infra.operator import audit
+from infra.operator import audit, reports
 from infra.operator.burst import Burst
 from infra.operator.deployed import LOCAL_OUTPUTS, Deployed, OperatorError
 from infra.operator.series import Samples, alarm_periods, widget_queries
@@ -30,6 +30,7 @@ DRAWN_WITHIN = 60
 """
 Seconds for Chromium to draw a page.
 """
+MINUTE = 60
 # CloudWatch's own palette, so that the page looks like what it stands for.
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 STYLE = f"""
@@ -68,7 +69,7 @@ def render(  # noqa: PLR0913 - what a page is made of.
     """
     since = time.time() - hours * 3600
     emitted = audit.lines(deployed, since=since, containing="CloudWatchMetrics")
-    samples = Samples(emitted, period=period)
+    samples = Samples([*emitted, *reports.lines(deployed, since=since)], period=period)
     cloudwatch = deployed.client("cloudwatch")
     alarms = _alarms_of(deployed.stage)
     to.mkdir(parents=True, exist_ok=True)
@@ -185,7 +186,8 @@ def page(
         )
         heading = f"<h2>{title}</h2>" if title else ""
         sections.append(f'<section style="{place}">{heading}{content}</section>')
-    return _document(name, [f"<main>{''.join(sections)}</main>"])
+    title = name if samples.period == MINUTE else f"{name}: {samples.period} s count as a minute"
+    return _document(title, [f"<main>{''.join(sections)}</main>"])
 
 
 def _document(title: str, parts: Iterable[str]) -> str:
@@ -211,7 +213,9 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
                     x=times,
                     y=[values.get(at, absent) for at in samples.periods],
                     name=query.label,
-                    mode="lines+markers",
+                    # The outline of a part that is nothing would hide that of the one below it.
+                    mode="none" if stacked else "lines+markers",
+                    cliponaxis=stacked,
                     yaxis="y2" if query.right else "y",
                     stackgroup="all" if stacked else None,
                 )
@@ -224,13 +228,26 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
         plot_bgcolor="#fff",
         showlegend=True,
         legend={"orientation": "h", "y": -0.15},
-        xaxis={"gridcolor": "#eaeded", "range": times[:: max(1, len(times) - 1)]},
+        xaxis={
+            "gridcolor": "#eaeded",
+            "range": times[:: len(times) - 1] if len(times) > 1 else None,
+            # As many as fit side by side.
+            "nticks": widget["width"] // 2,
+            "tickangle": 0,
+        },
         yaxis={
             "gridcolor": "#eaeded",
             "range": [0, axis["max"]] if "max" in axis else None,
             "rangemode": "tozero",
         },
-        yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False},
+        yaxis2={
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+            # Not at the marks of the left axis, where its numbers would be odd ones.
+            "tickmode": "auto",
+        },
     )
     if not figure.data:
         return '<p class="none">No data: nothing happened, or AWS alone publishes it.</p>'
@@ -252,8 +269,22 @@ def _alarms(arns: Iterable[str], samples: Samples, alarms: Mapping[str, Any]) ->
         if periods:
             is_on = max(periods) == samples.periods[-1]
             state, said = ("on", "in alarm") if is_on else ("was", "OK, was in alarm")
+            said += f" {_when(periods, samples.period)}"
         shown.append(f'<span class="alarm {state}">{html.escape(name)}: {said}</span>')
     return "".join(shown)
+
+
+def _when(periods: set[int], period: int) -> str:
+    """
+    Return from when to when: the ends of each run of periods.
+    """
+    form = "%H:%M" if period == MINUTE else "%H:%M:%S"
+    began = sorted(at for at in periods if at - 1 not in periods)
+    ended = sorted(at + 1 for at in periods if at + 1 not in periods)
+    return ", ".join(
+        " to ".join(f"{datetime.fromtimestamp(at * period, UTC):{form}}" for at in run)
+        for run in zip(began, ended, strict=True)
+    )
 
 
 def _markdown(text: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from token_vendor.request_budget import Gcra
 from typer.testing import CliRunner
 
+from infra.operator import pages
 from infra.operator.burst import simulate
 from infra.operator.cli import app
 from infra.operator.series import (
@@ -187,3 +188,12 @@ def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["doctor", "--stage", "local"])
     assert result.exit_code == 3
     assert "make run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("period", "when"),
+    [(60, "12:05 to 12:07, 12:09 to 12:10"), (2, "00:40:10 to 00:40:14, 00:40:18 to 00:40:20")],
+)
+def test_an_alarm_that_was_on_says_when(period: int, when: str) -> None:
+    noon = NOON if period == 60 else 1200
+    assert pages._when({noon + 5, noon + 6, noon + 9}, period) == when
