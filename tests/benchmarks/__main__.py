@@ -104,6 +104,14 @@ def side_by_side(harness: Harness) -> dict[str, Row]:
         rows[f"{name}_ratio"] = compared(spent, "ms")
         if bare == "bare_stored":
             warm = pair.warm(EMAIL, WARM)
+            without = pair.without_bytecode()
+            rows["cold_without_bytecode_ratio"] = compared(
+                {
+                    "ours": [without.cold("ours", EMAIL) for _ in range(COLD // 4)],
+                    "bare": spent["ours"],
+                },
+                "ms with it",
+            )
     for name, member in (("warm_ratio", "wall_ms"), ("warm_cpu_ratio", "cpu_ms")):
         rows[name] = compared(
             {which: [each[member] for each in samples] for which, samples in warm.items()}, "ms"

@@ -9,6 +9,7 @@ import os
 import py_compile
 import shutil
 import time
+from copy import copy
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -36,10 +37,24 @@ class Pair:
     def __init__(self, harness: Harness, bare: str) -> None:
         self._harness = harness
         self._handlers = {"ours": HANDLER, "bare": f"{bare}.handler"}
+        self._variables: dict[str, str] = {}
         folder = harness.scratch / "bare"
         if not folder.exists():
             self._fill(folder)
         self._path = os.pathsep.join([harness.variables()["PYTHONPATH"], str(folder)])
+
+    def without_bytecode(self) -> Pair:
+        """
+        Return the same pair, of which ours comes as source alone, in a folder that is read-only.
+        """
+        source = self._harness.scratch / "source"
+        if not source.exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(self._harness.asset, source, ignore=ignored)
+        other = copy(self)
+        other._path = self._path.replace(str(self._harness.asset), str(source))
+        other._variables = {"PYTHONDONTWRITEBYTECODE": "1"}
+        return other
 
     def _fill(self, folder: Path) -> None:
         """
@@ -59,7 +74,9 @@ class Pair:
         Start a process of `ours` or `bare`.
         """
         handler = self._handlers[which]
-        variables = self._harness.variables(PYTHONPATH=self._path, TIMED_HANDLER=handler)
+        variables = self._harness.variables(
+            PYTHONPATH=self._path, TIMED_HANDLER=handler, **self._variables
+        )
         return Environment(
             "timed.handler" if timed else handler, variables=variables, log=self._harness.log
         )
