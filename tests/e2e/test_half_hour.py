@@ -8,11 +8,8 @@ asserted of the phases as they were.
 
 from __future__ import annotations
 
-import heapq
-import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -21,9 +18,10 @@ import pytest
 from infra.operator import audit, pages
 from infra.operator.deployed import Deployed
 from infra.operator.series import Samples, alarm_periods
+from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.conftest import Running
@@ -32,119 +30,19 @@ THREADS = 3
 """
 As many execution environments MiniStack starts.
 """
-REQUESTS = 30
-"""
-A minute, by those who hold a token; `failed-share` looks at minutes of 20 and more.
-"""
 RATE = 8
 """
 Requests to Aurora a minute: more than those make who come back again and again in the outage.
-"""
-LONGEST = 60
-"""
-Seconds after which a phase, or an answer, is not waited for any more.
 """
 LATE = 2
 """
 Minutes that an alarm may be on after its phase: it looks at the last ones, too.
 """
 ROTATED = "sk_sand_rotated"
-STEADY = [f"steady-{number}@example.com" for number in range(8)]
 RUSH = [f"rush-{number}@example.com" for number in range(72)]
 OUTAGE = [f"outage-{number}@example.com" for number in range(4)]
 REJECTED = [f"rejected-{number}@example.com" for number in range(3)]
 EVERYBODY = {*STEADY, *RUSH, *OUTAGE, *REJECTED}
-
-
-@dataclass(frozen=True)
-class HalfHour:
-    """
-    A schedule that is played; `minute` is how many seconds count as one.
-    """
-
-    running: Running
-    minute: int
-    id_tokens: dict[str, str]
-    threads: ThreadPoolExecutor
-    served: set[str] = field(default_factory=set)
-    refused: set[str] = field(default_factory=set)
-    phases: dict[str, tuple[float, float]] = field(default_factory=dict)
-    # Whoever waits for a moment to come (back), and whoever waits at all.
-    _queue: list[tuple[float, str]] = field(default_factory=list)
-    _waiting: set[str] = field(default_factory=set)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-    _visits: list[Future[None]] = field(default_factory=list)
-
-    def play(
-        self,
-        phase: str,
-        minutes: int,
-        coming: Iterable[tuple[float, str]] = (),
-        *,
-        until: Iterable[str] = (),
-    ) -> None:
-        """
-        Let people come, each at a minute of this phase, and those who hold a token all the time.
-
-        The phase goes on until everybody in `until` is served.
-        """
-        began = time.time()
-        for minute, email in coming:
-            self._comes(began + minute * self.minute, email)
-        steadily = 0
-        while time.time() < began + minutes * self.minute or not self.served.issuperset(until):
-            assert time.time() < began + LONGEST, f"{phase} does not end"
-            while (moment := began + steadily * self.minute / REQUESTS) <= time.time():
-                self._comes(moment, STEADY[steadily % len(STEADY)])
-                steadily += 1
-            self._send()
-            time.sleep(0.01)
-        self.phases[phase] = (began, time.time())
-
-    def finish(self) -> None:
-        """
-        Wait for the last answers; what went wrong in a thread goes wrong here.
-        """
-        for visit in self._visits:
-            visit.result(timeout=LONGEST)
-
-    def periods(self, first: str, last: str, *, later: int = 0) -> set[int]:
-        """
-        Return the numbers of the minutes from one phase to another, and some after them.
-        """
-        began, ended = self.phases[first][0], self.phases[last][1]
-        return {*range(int(began // self.minute), int(ended // self.minute) + 1 + later)}
-
-    def _comes(self, moment: float, email: str) -> None:
-        # Whoever still waits for an answer or a turn does not come anew.
-        with self._lock:
-            if email not in self._waiting:
-                self._waiting.add(email)
-                heapq.heappush(self._queue, (moment, email))
-
-    def _send(self) -> None:
-        with self._lock:
-            while self._queue and self._queue[0][0] <= time.time():
-                _, email = heapq.heappop(self._queue)
-                self._visits.append(self.threads.submit(self.visit, email))
-
-    def visit(self, email: str) -> None:
-        """
-        Ask for a token, and come back when told to.
-        """
-        answer = self.running.request("POST", self.id_tokens[email])
-        with self._lock:
-            self._waiting.discard(email)
-            if answer.status == 200:
-                self.served.add(email)
-                return
-            slug = answer.json()["type"].rpartition(":")[2]
-            self.refused.add(slug)
-            wait: float = max(1, int(answer.headers["Retry-After"]))
-            if slug == "aurora-key-rejected":
-                # The browser helper does not wait for that: people load the page again themselves.
-                wait = self.minute / 2
-            self._comes(time.time() + wait, email)
 
 
 def set_variables(running: Running, variables: dict[str, str]) -> None:
