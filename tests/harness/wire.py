@@ -20,16 +20,25 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep
 @dataclass(frozen=True, kw_only=True)
 class Passage:
     """
-    One request and the size of its answer, in bytes.
+    One request and the size of its answer, in bytes; `service` is what a signed one is for.
     """
 
     operation: str
+    service: str
     body: bytes
     answered: int
 
     @property
     def sent(self) -> int:
         return len(self.body)
+
+
+def signed_for(authorization: str) -> str:
+    """
+    Read the service out of an AWS signature; IAM's actions begin with the same name.
+    """
+    _, is_signature, scope = authorization.partition("AWS4-HMAC-SHA256 Credential=")
+    return scope.split("/")[3] if is_signature else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +107,14 @@ class Wire:
             redirect=False,
             decode_content=False,
         )
-        self.passages.append(Passage(operation=operation, body=body, answered=len(answer.data)))
+        self.passages.append(
+            Passage(
+                operation=operation,
+                service=signed_for(headers.get("Authorization", "")),
+                body=body,
+                answered=len(answer.data),
+            )
+        )
         if trap:
             trap.after()
             self.sprung.set()
