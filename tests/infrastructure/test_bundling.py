@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from importlib.metadata import PathDistribution
 from typing import TYPE_CHECKING
 
@@ -198,6 +199,49 @@ def test_lock_pins_what_ships_by_hash() -> None:
     for requirement in exported:
         assert "==" in requirement
         assert "--hash=sha256:" in requirement
+
+
+# What a build of this sdist runs: whatever its author wants.
+SETUP = """
+def build_wheel(*_, **__):
+    open({marker!r}, "w").close()
+
+prepare_metadata_for_build_wheel = build_wheel
+"""
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+def test_nothing_that_ships_runs_while_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """
+    Only wheels are taken, which are unpacked; a source distribution is not built.
+    """
+    marker, links = tmp_path / "was-run", tmp_path / "links"
+    source = tmp_path / "only_source-1.0"
+    source.mkdir()
+    links.mkdir()
+    (source / "pyproject.toml").write_text(PYPROJECT)
+    (source / "backend.py").write_text(SETUP.format(marker=str(marker)))
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: only-source\nVersion: 1.0\n")
+    archive = links / "only_source-1.0.tar.gz"
+    with tarfile.open(archive, "w:gz") as sdist:
+        sdist.add(source, source.name)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr(
+        bundling, "locked_requirements", lambda: f"only-source==1.0 --hash=sha256:{digest}\n"
+    )
+    monkeypatch.setenv("UV_FIND_LINKS", str(links))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    with pytest.raises(BundlingError):
+        build_asset(tmp_path / "cache")
+    assert not marker.exists()
 
 
 def test_other_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -107,3 +108,5 @@ def test_cli_has_no_install_scripts() -> None:
     assert packages
     assert not [name for name, each in packages.items() if each.get("hasInstallScript")]
     assert all(each["integrity"].startswith("sha512-") for each in packages.values())
+    (install,) = re.findall(r"\bnpm ci\b.*", (ROOT / "Makefile").read_text())
+    assert "--ignore-scripts" in install

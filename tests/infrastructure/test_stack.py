@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import ast
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
 from botocore import xform_name
-from token_vendor.settings import Settings
+from token_vendor.handler import DYNAMODB, SECRETS_MANAGER
+from token_vendor.settings import RESERVE, Settings
 
 from infra.bundling import SOURCES
 from infra.stack import TABLE_ACTIONS, TABLE_KEY_ACTIONS
@@ -108,6 +110,24 @@ def test_no_wildcard_in_what_the_function_may_do(assembly: Assembly, stage: str)
     ]
 
 
+@EVERY_STAGE
+def test_nobody_else_may_do_everything(assembly: Assembly, stage: str) -> None:
+    """
+    In a key's own policy `*` is that key; anywhere else, `*` only denies.
+    """
+    found = 0
+    for resource in assembly.template(stage).data["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument"):
+            for statement in properties.get(name, {}).get("Statement", []):
+                found += 1
+                if name == "KeyPolicy" or statement["Effect"] == "Deny":
+                    continue
+                allowed = [statement[each] for each in ("Action", "Resource") if each in statement]
+                assert "*" not in "".join(every_text([allowed, statement.get("Principal", "")]))
+    assert found >= 4  # Role, what may take it, key, topic.
+
+
 def test_granted_table_actions_are_those_in_the_code() -> None:
     """
     An operation of DynamoDB that the code names is granted, and none that it does not.
@@ -155,11 +175,32 @@ def test_api_may_invoke_only_the_alias_and_only_for_its_route(
     for permission in permissions:
         granted = permission["Properties"]
         assert granted["FunctionName"] == {"Ref": template.id(ALIAS)}
+        assert granted["Action"] == "lambda:InvokeFunction"
         assert granted["Principal"] == "apigateway.amazonaws.com"
         parts = granted["SourceArn"]["Fn::Join"][1]
         assert {"Ref": template.id(API)} in parts
         assert {"Ref": "AWS::AccountId"} in parts
         assert parts[-1].endswith("/token")
+
+
+@EVERY_STAGE
+def test_every_route_may_invoke_the_alias(assembly: Assembly, stage: str) -> None:
+    """
+    AWS answers 500 where the permission for a route is missing; an emulator may not ask for it.
+    """
+    template = assembly.template(stage)
+    patterns = [
+        "/" + permission["Properties"]["SourceArn"]["Fn::Join"][1][-1].lstrip("/")
+        for permission in template.resources("AWS::Lambda::Permission").values()
+    ]
+    integration = template.id("AWS::ApiGatewayV2::Integration")
+    for route in template.resources("AWS::ApiGatewayV2::Route").values():
+        method, path = route["Properties"]["RouteKey"].split(" ")
+        assert [each for each in patterns if fnmatchcase(f"/$default/{method}{path}", each)]
+        assert route["Properties"]["Target"]["Fn::Join"][1] == [
+            "integrations/",
+            {"Ref": integration},
+        ]
 
 
 # The function.
@@ -189,7 +230,7 @@ def test_api_calls_a_published_version_through_the_alias(assembly: Assembly, sta
 @EVERY_STAGE
 def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: str) -> None:
     """
-    Aurora's answer < function < API Gateway < the 30 s that AWS allows an HTTP API.
+    Aurora's answer, or AWS's last < function < API Gateway < the 30 s that AWS allows an HTTP API.
     """
     template = assembly.template(stage)
     function = template.properties(FUNCTION)
@@ -198,6 +239,9 @@ def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: 
     gateway = template.properties("AWS::ApiGatewayV2::Integration")["TimeoutInMillis"] / 1000
     assert float(variables["FUNCTION_TIMEOUT"]) == function["Timeout"]
     assert aurora < function["Timeout"] < gateway <= 30
+    for aws in (DYNAMODB, SECRETS_MANAGER):
+        attempts = aws.retries["total_max_attempts"]
+        assert attempts * (aws.connect_timeout + aws.read_timeout) < function["Timeout"] - RESERVE
 
 
 @EVERY_STAGE
