@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench synth deploy destroy clean
+.PHONY: help setup run test contract audit lint format bench synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -33,6 +33,12 @@ run: setup ## start the whole stack on this machine and vend a first token
 test: setup ## run every test
 	@$(RUN) python -m infra.web.browser
 	@$(RUN) pytest --numprocesses 2 --no-loadscope-reorder
+
+contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
+	@CONTRACT_CASES=5000 CONTRACT_SEED=$${CONTRACT_SEED:-$$(date +%s)} $(RUN) pytest -s tests/e2e/test_contract.py
+
+audit: setup ## look up known vulnerabilities of what ships (asks pypi.org)
+	@$(RUN) python -m infra.advisories
 
 lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .
