@@ -201,7 +201,9 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
     properties = widget["properties"]
     figure = go.Figure()
     queries = widget_queries(properties["metrics"])
-    times = [datetime.fromtimestamp(at * samples.period, UTC) for at in samples.periods]
+    # From the period before the first, so that a single one has an axis to stand on.
+    periods = range(samples.periods.start - 1, samples.periods.stop)
+    times = [datetime.fromtimestamp(at * samples.period, UTC) for at in periods]
     for query in queries:
         values = samples.values(queries, query) if query.shown else {}
         if values:
@@ -211,7 +213,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
             figure.add_trace(
                 go.Scatter(
                     x=times,
-                    y=[values.get(at, absent) for at in samples.periods],
+                    y=[values.get(at, absent) for at in periods],
                     name=query.label,
                     # The outline of a part that is nothing would hide that of the one below it.
                     mode="none" if stacked else "lines+markers",
@@ -220,6 +222,8 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
                     stackgroup="all" if stacked else None,
                 )
             )
+    if not figure.data:
+        return '<p class="none">No data: nothing happened, or AWS alone publishes it.</p>'
     axis = properties["yAxis"]["left"]
     figure.update_layout(
         height=widget["height"] * (ROW + 8) - 50,
@@ -230,7 +234,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
         legend={"orientation": "h", "y": -0.15},
         xaxis={
             "gridcolor": "#eaeded",
-            "range": times[:: len(times) - 1] if len(times) > 1 else None,
+            "range": [times[0], times[-1]],
             # As many as fit side by side.
             "nticks": widget["width"] // 2,
             "tickangle": 0,
@@ -249,8 +253,6 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
             "tickmode": "auto",
         },
     )
-    if not figure.data:
-        return '<p class="none">No data: nothing happened, or AWS alone publishes it.</p>'
     return _figure(figure, first=first)
 
 

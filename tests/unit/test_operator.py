@@ -5,13 +5,15 @@ What the operator's command line computes by itself: a burst, CloudWatch's arith
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from token_vendor.request_budget import Gcra
+from token_vendor.token_store import TokenItem
 from typer.testing import CliRunner
 
-from infra.operator import pages
+from infra.operator import pages, show, tokens
 from infra.operator.burst import simulate
 from infra.operator.cli import app
 from infra.operator.series import (
@@ -197,3 +199,58 @@ def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_alarm_that_was_on_says_when(period: int, when: str) -> None:
     noon = NOON if period == 60 else 1200
     assert pages._when({noon + 5, noon + 6, noon + 9}, period) == when
+
+
+NOW = 1_750_000_000.0
+HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (HELD, "Holds a token for 2 h 0 min more."),
+        (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
+        (replace(HELD, expires_at=int(NOW)), "Holds no token"),
+        (replace(HELD, jwt=""), "Holds no token"),
+        (replace(HELD, marked_at=NOW - 9), "whose token was lost"),
+        (replace(HELD, turn_at=NOW + 40), "Has a turn in 40 s"),
+        (replace(HELD, turn_at=NOW - 40), "Holds a token"),
+        (
+            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", marked_at=NOW),
+            "In cool-down after aurora-timeout, for 20 s more",
+        ),
+        (replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20), "lease ends in 5 s"),
+    ],
+    ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
+)
+def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: str) -> None:
+    assert said in tokens.verdict(item, now=NOW, margin=3600)
+
+
+def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    state = {"verdict": "Fine.", "token": {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}}
+    show.person(state, [], as_json=False)
+    said = capsys.readouterr().out
+    assert said.startswith("Fine.")
+    assert said.count("2025-06-15 15:06:40") == 2
+    show.person(state, [], as_json=True)
+    assert json.loads(capsys.readouterr().out)["state"]["token"]["expires_at"] == NOW
+
+
+def test_one_moment_makes_a_page() -> None:
+    """
+    Just after the start there is only one period: no axis to draw it on, but a page all the same.
+    """
+    samples = Samples([emf(NOON, "Latency", 5)])
+    assert "No data" in pages.page("service", [graph("Other")], samples, {})
+    assert "plotly" in pages.page("service", [graph("Latency")], samples, {})
+
+
+def graph(name: str) -> dict[str, Any]:
+    metrics = [["AuroraTokenVendor", name, "service", "token-vendor-test", {"stat": "Sum"}]]
+    place = {"x": 0, "y": 0, "width": 12, "height": 6}
+    return {
+        **place,
+        "type": "metric",
+        "properties": {"title": name, "metrics": metrics, "yAxis": {"left": {"min": 0}}},
+    }
