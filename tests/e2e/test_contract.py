@@ -64,6 +64,7 @@ class Report:
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
+        self.vended: set[bytes] = set()
         self.renewed = 0
         self.wrong: list[str] = []
 
@@ -83,8 +84,11 @@ class Report:
                 self.wrong.append(f"{phase}: no answer to {interaction.request.uri}")
                 continue
             self.answers[interaction.response.status_code] += 1
-            if phase == "stateful" and b'"replace"' in (interaction.request.body or b""):
-                self.renewed += b'"source": "generated"' in interaction.response.content
+            if phase == "stateful" and interaction.response.status_code == 200:
+                vended = json.loads(interaction.response.content)
+                named = any(jti in (interaction.request.body or b"") for jti in self.vended)
+                self.renewed += named and vended["source"] == "generated"
+                self.vended.add(vended["token"]["jti"].encode())
         for check in itertools.chain.from_iterable(recorder.checks.values()):
             if check.failure_info:
                 failure = check.failure_info
