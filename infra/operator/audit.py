@@ -4,12 +4,13 @@ Read the function's log: the audit events of one caller, or of one token.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from token_vendor.models import normalised_email
 from token_vendor.observability import digest
 
+from infra.local.gaps import log_events
 from infra.operator.deployed import Deployed, OperatorError
 
 
@@ -44,18 +45,18 @@ def messages(
     """
     Yield what stands in the log since a moment, oldest first, each with its milliseconds.
     """
-    pages = (
-        deployed.client("logs")
-        .get_paginator("filter_log_events")
-        .paginate(
-            logGroupName=deployed.outputs["LogGroupName"],
-            startTime=int(since * 1000),
-            **({"filterPattern": f'"{containing}"'} if containing else {}),
+    logs, group = deployed.client("logs"), deployed.outputs["LogGroupName"]
+    start, pattern = int(since * 1000), f'"{containing}"' if containing else ""
+    events: Iterable[dict[str, Any]]
+    if deployed.local:
+        events = log_events(logs, group, since=start, pattern=pattern)
+    else:
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=start, filterPattern=pattern
         )
-    )
-    for page in pages:
-        for event in page["events"]:
-            yield event["timestamp"], event["message"]
+        events = (event for page in pages for event in page["events"])
+    for event in events:
+        yield event["timestamp"], event["message"]
 
 
 def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 import urllib3
 
 from infra.local.aurora_users import ROBERT
+from infra.local.gaps import log_events
 from infra.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
@@ -59,11 +60,8 @@ class Running:
         """
         Give everything that the function has logged so far.
         """
-        logs = self.stack.aws.client("logs")
-        pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=self.stack.outputs.log_group
-        )
-        return "\n".join(event["message"] for page in pages for event in page["events"])
+        events = log_events(self.stack.aws.client("logs"), self.stack.outputs.log_group)
+        return "\n".join(event["message"] for event in events)
 
     def renew_function(self) -> None:
         """
