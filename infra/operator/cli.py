@@ -80,17 +80,17 @@ def doctor_(stage: Stage, *, as_json: Json = False) -> None:
 @app.command("set-api-key")
 def set_api_key(stage: Stage) -> None:
     """
-    Store Aurora's API key, from a prompt without echo or from stdin, once Aurora has taken it.
+    Store Aurora's API key, from a prompt without echo or from stdin, once Aurora permits it all.
+
+    Costs up to three of Aurora's requests a minute, without effect.
     """
     with _stage(stage) as deployed:
         settings = deployed.settings
         api_key = _secret(f"Aurora API key ({settings.aurora_environment})")
         if wrong := unusable(api_key, settings.aurora_environment):
             raise OperatorError(wrong)
-        answer = probes.list_users(settings, api_key)
-        if answer.status != 200:  # noqa: PLR2004 - HTTP's own number.
-            said = answer.failure or f"Aurora answered {answer.status} to it"
-            raise OperatorError(f"the key was not stored: {said}")
+        if missing := probes.missing_right(settings, api_key):
+            raise OperatorError(f"the key was not stored: {missing}")
         deployed.client("secretsmanager").put_secret_value(
             SecretId=deployed.outputs["SecretArn"], SecretString=api_key
         )

@@ -6,6 +6,7 @@ Every probe is one of the requests a minute that Aurora grants the key.
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import urllib3
 from token_vendor.settings import Settings
@@ -45,6 +46,31 @@ def invite_nobody(settings: Settings, api_key: str) -> Answer:
     Invite without saying whom; a permitted key is told that the input is missing.
     """
     return _ask(settings, api_key, "POST", "/invite", {"user": {}})
+
+
+def missing_right(settings: Settings, api_key: str) -> str:
+    """
+    Say what keeps a key from working here, or return an empty string. Asks up to three times.
+
+    Only 401 and 403 tell of a right. To a call for nobody Aurora answers another 4xx once it has
+    looked at the right, and a failure of its own is no reason to keep a key out.
+    """
+    listed = list_users(settings, api_key)
+    if listed.status != HTTPStatus.OK:
+        return listed.failure or f"Aurora answered {listed.status} to list users"
+    refused = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+    status = generate_for_nobody(settings, api_key).status
+    if status in refused:
+        return (
+            f"Aurora answered {status} to generate token; "
+            "a production key has to include access to the Platform API"
+        )
+    if settings.invitations and (status := invite_nobody(settings, api_key).status) in refused:
+        return (
+            f"Aurora answered {status} to invite user; "
+            "allow it in Aurora's console, or set invitations: false in cdk.json and deploy"
+        )
+    return ""
 
 
 def _ask(

@@ -118,6 +118,43 @@ def test_a_bad_key_changes_nothing(deployed: Running, key: str) -> None:
     assert stored_key(deployed) == deployed.aurora.api_key
 
 
+@pytest.mark.parametrize(
+    ("action", "mends"),
+    [
+        ("list_users", ""),
+        ("generate_token", "; a production key has to include access to the Platform API"),
+        ("invite_user", "; allow it in Aurora's console, or set invitations: false"),
+    ],
+)
+def test_a_key_without_a_right_changes_nothing(unsettled: Running, action: str, mends: str) -> None:
+    """
+    Aurora lists for such a key, so that only the other calls tell; one line names the right.
+    """
+    new, old = "rk_sand_new", unsettled.aurora.api_key
+    unsettled.aurora.behave(api_keys=[old, new], forbidden=[action])
+    result = run("set-api-key", stdin=f"{new}\n")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert f"not stored: Aurora answered 403 to {action.replace('_', ' ')}{mends}" in line
+    assert stored_key(unsettled) == old
+
+
+@pytest.mark.parametrize("action", ["generate_token", "invite_user"])
+def test_a_key_is_stored_whatever_else_aurora_answers_for_nobody(
+    unsettled: Running, action: str
+) -> None:
+    new = "rk_sand_new"
+    unsettled.aurora.behave(api_keys=[unsettled.aurora.api_key, new])
+    unsettled.aurora.fail({"operation": action, "kind": "status", "status": 503})
+    assert run("set-api-key", stdin=f"{new}\n").exit_code == 0
+    assert stored_key(unsettled) == new
+    assert unsettled.aurora.stats()["calls"] == {
+        "list_users": 1,
+        "invite_user": 1,
+        "generate_token": 1,
+    }
+
+
 # tokens, show, forget, logs -------------------------------------------------------------
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from token_vendor.request_budget import Gcra
+from token_vendor.settings import Settings
 from token_vendor.token_store import TokenItem
 from typer.testing import CliRunner
 
-from infra.operator import pages, show, tokens
+from infra.local.fake_aurora import FakeAurora
+from infra.operator import pages, probes, show, tokens
 from infra.operator.burst import simulate
 from infra.operator.cli import app
 from infra.operator.series import (
@@ -199,6 +201,25 @@ def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_alarm_that_was_on_says_when(period: int, when: str) -> None:
     noon = NOON if period == 60 else 1200
     assert pages._when({noon + 5, noon + 6, noon + 9}, period) == when
+
+
+@pytest.mark.parametrize("invitations", [True, False])
+def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bool) -> None:
+    with FakeAurora.running() as aurora:
+        aurora.behave(forbidden=["invite_user"])
+        settings = Settings.from_environment(
+            {
+                "STAGE": "test",
+                "TABLE_NAME": "tokens",
+                "AURORA_SECRET_ARN": "aurora-api-key",
+                "AURORA_URL": aurora.url,
+                "AURORA_TENANT_ID": aurora.tenant_id,
+                "AURORA_ENVIRONMENT": "sandbox",
+                "INVITATIONS": str(invitations).lower(),
+            }
+        )
+        assert bool(probes.missing_right(settings, aurora.api_key)) == invitations
+        assert len(aurora.calls()) == 2 + invitations
 
 
 NOW = 1_750_000_000.0
