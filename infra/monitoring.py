@@ -108,6 +108,17 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             threshold=1,
         ),
         Condition(
+            slug="generate-refused",
+            # One refused person makes two such calls, and then none for `directory_ttl`: more, and
+            # again in another minute, are the key's fault.
+            means="Aurora refuses to generate for people it lists: the key may lack access to the "
+            "Platform API.",
+            value=measures.own(Metric.AURORA_CALL, operation="generate_token", outcome="403"),
+            threshold=3,
+            minutes=2,
+            of=3,
+        ),
+        Condition(
             slug="aurora-unavailable",
             means="Aurora fails or does not answer: people without a stored token do not get in.",
             value=total(
@@ -119,6 +130,12 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             threshold=3,
             minutes=2,
             of=3,
+        ),
+        Condition(
+            slug="internal-error",
+            means="A request met a defect of this service, or something that nobody foresaw.",
+            value=measures.problems("internal-error")[0],
+            threshold=1,
         ),
         Condition(
             slug="failed-share",
@@ -169,6 +186,10 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
                 "failures of the table",
             ),
             threshold=1,
+            # Metrics arrive late, and FILL makes a newest minute that has none yet 0: over that
+            # minute alone the alarm could stay OK for good. CloudWatch's guide therefore has an
+            # expression with FILL look back, where the minute is whole.
+            of=5,
         ),
         Condition(
             slug="function-errors",

@@ -188,12 +188,25 @@ def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
     assert slugs == {
         *("key-rejected", "aurora-unavailable", "failed-share", "budget-exhausted", "slow"),
         *("double-generate", "throttled", "table-errors", "function-errors", "no-traffic"),
+        *("generate-refused", "internal-error"),
     }
     for alarm in alarms:
         slug = alarm["AlarmName"].removeprefix("token-vendor-test-")
         assert alarm["AlarmDescription"].endswith(f"README.md#alarm-{slug}")
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
         assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_an_alarm_on_what_fill_makes_looks_back(template):
+    """
+    FILL gives the newest minute a value before its metrics arrive: alone it would keep an alarm OK.
+    """
+    for resource in template.find_resources("AWS::CloudWatch::Alarm").values():
+        alarm = resource["Properties"]
+        if any("FILL" in each.get("Expression", "") for each in alarm.get("Metrics", [])):
+            # One that is on below its threshold is kept OK by 0 no more than by what arrives.
+            below = alarm["ComparisonOperator"] == "LessThanThreshold"
+            assert below or alarm["DatapointsToAlarm"] < alarm["EvaluationPeriods"]
 
 
 def test_alarms_of_this_account_and_nobody_else_may_publish(template):

@@ -77,6 +77,7 @@ def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
 def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
     half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
     scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
+    scenes |= {"generate-refused", "internal-error"}
     assert set(alarms) == half_hour | scenes | {"throttled", "function-errors"}
 
 
@@ -167,8 +168,58 @@ def test_table_errors(scene: Scene) -> None:
     scene.minute(callers[2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])
-    assert scene.on() == {"table-errors": [2, 5]}
+    minutes(scene, 5, callers[:2])
+    # One minute of the last five; the two failures lie three minutes apart.
+    assert scene.on() == {"table-errors": [*range(2, 10)]}
     assert callers[2] in scene.served
+
+
+def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
+    """
+    Aurora lists and refuses to generate; those with a stored token notice nothing.
+    """
+    steady, newcomers = people(scene, "steady", 4), people(scene, "newcomer", 6)
+    minutes(scene, 3, steady)
+    scene.deployment.aurora.behave(forbidden=["generate_token"])
+    for come in (newcomers[:2], newcomers[2:4], newcomers[4:]):
+        scene.minute(*come, *steady)
+    minutes(scene, 1, steady + newcomers)
+    scene.deployment.aurora.behave(forbidden=[])
+    # A refusal holds for `directory_ttl`.
+    minutes(scene, 6, steady + newcomers)
+    assert scene.on() == {"generate-refused": [4, 5, 6]}
+    assert scene.served == {*steady, *newcomers}
+
+
+def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
+    """
+    Only the person is told, however often it comes back.
+    """
+    (caller,) = people(scene, "caller", 1)
+    scene.deployment.aurora.behave(forbidden=["generate_token"])
+    minutes(scene, 12, [caller])
+    assert scene.on() == {}
+    assert scene.served == set()
+
+
+def test_a_defect_of_ours(scene: Scene) -> None:
+    """
+    Two people make no percentage; what nobody foresaw is an alarm all the same.
+    """
+    callers, defects = people(scene, "caller", 2), [0]
+
+    def raise_what_nobody_foresaw(**_: object) -> None:
+        if defects[0]:
+            defects[0] -= 1
+            raise KeyError("a defect")
+
+    client = scene.deployment.service._vendor._store._dynamodb
+    client.meta.events.register_first("before-call.dynamodb", raise_what_nobody_foresaw)
+    minutes(scene, 2, callers)
+    defects[0] = 1
+    minutes(scene, 3, callers)
+    assert scene.on() == {"internal-error": [2]}
+    assert scene.served == set(callers)
 
 
 @pytest.mark.parametrize(
