@@ -1,5 +1,5 @@
 """
-Run the pinned CDK CLI on one stage: `python -m infra.cdk synth|deploy|destroy STAGE`.
+Run the pinned CDK CLI on one stage: `python -m infra.cdk bootstrap|synth|deploy|destroy STAGE`.
 
 The CLI and Node are the project's own, and the stage is checked before either starts.
 """
@@ -41,7 +41,7 @@ def main() -> int:
     Run one verb; whatever stops it is told in one line.
     """
     parser = argparse.ArgumentParser(prog="python -m infra.cdk", description=__doc__)
-    parser.add_argument("verb", choices=["synth", "deploy", "destroy"])
+    parser.add_argument("verb", choices=["bootstrap", "synth", "deploy", "destroy"])
     parser.add_argument("stage", help="a stage of cdk.json")
     parser.add_argument("--override", default="{}", help="JSON object of options that win")
     chosen, rest = parser.parse_known_args()

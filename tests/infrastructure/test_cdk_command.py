@@ -16,6 +16,8 @@ import aws_cdk
 import pytest
 
 from infra.bundling import ROOT
+from infra.local.ministack import ministack
+from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
 
 
@@ -55,8 +57,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     ],
     ids=["placeholder", "unknown stage", "unknown option", "override"],
 )
-def test_wrong_stage_ends_with_one_line(arguments: list[str], told: str) -> None:
-    done = run("infra.cdk", "synth", *arguments)
+@pytest.mark.parametrize("verb", ["bootstrap", "synth"])
+def test_wrong_stage_ends_with_one_line(verb: str, arguments: list[str], told: str) -> None:
+    done = run("infra.cdk", verb, *arguments)
     (line,) = done.stderr.splitlines()
     assert told in line
     assert done.stdout == ""
@@ -83,6 +86,35 @@ def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     template = json.loads((tmp_path / "AuroraTokenVendor-production.template.json").read_text())
     assert template["Outputs"]["TokenUrl"]
+
+
+def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> None:
+    with ministack(port=free_port(), log=tmp_path / "ministack.log", scratch=tmp_path) as aws:
+        done = run(
+            *("infra.cdk", "bootstrap", "production", "--override", json.dumps(FILLED_IN)),
+            *("--output", str(tmp_path / "cdk.out")),
+            NO_PROXY="127.0.0.1",
+            **aws.environment(),
+        )
+        assert done.returncode == 0, done.stderr
+        (stack,) = aws.client("cloudformation").describe_stacks(StackName="CDKToolkit")["Stacks"]
+        assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.parametrize("verb", ["bootstrap", "synth", "deploy", "destroy"])
+def test_make_knows_every_verb(verb: str) -> None:
+    """
+    What the README tells people to type reaches the wrapper, and names a stage that is missing.
+    """
+    done = subprocess.run(
+        ["make", "--assume-old=setup", verb, "STAGE="],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"name the stage: make {verb} STAGE=sandbox" in done.stdout
 
 
 def test_feature_flags_are_current() -> None:
