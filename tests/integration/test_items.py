@@ -1,0 +1,100 @@
+"""
+How long items live: those of a caller for a month, and a lease until its holder is dead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.conftest import JESSICA, TABLE, event
+from tests.integration.meanwhile import while_aurora_works
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Deployment
+
+DAY = 86_400
+NEWCOMER = "caller-0001@example.com"
+LEFT = "left@example.com"
+A_REQUEST = 60
+"""Seconds of the clock that no request here takes."""
+
+
+def lives_for_thirty_days(deployment: Deployment, item: dict[str, Any]) -> bool:
+    """
+    Tell whether DynamoDB is asked to keep the item for thirty days from the last request on.
+    """
+    left = item["ttl"] - deployment.clock.now
+    return 30 * DAY - A_REQUEST < left <= 30 * DAY
+
+
+@pytest.mark.parametrize(
+    ("email", "sk"),
+    [
+        (JESSICA, "TOKEN"),
+        (JESSICA, "ACCOUNT"),
+        (LEFT, "INACTIVE"),
+        (NEWCOMER, "INVITATION"),
+        (NEWCOMER, "INACTIVE"),
+        (NEWCOMER, "TOKEN"),
+    ],
+)
+def test_item_of_a_caller_lives_for_thirty_days(
+    deployment: Deployment, email: str, sk: str
+) -> None:
+    """
+    Longer than any token, so that whoever comes back within a month costs no listing.
+    """
+    deployment.aurora.add_users([{"email": LEFT, "account_status": "inactive"}])
+    deployment.restart(INVITE_LEVEL="Team Member")
+    assert deployment.vend().status == 200
+    assert deployment.vend(NEWCOMER).slug == "invitation-pending"
+    assert lives_for_thirty_days(deployment, deployment.item(email, sk))
+
+
+def test_no_item_of_a_caller_lives_for_ever(deployment: Deployment) -> None:
+    deployment.restart(INVITE_LEVEL="Team Member")
+    deployment.vend()
+    deployment.vend(NEWCOMER)
+    items = deployment.dynamodb.scan(TableName=TABLE)["Items"]
+    without = {item["sk"]["S"] for item in items if "ttl" not in item}
+    assert without == {"BUDGET", "DIRECTORY"}
+
+
+def test_every_write_prolongs_the_token_item(deployment: Deployment) -> None:
+    """
+    A sign-out does, too: the account's id in the item outlives the token.
+    """
+    deployment.vend()
+    deployment.clock.advance(10 * DAY)
+    assert not lives_for_thirty_days(deployment, deployment.item())
+    deployment.forget()
+    assert lives_for_thirty_days(deployment, deployment.item())
+
+
+@pytest.mark.parametrize("remaining", [25.0, 6.0])
+def test_no_lease_ends_before_its_holder(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, remaining: float
+) -> None:
+    """
+    Lambda kills the holder at the invocation's end, and nobody else may generate before.
+
+    Nor does a lease last much longer, because it keeps the caller out if the holder has died.
+    """
+    leases: dict[str, float] = {}
+
+    def look(operation: str) -> None:
+        leases[operation] = deployment.item()["lease_until"]
+        if operation == "list_users":
+            key = {"pk": {"S": f"sandbox#{deployment.aurora.tenant_id}"}, "sk": {"S": "DIRECTORY"}}
+            directory = deployment.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
+            leases["directory"] = float(directory["lease_until"]["N"])
+
+    while_aurora_works(deployment, monkeypatch, look)
+    killed_at = deployment.clock.now + remaining
+    claims = {"email": JESSICA, "email_verified": "true"}
+    assert deployment.send(event(claims), remaining=remaining).status == 200
+    assert leases.keys() == {"list_users", "directory", "generate_token"}
+    assert all(killed_at <= until < killed_at + 3 for until in leases.values()), leases
+    assert "lease_until" not in deployment.item()
