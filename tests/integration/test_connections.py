@@ -1,0 +1,59 @@
+"""
+Which connections to Aurora are used again: a Lambda that froze cannot tell that one has died.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Deployment
+
+ROBERT = "robert.johnson@aurorasolar.com"
+
+
+@pytest.fixture
+def accepted(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """
+    Collect the addresses from which the fake Aurora's server accepts connections.
+    """
+    addresses: list[Any] = []
+    server: Any = deployment.aurora._server
+    process = server.process_request
+
+    def counted(request: Any, address: Any) -> None:
+        addresses.append(address)
+        process(request, address)
+
+    monkeypatch.setattr(server, "process_request", counted)
+    return addresses
+
+
+@pytest.mark.parametrize(
+    ("idle", "connections"),
+    [
+        pytest.param(0, 1, id="at-once"),
+        pytest.param(4, 1, id="within-five-seconds"),
+        pytest.param(6, 2, id="after-five-seconds"),
+        pytest.param(3600, 2, id="after-an-hour"),
+    ],
+)
+def test_connection_that_idled_is_not_used_again(
+    deployment: Deployment, accepted: list[Any], idle: float, connections: int
+) -> None:
+    deployment.vend()
+    assert deployment.calls()["list_users"] == deployment.calls()["generate_token"] == 1
+    assert len(accepted) == 1
+    deployment.clock.advance(idle)
+    assert deployment.vend(ROBERT).status == 200
+    assert deployment.calls()["generate_token"] == 2
+    assert len(accepted) == connections
+
+
+def test_stored_token_needs_no_connection(deployment: Deployment, accepted: list[Any]) -> None:
+    deployment.vend()
+    deployment.restart()
+    assert deployment.vend().body["source"] == "stored"
+    assert len(accepted) == 1
