@@ -1,0 +1,86 @@
+"""
+The queue for Aurora's requests has an end: whoever comes beyond it is sent away without a place.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import TABLE
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Answer, Deployment
+
+INTERVAL, HORIZON = 10, 30
+CALLERS = [f"caller-{number}@example.com" for number in range(8)]
+"""The first is served, three find a place in the queue, and for the others it is full."""
+
+
+def reserved_until(deployment: Deployment) -> float:
+    """
+    Return the arrival time in the BUDGET item, in seconds: it moves with every reservation.
+    """
+    key = {"pk": {"S": f"sandbox#{deployment.aurora.tenant_id}"}, "sk": {"S": "BUDGET"}}
+    return int(deployment.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]["tat"]["N"]) / 1e6
+
+
+@pytest.fixture
+def rush(deployment: Deployment) -> list[Answer]:
+    """
+    Let eight people with accounts come at once, at six calls a minute and a queue of half a minute.
+    """
+    deployment.aurora.add_users({"email": email} for email in CALLERS)
+    deployment.vend()
+    deployment.clock.advance(60)
+    deployment.restart(
+        REQUEST_RATE=str(60 // INTERVAL),
+        REQUEST_BURST="1",
+        PATIENCE="0",
+        QUEUE_HORIZON=str(HORIZON),
+    )
+    return [deployment.vend(email) for email in CALLERS]
+
+
+def test_queue_has_as_many_places_as_its_horizon(
+    deployment: Deployment, rush: list[Answer]
+) -> None:
+    assert [answer.status for answer in rush] == [200] + [503] * 7
+    turns = [deployment.item(email).get("turn_at") for email in CALLERS]
+    assert [turn is not None for turn in turns] == [False] + [True] * 3 + [False] * 4
+    assert 0 < reserved_until(deployment) - deployment.clock.now <= HORIZON + INTERVAL
+
+
+def test_who_finds_the_queue_full_is_told_when_to_ask_again(rush: list[Answer]) -> None:
+    for answer in rush[4:]:
+        assert (answer.status, answer.slug) == (503, "aurora-busy")
+        assert 1 <= int(answer.headers["retry-after"]) <= HORIZON
+
+
+def test_nothing_is_reserved_in_a_full_queue(
+    deployment: Deployment, rush: list[Answer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    Otherwise the queue would grow with those who will not come back; the metric says it is full.
+    """
+    assert rush[-1].slug == "aurora-busy"
+    before, calls = reserved_until(deployment), deployment.calls()
+    capsys.readouterr()
+    assert deployment.vend("robert.johnson@aurorasolar.com").slug == "aurora-busy"
+    assert reserved_until(deployment) == before
+    assert deployment.calls() == calls
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [line["BudgetLeft"] for line in lines if "BudgetLeft" in line] == [[0]]
+
+
+def test_queue_that_has_moved_on_has_room_again(deployment: Deployment, rush: list[Answer]) -> None:
+    deployment.clock.advance(INTERVAL + 5)
+    before = reserved_until(deployment)
+    again = deployment.vend(CALLERS[-1])
+    assert again.slug == rush[-1].slug == "aurora-busy"
+    turn = deployment.item(CALLERS[-1])["turn_at"]
+    assert reserved_until(deployment) - before == pytest.approx(INTERVAL)
+    deployment.clock.advance(turn - deployment.clock.now)
+    assert deployment.vend(CALLERS[-1]).status == 200
