@@ -1,0 +1,207 @@
+"""
+Every metric that a dashboard can name is one that the running service emits, and there is no other.
+
+One walk through all that can happen to a few people, read as CloudWatch reads it: from the EMF
+lines that the service prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from token_vendor.observability import DIMENSIONS, Metric, recorder
+
+from tests.integration.conftest import JESSICA, SECRET, TABLE, event
+from tests.integration.meanwhile import while_aurora_works
+from tests.integration.test_store_failures import Wire
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.integration.conftest import Deployment
+
+ROBERT, NEWCOMER = "robert.johnson@aurorasolar.com", "caller-0001@example.com"
+HOUR = 3600
+ROTATED = "sk_sand_rotated"
+MEASURED = {
+    Metric.LATENCY,
+    Metric.LEASE_WAIT,
+    Metric.AURORA_CALL,
+    Metric.AURORA_LATENCY,
+    Metric.BUDGET_LEFT,
+    Metric.BUDGET_WAIT,
+}
+"""What comes with every request, wait, call or reservation; the others say what happened."""
+
+
+class Walk:
+    """
+    What the service has emitted, at each step and on the whole way.
+    """
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.series: dict[str, set[frozenset[tuple[str, str]]]] = {}
+
+    def happened(self) -> Counter[str]:
+        """
+        Read the lines since the last step, and count what they say has happened.
+        """
+        counts: Counter[str] = Counter()
+        for text in self._capsys.readouterr().out.splitlines():
+            if '"_aws"' not in text:
+                continue
+            line = json.loads(text)
+            for directive in line["_aws"]["CloudWatchMetrics"]:
+                (names,) = directive["Dimensions"]
+                dimensions = frozenset((name, line[name]) for name in names if name != "service")
+                for metric in directive["Metrics"]:
+                    name = metric["Name"]
+                    self.series.setdefault(name, set()).add(dimensions)
+                    if name not in MEASURED:
+                        counts[name] += sum(line[name])
+        return counts
+
+
+def hold_a_lease(deployment: Deployment, email: str, seconds: float) -> None:
+    """
+    Write what another execution environment, which generates for `email`, would have written.
+    """
+    deployment.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"sandbox#{deployment.aurora.tenant_id}#{email}"}, "sk": {"S": "TOKEN"}},
+        UpdateExpression="SET lease_id = :id, lease_until = :until",
+        ExpressionAttributeValues={
+            ":id": {"S": "another"},
+            ":until": {"N": f"{deployment.clock.now + seconds:.3f}"},
+        },
+    )
+
+
+def lose_the_lease(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
+    """
+    Let the next lease end while Aurora works, and another environment generate in the meantime.
+    """
+    lost: list[str] = []
+
+    def lose(operation: str) -> None:
+        if lost:
+            return
+        lost.append(operation)
+        deployment.clock.advance(26)
+        # The other environment has a record of its own, which shares nothing with this one's.
+        record = dict(vars(recorder))
+        deployment.restart()
+        assert deployment.vend(email).body["source"] == "generated"
+        vars(recorder).update(record)
+
+    while_aurora_works(deployment, monkeypatch, lose)
+
+
+def ordinary_days(deployment: Deployment, walk: Walk) -> None:
+    """
+    Sign-ins and sign-outs, a token that failed, and a key that the operator rotates.
+    """
+    jessica = deployment.vend().jti
+    first = {Metric.COLD_START: 1, Metric.DIRECTORY_READ: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+    assert walk.happened() == first
+    assert walk.series.keys() == first.keys() | MEASURED - {Metric.LEASE_WAIT}
+    deployment.vend()
+    assert walk.happened() == {Metric.VENDED: 1}
+
+    deployment.vend(NEWCOMER)
+    assert walk.happened() == {Metric.INVITED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+    deployment.forget(NEWCOMER)
+    assert walk.happened() == {Metric.FORGOTTEN: 1}
+    deployment.forget(NEWCOMER)
+    assert walk.happened() == {}
+
+    # Aurora needs a second attempt, which is no second generate.
+    deployment.aurora.fail({"operation": "generate_token", "kind": "status", "status": 409})
+    deployment.vend(replace=jessica)
+    assert walk.happened() == {Metric.GENERATED: 1, Metric.RENEWED: 1, Metric.VENDED: 1}
+
+    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=ROTATED)
+    deployment.aurora.behave(api_keys=[ROTATED])
+    deployment.vend(ROBERT)
+    assert walk.happened() == {Metric.KEY_REREAD: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+
+    # A sign-in that does not say whether the address is verified.
+    deployment.send(event({"email": JESSICA}))
+    assert walk.happened() == {Metric.PROBLEM: 1}
+
+
+def waits(deployment: Deployment, walk: Walk) -> None:
+    """
+    Aurora down, a lease that another environment gives up, and a turn that is kept.
+    """
+    clock = deployment.clock
+    # Past the refresh margin, but alive.
+    clock.advance(11.5 * HOUR)
+    with deployment.aurora.down():
+        deployment.vend()
+    assert walk.happened() == {Metric.STALE_VENDED: 1, Metric.VENDED: 1}
+
+    clock.advance(60)
+    hold_a_lease(deployment, JESSICA, 0.5)
+    deployment.vend()
+    assert walk.happened() == {Metric.LEASE_WAITED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+
+    clock.advance(13 * HOUR)
+    deployment.restart(REQUEST_RATE="1", REQUEST_BURST="1", PATIENCE="0")
+    deployment.vend()
+    assert walk.happened() == {Metric.GENERATED: 1, Metric.VENDED: 1}
+    deployment.vend(ROBERT)
+    assert walk.happened() == {Metric.TURN_GIVEN: 1, Metric.PROBLEM: 1}
+    clock.advance(deployment.item(ROBERT)["turn_at"] - clock.now)
+    deployment.vend(ROBERT)
+    assert walk.happened() == {Metric.GENERATED: 1, Metric.VENDED: 1}
+    deployment.restart(REQUEST_RATE="80", REQUEST_BURST="3", PATIENCE="5")
+
+
+def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    DynamoDB does not take a token, and a lease ends before its holder.
+    """
+    deployment.clock.advance(13 * HOUR)
+    # The lease and the reservation are written; the token is not.
+    Wire(deployment).refuse("UpdateItem", after=2)
+    deployment.vend()
+    assert walk.happened() == {Metric.STORE_FAILED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+    deployment.restart()
+
+    deployment.clock.advance(13 * HOUR)
+    lose_the_lease(deployment, monkeypatch, ROBERT)
+    deployment.vend(ROBERT)
+    assert walk.happened() == {Metric.DOUBLE_GENERATE: 1, Metric.GENERATED: 2, Metric.VENDED: 2}
+
+
+def test_walk_emits_every_metric(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    With the dimensions that `DIMENSIONS` names, without which no dashboard would find it.
+    """
+    monkeypatch.setattr(recorder, "_cold", True)
+    walk = Walk(capsys)
+    ordinary_days(deployment, walk)
+    waits(deployment, walk)
+    losses(deployment, walk, monkeypatch)
+
+    emitted = {
+        (name, frozenset(dimensions))
+        for name, series in walk.series.items()
+        for dimensions in map(dict, series)
+    }
+    assert emitted == {(metric, frozenset(DIMENSIONS.get(metric, ()))) for metric in Metric}
+    calls = map(dict, walk.series[Metric.AURORA_CALL])
+    assert {(call["operation"], call["outcome"]) for call in calls} == {
+        ("list_users", "ok"),
+        ("invite_user", "ok"),
+        ("generate_token", "ok"),
+        ("generate_token", "401"),
+        ("generate_token", "409"),
+        ("generate_token", "unreachable"),
+    }
