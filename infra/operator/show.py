@@ -10,40 +10,46 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from infra.operator.burst import Burst
 from infra.operator.doctor import Finding
 from infra.operator.tokens import Holder, duration
 
-MARKS = {"ok": "[green]✓ ok[/]", "warn": "[yellow]! warn[/]", "fail": "[red]✗ fail[/]"}
+MARKS = {
+    "ok": Text("✓ ok", "green"),
+    "warn": Text("! warn", "yellow"),
+    "fail": Text("✗ fail", "red"),
+}
 BAR = 60
 SHOWN_PHASES = ("store", "lease", "account", "budget", "aurora")
 
 
-def _console() -> Console:
-    # Made at each use, because tests replace stdout.
-    return Console(highlight=False)
+def _console(*, stderr: bool = False) -> Console:
+    # Made at each use, because tests replace stdout. What is printed comes from tables, logs and
+    # AWS, where `[/b]` and `:key:` mean themselves: colour is given by Text alone.
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def failure(text: str) -> None:
     """
     Say on stderr why there is no result.
     """
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]✗[/] {text}")
+    _console(stderr=True).print(Text("✗", "red"), text, soft_wrap=True)
 
 
 def done(text: str) -> None:
     """
     Say what was done.
     """
-    _console().print(f"[green]✓[/] {text}")
+    _console().print(Text("✓", "green"), text)
 
 
 def _print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def _table(*columns: str, rows: Iterable[Iterable[str]]) -> None:
+def _table(*columns: str, rows: Iterable[Iterable[str | Text]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -210,4 +216,5 @@ def burst(result: Burst, *, as_json: bool) -> None:
     console.print(f"Aurora's fullest minute holds {result.fullest_minute} calls:\n")
     most = max(result.calls_by_minute)
     for minute, calls in enumerate(result.calls_by_minute):
-        console.print(f"{minute:4} min [blue]{'█' * round(BAR * calls / most)}[/] {calls}")
+        bar = Text("█" * round(BAR * calls / most), "blue")
+        console.print(f"{minute:4} min", bar, str(calls))

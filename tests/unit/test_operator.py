@@ -18,6 +18,7 @@ from infra.local.fake_aurora import FakeAurora
 from infra.operator import pages, probes, show, tokens
 from infra.operator.burst import simulate
 from infra.operator.cli import app
+from infra.operator.doctor import Finding
 from infra.operator.series import (
     Query,
     Samples,
@@ -256,6 +257,60 @@ def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str
     assert said.count("2025-06-15 15:06:40") == 2
     show.person(state, [], as_json=True)
     assert json.loads(capsys.readouterr().out)["state"]["token"]["expires_at"] == NOW
+
+
+LOOKS_LIKE_MARKUP = "a[/b]@[red]x[/] [a-zA-Z]+ arn:aws:kms:key:id \\"
+EVENT = {
+    "at": NOW,
+    "problem": LOOKS_LIKE_MARKUP,
+    "status": 403,
+    "aurora_calls": 0,
+    "duration_ms": 1.5,
+    "request_id": LOOKS_LIKE_MARKUP,
+}
+
+
+@pytest.mark.parametrize(
+    ("say", "times"),
+    [
+        (show.failure, 1),
+        (show.done, 1),
+        (lambda data: show.holders([holder(data)], as_json=False), 2),
+        (lambda data: show.findings([finding(data)], as_json=False), 3),
+        (lambda data: show.person({"verdict": data}, [], as_json=False), 1),
+        (lambda data: show.person({"token": {data: data}}, [EVENT], as_json=False), 4),
+        (lambda data: show.events([EVENT], caller=data, as_json=False), 3),
+        (lambda data: show.smoke(403, {"detail": data}, 1, None, as_json=False), 1),
+        (lambda data: show.smoke(200, {"source": data}, 1, timed(data), as_json=False), 2),
+        (lambda data: show.addresses({data: data}, as_json=False), 2),
+    ],
+    ids=[
+        *("failure", "done", "holders", "findings", "verdict", "person", "events", "problem"),
+        *("vended", "addresses"),
+    ],
+)
+def test_data_is_printed_as_it_is(
+    say: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    People and AWS may write what looks like the markup or an emoji of the terminal's library.
+    """
+    monkeypatch.setenv("COLUMNS", "500")
+    say(LOOKS_LIKE_MARKUP)
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count(LOOKS_LIKE_MARKUP) == times
+
+
+def holder(data: str) -> tokens.Holder:
+    return tokens.Holder(email=data, user_id="id", jti=data, since=int(NOW), until=int(NOW))
+
+
+def finding(data: str) -> Finding:
+    return Finding(check=data, state="fail", found=data, fix=data)
+
+
+def timed(data: str) -> dict[str, Any]:
+    return EVENT | {"phases_ms": {data: 1.0}}
 
 
 def test_one_moment_makes_a_page() -> None:
