@@ -37,6 +37,8 @@ BATCH = 25
 BATCH_ATTEMPTS = 5
 POLL_FROM, POLL_TO = 0.060, 0.250
 """Seconds between two looks at a directory that somebody else reads, with jitter in between."""
+LONGEST_READING = 3600
+"""Seconds after which an unfinished reading begins anew: in a queue, each page waits for a turn."""
 READER_NEEDS = 4.0
 """Seconds that a reader needs for one more page; with less, the next one goes on from there."""
 
@@ -72,10 +74,11 @@ class _Directory:
     """
     The DIRECTORY item; times are seconds since the epoch.
 
-    `read_at` is when the last whole reading began; `reading_since` and `next_page` are
-    how far an unfinished one has come.
+    `read_since` and `read_at` are when the last whole reading began and ended; `reading_since`
+    and `next_page` are how far an unfinished one has come.
     """
 
+    read_since: float = 0
     read_at: float = 0
     lease_until: float = 0
     reading_since: float = 0
@@ -137,13 +140,13 @@ class Accounts:
         while True:
             directory = self._directory()
             now = self._clock()
-            newest = max(not_before, now - self._directory_ttl)
-            if directory.read_at > newest:
-                return self._seen(caller.email, "ACCOUNT", since=directory.read_at) or self._seen(
-                    caller.email, "INACTIVE", since=directory.read_at
+            since = directory.read_since
+            if since > not_before and directory.read_at > now - self._directory_ttl:
+                return self._seen(caller.email, "ACCOUNT", since=since) or self._seen(
+                    caller.email, "INACTIVE", since=since
                 )
             if directory.lease_until <= now:
-                self._read_directory(directory, newest, allowance)
+                self._read_directory(directory, not_before, allowance)
                 continue
             pause = random.uniform(POLL_FROM, POLL_TO)  # noqa: S311 - jitter is no secret.
             if deadline.remaining() <= pause:
@@ -154,7 +157,9 @@ class Accounts:
                 )
             self._sleep(pause)
 
-    def _read_directory(self, directory: _Directory, newest: float, allowance: Allowance) -> None:
+    def _read_directory(
+        self, directory: _Directory, not_before: float, allowance: Allowance
+    ) -> None:
         """
         Read the user list from where the last reader stopped, if nobody else does.
 
@@ -162,7 +167,8 @@ class Accounts:
         asked for until one brings no new id.
         """
         now = self._clock()
-        resumed = directory.reading_since > newest and directory.next_page > 1
+        oldest = max(not_before, now - LONGEST_READING)
+        resumed = directory.reading_since > oldest and directory.next_page > 1
         page = directory.next_page if resumed else 1
         since = directory.reading_since if resumed else now
         lease_id = str(uuid4())
@@ -172,7 +178,7 @@ class Accounts:
             "attribute_not_exists(lease_until) OR lease_until <= :now",
             lease_id,
             {
-                ":until": allowance.deadline.at + 1,
+                ":until": allowance.deadline.lease_until,
                 ":since": since,
                 ":page": page,
                 ":now": now,
@@ -206,10 +212,11 @@ class Accounts:
             raise
         recorder.count(Metric.DIRECTORY_READ)
         self._write_directory(
-            "SET read_at = :since REMOVE lease_id, lease_until, reading_since, next_page",
+            "SET read_since = :since, read_at = :now "
+            "REMOVE lease_id, lease_until, reading_since, next_page",
             "lease_id = :lease",
             lease_id,
-            {":since": since},
+            {":since": since, ":now": self._clock()},
         )
 
     def _invite(self, caller: Caller, allowance: Allowance) -> Account:
@@ -297,6 +304,7 @@ class Accounts:
             return float(item[name]["N"]) if name in item else 0
 
         return _Directory(
+            read_since=value("read_since"),
             read_at=value("read_at"),
             lease_until=value("lease_until"),
             reading_since=value("reading_since"),

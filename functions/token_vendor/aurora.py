@@ -34,7 +34,6 @@ from token_vendor.api_key import ApiKey
 from token_vendor.models import AccessToken, Account, Caller, normalised_email
 from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.problems import (
-    AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraKeyRejectedError,
     AuroraTimeoutError,
@@ -46,6 +45,8 @@ from token_vendor.request_budget import Allowance
 
 FULL_PAGE = 100
 """Rows that a first page must hold for a second to be asked for: the default of List Projects."""
+SECOND = 2
+"""The page that tells whether there are any: the first is asked for without a number."""
 BODY_LIMIT = 8 * 2**20
 """Bytes of an answer that are read: an unpaged list of some 40,000 users."""
 LOGGED_BODY = 300
@@ -106,11 +107,14 @@ class AuroraClient:
         Return the rows of one page of the tenant's user list; e-mails normalised.
 
         The first page is asked for without parameters. A 4xx on a later page means that the list
-        is not paged, and returns no rows.
+        ends before it, or is not paged, and returns no rows; but where pages came before, a 403
+        is no end.
         """
         query = f"?page={page}" if page > 1 else ""
         status, body = self._call("list_users", "GET", query, allowance)
-        if status >= HTTPStatus.BAD_REQUEST and page > 1:
+        if status == HTTPStatus.FORBIDDEN and page > SECOND:
+            raise AuroraUnavailableError(cause=f"list_users: 403 to page {page} of a paged list")
+        if status >= HTTPStatus.BAD_REQUEST and page >= SECOND:
             return []
         if status in {403, 404}:
             raise AuroraKeyRejectedError(
@@ -308,12 +312,7 @@ class AuroraClient:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             now = self._clock()
             retry_at = now + retry_after(headers.get("Retry-After"), now)
-            allowance.hold_until(retry_at)
-            raise AuroraBusyError(
-                "Aurora asks for a pause. Try again at the time given.",
-                cause=f"{operation}: Aurora answered 429",
-                retry_at=retry_at,
-            )
+            raise allowance.refused(f"{operation}: Aurora answered 429", retry_at)
         if status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             failure = AuroraUnavailableError(cause=f"{operation}: {status}: {_excerpt(data, key)}")
             # Aurora documents 409 as "currently in use, wait a moment then try again".

@@ -78,6 +78,15 @@ class Deadline:
     at: float
     clock: Callable[[], float]
 
+    @property
+    def lease_until(self) -> float:
+        """
+        Return when the leases of this request end: a second after Lambda kills its holder.
+
+        Which it does a second after this deadline (`settings.RESERVE`).
+        """
+        return self.at + 2
+
     def remaining(self) -> float:
         """Return the seconds left; negative when it has passed."""
         return self.at - self.clock()

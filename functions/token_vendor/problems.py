@@ -97,6 +97,8 @@ class AuroraBusyError(ProblemError):
     detail = "Your place in the queue is kept: try again at the time given."
     turn_calls = 0
     """How many calls are reserved at `retry_at`; 0 where no turn was given."""
+    turn_delay = 0.0
+    """Seconds by which Aurora's pauses had moved the queue when the turn was given."""
 
 
 class AuroraUnavailableError(ProblemError):

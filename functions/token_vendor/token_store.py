@@ -46,6 +46,7 @@ class TokenItem:
     failure: str = ""
     turn_at: float = 0
     turn_calls: int = 0
+    turn_delay: float = 0
     renewals: tuple[float, ...] = ()
 
     @property
@@ -131,7 +132,8 @@ class TokenStore:
             values[":now"] = number(self._clock())
         written = self._update(
             email,
-            f"SET {', '.join(assignments)} REMOVE turn_at, turn_calls, failed_until, failure",
+            f"SET {', '.join(assignments)} "
+            "REMOVE turn_at, turn_calls, turn_delay, failed_until, failure",
             condition="attribute_not_exists(version) OR version = :seen",
             values=values,
         )
@@ -152,14 +154,20 @@ class TokenStore:
         )
 
     def store(self, lease: Lease, token: AccessToken) -> bool:
-        """Store what the holder generated, and release; False when the lease is lost."""
+        """
+        Store what the holder generated, and release; False when the lease is lost.
+
+        Or when somebody who had lost theirs has stored a later token since it was taken: of two
+        that were generated at the same time, the later `exp` stays. What stood there before has no
+        say, however late its own `exp`: it was replaced.
+        """
         return self._put_token(
             lease.email,
             token,
             extra=" REMOVE lease_id, lease_until, generating_since, failed_until, failure",
             condition="lease_id = :lease AND (attribute_not_exists(expires_at) "
-            "OR expires_at <= :expires_at)",
-            values={":lease": {"S": lease.id}},
+            "OR expires_at <= :expires_at OR expires_at = :seen)",
+            values={":lease": {"S": lease.id}, ":seen": number(lease.item.expires_at)},
         )
 
     def store_if_newer(self, email: str, token: AccessToken) -> bool:
@@ -186,6 +194,7 @@ class TokenStore:
         failure: str = "",
         turn_at: float = 0,
         turn_calls: int = 0,
+        turn_delay: float = 0,
     ) -> bool:
         """
         Give the lease back without a token.
@@ -206,8 +215,16 @@ class TokenStore:
             assignments += ["failed_until = :failed_until", "failure = :failure"]
             values |= {":failed_until": number(failed_until), ":failure": {"S": failure}}
         if turn_at:
-            assignments += ["turn_at = :turn_at", "turn_calls = :turn_calls"]
-            values |= {":turn_at": number(turn_at), ":turn_calls": number(turn_calls)}
+            assignments += [
+                "turn_at = :turn_at",
+                "turn_calls = :turn_calls",
+                "turn_delay = :turn_delay",
+            ]
+            values |= {
+                ":turn_at": number(turn_at),
+                ":turn_calls": number(turn_calls),
+                ":turn_delay": number(turn_delay),
+            }
         setting = f"SET {', '.join(assignments)} " if assignments else ""
         return self._update(
             lease.email,
@@ -296,6 +313,7 @@ def _from_item(item: dict[str, Any]) -> TokenItem:
         failure=text("failure"),
         turn_at=seconds("turn_at"),
         turn_calls=int(seconds("turn_calls")),
+        turn_delay=seconds("turn_delay"),
         renewals=tuple(float(at["N"]) for at in item["renewals"]["L"])
         if "renewals" in item
         else (),

@@ -24,12 +24,10 @@ from token_vendor.problems import (
     TooManyRenewalsError,
     UserNotEligibleError,
 )
-from token_vendor.request_budget import Allowance, RequestBudget
+from token_vendor.request_budget import Allowance, RequestBudget, Slot
 from token_vendor.token_store import Lease, TokenItem, TokenStore
 
 HOUR = 3600
-LEASE_OUTLIVES_INVOCATION = 1
-"""Seconds: Lambda kills a holder at its deadline, and only then may the lease end."""
 POLL_FROM, POLL_TO = 0.060, 0.250
 """Seconds between two looks of a waiter at the item, with jitter in between."""
 
@@ -151,7 +149,7 @@ class TokenVendor:
             return self._store.take_lease(
                 caller.email,
                 item,
-                until=deadline.at + LEASE_OUTLIVES_INVOCATION,
+                until=deadline.lease_until,
                 renewals=renewals,
                 mark=bool(item.user_id),
             )
@@ -170,9 +168,11 @@ class TokenVendor:
         """Hold the lease: generate and store, or release and say why not."""
         now = self._clock()
         item = lease.item
-        on_time = item.turn_at <= now <= item.turn_at + self._policy.turn_grace
-        allowance = self._budget.allowance(deadline, prepaid=item.turn_calls if on_time else 0)
+        allowance = self._budget.allowance(deadline)
         try:
+            if item.turn_calls:
+                turn = Slot(at=item.turn_at, delay=item.turn_delay)
+                allowance.redeem(turn, item.turn_calls, grace=self._policy.turn_grace)
             token = self._ask_aurora(caller, lease, allowance)
         except ProblemError as problem:
             self._release(lease, problem)
@@ -223,7 +223,11 @@ class TokenVendor:
     def _release(self, lease: Lease, problem: ProblemError) -> None:
         """Give the lease back; where even that fails, the lease ends by itself."""
         now = self._clock()
-        turn_calls = problem.turn_calls if isinstance(problem, AuroraBusyError) else 0
+        turn_calls, turn_delay = (
+            (problem.turn_calls, problem.turn_delay)
+            if isinstance(problem, AuroraBusyError)
+            else (0, 0.0)
+        )
         cools_down = not (turn_calls or isinstance(problem, TokenStoreUnavailableError))
         if cools_down and problem.retry_at is None:
             # Who is refused stays so until the user list is read again: asking sooner costs the
@@ -242,6 +246,7 @@ class TokenVendor:
                     failure=problem.slug if cools_down else "",
                     turn_at=(problem.retry_at or 0) if turn_calls else 0,
                     turn_calls=turn_calls,
+                    turn_delay=turn_delay,
                 )
         except TokenStoreUnavailableError as error:
             logger.warning("the lease could not be released", extra={"cause": error.cause})
@@ -259,15 +264,19 @@ class TokenVendor:
             with recorder.phase("store"):
                 if self._store.store(lease, token):
                     return token
+                survivor = self._store.read(caller.email).token
+                if survivor and survivor.jti == token.jti:
+                    # A write whose answer was lost is sent again, and then fails on itself.
+                    return token
                 if self._store.store_if_newer(caller.email, token):
-                    survivor: AccessToken | None = token
+                    survivor = token
                 else:
                     survivor = self._store.read(caller.email).token
         except TokenStoreUnavailableError as problem:
             recorder.count(Metric.STORE_FAILED)
             logger.error("the generated token could not be stored", extra={"cause": problem.cause})
             return token
-        if survivor is None or survivor.jti == token.jti:
+        if survivor is None:
             survivor = token
         recorder.count(Metric.DOUBLE_GENERATE)
         logger.warning("two generates for one caller", extra={"kept_jti": survivor.jti})

@@ -161,7 +161,14 @@ class Deployment:
 
     def item(self, email: str = JESSICA, sk: str = "TOKEN") -> dict[str, Any]:
         """Return an item as plain values."""
-        key = {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": sk}}
+        return self._item(f"sandbox#{self.aurora.tenant_id}#{email}", sk)
+
+    def budget(self) -> dict[str, Any]:
+        """Return the shared budget's item, in microseconds."""
+        return self._item(f"sandbox#{self.aurora.tenant_id}", "BUDGET")
+
+    def _item(self, pk: str, sk: str) -> dict[str, Any]:
+        key = {"pk": {"S": pk}, "sk": {"S": sk}}
         item = self.dynamodb.get_item(TableName=TABLE, Key=key).get("Item", {})
         return {
             name: float(value["N"]) if "N" in value else next(iter(value.values()))

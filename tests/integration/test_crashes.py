@@ -114,7 +114,7 @@ def served_after(harness: Harness, email: str, died_at: float) -> None:
     """
     after = visit(harness, email)
     assert after.answer.status == 200
-    assert after.served_at - died_at < TIMEOUT + 2
+    assert after.served_at - died_at < TIMEOUT + 3
     session, state = harness.aurora.load(after.answer.body["token"]["jwt"])
     assert session, state
 

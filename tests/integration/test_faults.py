@@ -204,7 +204,12 @@ def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str
     assert deployment.calls()[operation] == row.calls
     item = deployment.item(email)
     assert "lease_id" not in item
-    assert item["failure"] == row.slug
+    if row.slug == "aurora-busy":
+        # Aurora's pause costs nobody their place: the call comes again at its end.
+        assert item["turn_calls"] == (2 if operation == INVITE else 1)
+        assert "failure" not in item
+    else:
+        assert item["failure"] == row.slug
     assert ("generating_since" in item) == (row.mark and operation == GENERATE)
 
     # Whoever comes next inherits the problem and asks nothing of Aurora, to the end of the pause.
@@ -215,7 +220,7 @@ def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str
         assert deployment.vend(email).slug == row.slug
         assert deployment.calls() == before
     # After it everything is well again.
-    deployment.clock.advance(COOL_DOWN)
+    deployment.clock.advance(4)
     healed = deployment.vend(email)
     assert healed.status == 200
     assert deployment.aurora.token_state(healed.jti) == "live"

@@ -7,16 +7,17 @@ and the recovery from them take seconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor.observability import recorder
 
+from tests.integration.meanwhile import while_aurora_works
 from tests.integration.scene import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
 from tests.integration.test_store_failures import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
     from tests.integration.conftest import Deployment
@@ -48,22 +49,6 @@ def people(scene: Scene, kind: str, number: int) -> list[str]:
         {"email": email, "first_name": "Caller", "last_name": "Person"} for email in emails
     )
     return emails
-
-
-def while_aurora_works(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
-) -> None:
-    """
-    Let something happen between the arrival of each call at Aurora and its answer.
-    """
-    aurora, begin = scene.deployment.aurora, scene.deployment.aurora.begin
-
-    def begin_and_wait(operation: str, about: str) -> Any:
-        begun = begin(operation, about)
-        happens()
-        return begun
-
-    monkeypatch.setattr(aurora, "begin", begin_and_wait)
 
 
 def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
@@ -105,8 +90,8 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
     aurora.behave(api_keys=[key])
     minutes(scene, 5, steady)
     assert scene.on() == {
-        # Five minutes without a call left, to the end of the rush.
-        "budget-exhausted": [7, 8],
+        # Five minutes without a call left, until the last of those who wait are served.
+        "budget-exhausted": [7, 8, 9, 10],
         # From the second minute of the outage; it takes two of three.
         "aurora-unavailable": [15, 16, 17, 18],
         "key-rejected": [22, 23, 24],
@@ -121,7 +106,9 @@ def test_slow_aurora(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     Three of five minutes in which Aurora takes its time, until two of five are left.
     """
     callers, seconds = people(scene, "caller", 9), [0]
-    while_aurora_works(scene, monkeypatch, lambda: scene.deployment.clock.advance(seconds[0]))
+    while_aurora_works(
+        scene.deployment, monkeypatch, lambda _: scene.deployment.clock.advance(seconds[0])
+    )
     for number, caller in enumerate(callers):
         seconds[0] = 9 if number in {2, 3, 4} else 1
         scene.minute(caller)
@@ -136,17 +123,17 @@ def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     minutes(scene, 2, [other])
     happened = []
 
-    def lease_is_lost() -> None:
+    def lease_is_lost(_operation: str) -> None:
         if not happened:
             happened.append(caller)
-            scene.deployment.clock.advance(26)
+            scene.deployment.clock.advance(27)
             # The other environment has a record of its own, which shares nothing with this one's.
             record = dict(vars(recorder))
             scene.deployment.restart()
             assert scene.deployment.vend(caller).body["source"] == "generated"
             vars(recorder).update(record)
 
-    while_aurora_works(scene, monkeypatch, lease_is_lost)
+    while_aurora_works(scene.deployment, monkeypatch, lease_is_lost)
     minutes(scene, 1, [caller])
     minutes(scene, 2, [caller, other])
     assert scene.on() == {"double-generate": [2]}

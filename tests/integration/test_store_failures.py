@@ -7,6 +7,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from token_vendor.models import AccessToken
+
+from tests.integration.conftest import JESSICA
+from tests.integration.meanwhile import while_aurora_works
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
@@ -53,6 +57,51 @@ def test_stored_token_costs_one_get(deployment: Deployment, wire: Wire) -> None:
     assert deployment.vend().body["source"] == "stored"
     assert wire.calls == ["GetItem"]
     assert len(deployment.aurora.calls()) == aurora
+
+
+def test_write_that_is_sent_again_is_no_double_generate(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    The answer to the store's write is lost: botocore sends it again, and it fails on itself.
+    """
+    client = deployment.service._vendor._store._dynamodb
+    update_item = client.update_item
+
+    def lost(**arguments: Any) -> Any:
+        if ":jwt" in arguments["ExpressionAttributeValues"]:
+            client.update_item = update_item
+            update_item(**arguments)
+        return update_item(**arguments)
+
+    client.update_item = lost
+    answer = deployment.vend()
+    assert answer.status == 200
+    assert deployment.item()["jti"] == answer.jti
+    assert "DoubleGenerate" not in capsys.readouterr().out
+
+
+def test_later_token_stored_meanwhile_stays(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Somebody who had lost the lease stores a later token while its new holder generates: it stays.
+    """
+    store = deployment.service._vendor._store
+    later = AccessToken(
+        jwt="a.later.jwt",
+        jti="later",
+        expires_at=int(deployment.clock.now) + 13 * 3600,
+        user_id="3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    )
+
+    def another_stores(operation: str) -> None:
+        if operation == "generate_token":
+            assert store.store_if_newer(JESSICA, later)
+
+    while_aurora_works(deployment, monkeypatch, another_stores)
+    assert deployment.vend().jti == "later"
+    assert deployment.item()["jwt"] == later.jwt
 
 
 def test_renewal_costs_four_calls(deployment: Deployment, wire: Wire) -> None:

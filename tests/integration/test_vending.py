@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from tests.harness.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
@@ -85,6 +88,62 @@ def test_paged_directory_is_read_to_its_end(deployment: Deployment) -> None:
     deployment.aurora.behave(page_size=100)
     assert deployment.vend("caller-0249@example.com").status == 200
     assert deployment.calls() == {"list_users": 4, "invite_user": 0, "generate_token": 1}
+
+
+def long_list(deployment: Deployment) -> list[str]:
+    """
+    Give Aurora five pages of people, and return their addresses.
+    """
+    users = people(450)
+    deployment.aurora.set_users(users)
+    deployment.aurora.behave(page_size=100, rate_limit=0)
+    return [user["email"] for user in users]
+
+
+def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None:
+    """
+    Where pages came before, a 403 is somebody's firewall: nobody further down may be invited.
+    """
+    *_, last = long_list(deployment)
+    deployment.aurora.fail(
+        {"operation": "list_users", "kind": "none", "times": 3},
+        {"operation": "list_users", "kind": "status", "status": 403},
+    )
+    assert deployment.vend(last).slug == "aurora-unavailable"
+    deployment.clock.advance(31)
+    assert deployment.vend(last).status == 200
+    assert deployment.calls()["invite_user"] == 0
+
+
+def test_long_list_is_read_to_its_end_in_a_queue(deployment: Deployment) -> None:
+    """
+    Each page waits for a turn of its own, and all of them for longer than the list stays fresh.
+    """
+    *_, last = long_list(deployment)
+    deployment.restart(REQUEST_RATE="0.5", REQUEST_BURST="1", PATIENCE="0")
+    started = deployment.clock.now
+    while (answer := deployment.vend(last)).status != 200:
+        assert answer.slug == "aurora-busy"
+        turn = datetime.fromisoformat(answer.body["retry_at"]).timestamp()
+        deployment.clock.now = max(deployment.clock.now, turn)
+        assert deployment.clock.now < started + 3000
+    assert deployment.clock.now > started + 600
+    assert deployment.calls() == {"list_users": 5, "invite_user": 0, "generate_token": 1}
+
+
+def test_replacement_with_an_earlier_end_is_stored(deployment: Deployment) -> None:
+    """
+    Aurora's clock may differ by its nodes: what was replaced does not come back for its later end.
+    """
+    replaced = deployment.vend().jti
+    deployment.clock.advance(2)
+    deployment.aurora.behave(token_lifetime=12 * 3600 - 60)
+    answer = deployment.vend(replace=replaced)
+    assert answer.jti != replaced
+    assert deployment.aurora.token_state(answer.jti) == "live"
+    assert deployment.vend().jti == answer.jti
+    item = deployment.item()
+    assert not {"lease_id", "generating_since"} & set(item)
 
 
 def test_replace_generates_once_for_all_tabs(deployment: Deployment) -> None:
