@@ -54,8 +54,6 @@ const manager = new oidc.UserManager({
 const tokenSource = createTokenSource({
   endpoint: config.token_url,
   getCallerToken: async () => (await manager.getUser())?.id_token,
-  // As far ahead as the service gives out turns: this page shows the wait.
-  patience: 900,
   onWaiting({ until, problem }) {
     shown.turn = until;
     // Only a queue has turns; what is down is tried again.

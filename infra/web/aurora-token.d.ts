@@ -56,7 +56,7 @@ export interface TokenSourceOptions {
   fetch?: typeof globalThis.fetch;
   /** `session` survives a reload of the tab; `memory` is the default. */
   storage?: "memory" | "session";
-  /** The longest that one call waits for its turn, in seconds; 120 by default. */
+  /** The longest that one call waits for its turn, in seconds; 900 by default, as far ahead as turns are given. */
   patience?: number;
   /** The service asked to wait; the same call goes on by itself at `until`. */
   onWaiting?: (wait: { until: Date; problem: TokenError }) => void;

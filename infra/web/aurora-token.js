@@ -42,7 +42,7 @@ export class TokenError extends Error {
 
 /** @type {typeof Api.createTokenSource} */
 export function createTokenSource(options) {
-  const { endpoint, getCallerToken, patience = 120, onWaiting, onToken, onSignedOut } = options;
+  const { endpoint, getCallerToken, patience = 900, onWaiting, onToken, onSignedOut } = options;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   const name = `aurora-token ${new URL(endpoint, location.href)}`;
   const storage = attempt(() => (options.storage === "session" ? sessionStorage : null));

@@ -402,6 +402,17 @@ def test_nobody_waits_longer_than_their_patience(tab: Tab) -> None:
     assert tab["waits"] == []
 
 
+def test_a_turn_as_far_ahead_as_any_is_waited_for(tab: Tab) -> None:
+    """
+    Who gives up before would come back too late for it, and queue anew.
+    """
+    tab.start(refused("aurora-busy", "890"), vended())
+    tab.begin("getToken()")
+    tab.settle()
+    tab.pass_time(890_000)
+    assert tab.end()["jti"] == "first"
+
+
 def test_patience_covers_all_waits_of_a_call(tab: Tab) -> None:
     tab.start(*[refused("aurora-busy", "40")] * 3, vended(), patience=100)
     tab.begin("getToken()")
@@ -434,7 +445,7 @@ def test_a_token_that_still_works_is_used_while_the_service_is_down(tab: Tab) ->
 
 
 def test_a_token_with_too_little_life_for_this_caller_is_not(tab: Tab) -> None:
-    tab.start(vended(), refused("aurora-unavailable", "300"))
+    tab.start(vended(), refused("aurora-unavailable", "300"), patience=60)
     tab.get()
     tab.page.clock.fast_forward(11 * HOUR + 30 * MINUTE)
     assert tab.get("getToken({ minTtl: 3000 })")["slug"] == "aurora-unavailable"
