@@ -32,7 +32,7 @@ run: setup ## start the whole stack on this machine and vend a first token
 
 test: setup ## run every test
 	@$(RUN) python -m infra.web.browser
-	@$(RUN) pytest --numprocesses 2 --no-loadscope-reorder
+	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
 contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
 	@CONTRACT_CASES=5000 CONTRACT_SEED=$${CONTRACT_SEED:-$$(date +%s)} $(RUN) pytest -s tests/e2e/test_contract.py
