@@ -30,7 +30,7 @@ from tests.harness import Harness
 from tests.harness.storm import storm
 
 LOCAL = Path(__file__).resolve().parents[2] / ".local"
-COLD = 20
+COLD = 40
 WARM = 2000
 STAMPEDE = 500
 STORM_LIMIT = 3000

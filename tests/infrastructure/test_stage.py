@@ -5,10 +5,12 @@ A wrong option of cdk.json is told in one line: the option, its value, what is a
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from infra.bundling import ROOT
 from infra.options import StageError
 from infra.stage import StageConfig, parse_override
 from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
@@ -176,3 +178,12 @@ def test_variables_are_written_as_the_function_reads_them() -> None:
     assert variables["INVITE_DOMAINS"] == "a.example,b.example"
     assert variables["INVITE_LEVELS_BY_GROUP"] == '{"designers": "Team Member"}'
     assert "ISSUER" not in variables
+
+
+@pytest.mark.parametrize("option", [each.name for each in fields(StageConfig)])
+def test_readme_names_every_option(option: str) -> None:
+    """
+    Each stands in the table of options; the stage's own name is what `cdk.json` calls it by.
+    """
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line[:3] == "| `"]
+    assert option == "stage" or any(f"`{option}`" in row.split(" | ")[0] for row in rows)
