@@ -155,7 +155,8 @@ class RequestBudget:
         while True:
             now = round(self.clock() * MICROSECONDS)
             item = self._read()
-            step = until - max(now, item.get("held_until", 0))
+            # In whole milliseconds, which is what turns are kept in: by less they would creep.
+            step = ceil((until - max(now, item.get("held_until", 0))) / 1000) * 1000
             if step <= 0:
                 return  # Somebody else has heard the same.
             tat = max(item.get("tat", 0) + step, until + self._gcra.tolerance)

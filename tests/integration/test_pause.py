@@ -107,13 +107,14 @@ def test_who_waits_inside_a_request_hears_of_the_pause(deployment: Deployment) -
 def test_two_who_hear_the_same_move_the_queue_once(deployment: Deployment) -> None:
     deployment.vend()
     budget = deployment.service._vendor._budget
-    until = deployment.clock.now + PAUSE
+    until = deployment.clock.now + PAUSE + 0.000_123
     moved = []
     for _ in range(2):
         budget.hold_until(until)
         moved.append(deployment.budget())
     assert moved[0] == moved[1]
     assert moved[0]["held_until"] == round(until * 1_000_000)
+    assert moved[0]["delay"] % 1000 == 0
     # A longer pause moves it by what is longer.
     budget.hold_until(until + 5)
     assert deployment.budget()["delay"] - moved[0]["delay"] == 5_000_000
