@@ -276,6 +276,8 @@ def test_signing_out_drops_the_token_everywhere(
     expect(page.locator("#token")).to_be_hidden()
     expect(opened.value.locator("#status")).to_have_text("Your token was dropped.")
     expect(opened.value.locator("#token")).to_be_hidden()
+    # The page is signed out at once; its storage is, when the service has been told.
+    expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     assert page.evaluate("sessionStorage.length + localStorage.length") == 0
     sign_in(page)
     assert with_token(page) != first
