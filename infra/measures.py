@@ -19,7 +19,7 @@ OUTCOMES = (
     *("400", "401", "403", "404", "405", "409", "422", "429"),
     *("500", "502", "503", "504"),
 )
-TABLE_OPERATIONS = ("GetItem", "UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem")
+TABLE_OPERATIONS = ("GetItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
 # Being asked to come back at one's own turn is the design at work, not a failure of it.
 FAILURES = tuple(
     slug

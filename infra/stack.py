@@ -18,7 +18,6 @@ from infra.website import Website
 TABLE_ACTIONS = (
     "dynamodb:BatchWriteItem",
     "dynamodb:GetItem",
-    "dynamodb:PutItem",
     "dynamodb:UpdateItem",
 )
 # DynamoDB asks KMS in the caller's name; these are the actions that its guide names for a

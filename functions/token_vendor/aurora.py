@@ -1,39 +1,32 @@
 """
-Aurora's three calls over urllib3, and their failures as problems.
+What Aurora's three calls mean, and their failures as problems.
 
-Paths and bodies are those of Aurora's page "Access Token"; statuses are branched on alone,
-because Aurora says that texts may change.  Whatever may have been processed although no answer came
+Paths and bodies are those of Aurora's page "Access Token". We branch on statuses alone, because
+Aurora says that texts may change. A request that may have been processed although no answer came
 is never sent again.
 """
 
 import json
 import random
 import re
-import threading
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
-from socket import SHUT_RDWR
 from typing import Any
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-)
-
 from token_vendor.api_key import ApiKey
+from token_vendor.bounded_http import (
+    Answer,
+    BoundedHTTP,
+    ExchangeError,
+    TooLargeError,
+    TooSlowError,
+)
 from token_vendor.models import AccessToken, Account, Caller, normalised_email
 from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.problems import (
+    AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraKeyRejectedError,
     AuroraTimeoutError,
@@ -45,13 +38,9 @@ from token_vendor.request_budget import Allowance
 
 FULL_PAGE = 100
 """Rows that a first page must hold for a second to be asked for: the default of List Projects."""
-SECOND = 2
-"""The page that tells whether there are any: the first is asked for without a number."""
-BODY_LIMIT = 8 * 2**20
-"""Bytes of an answer that are read: an unpaged list of some 40,000 users."""
+LIST, INVITE, GENERATE = "list_users", "invite_user", "generate_token"
+"""The operations, as logs, metrics and `ProblemError.in_doubt` name them."""
 LOGGED_BODY = 300
-IDLE_LIMIT = 5
-"""Seconds after which a kept connection is not trusted: Lambda froze, Aurora may have hung up."""
 GET_ATTEMPTS = 3
 POST_ATTEMPTS = 2
 RETRY_PAUSE = 0.2
@@ -80,27 +69,22 @@ class AuroraClient:
     def __init__(  # noqa: PLR0913 - what it is wired from.
         self,
         api_key: ApiKey,
+        http: BoundedHTTP,
         *,
         url: str,
         tenant_id: str,
         version_header: tuple[str, str] | None,
-        connect_timeout: float,
-        read_timeout: float,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._api_key = api_key
+        self._http = http
         self._base = f"{url}/tenants/{tenant_id}/users"
         self._headers = {"Accept": "application/json", "User-Agent": "aurora-token-vendor"}
         if version_header:
             self._headers[version_header[0]] = version_header[1]
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
         self._clock = clock
         self._sleep = sleep
-        self._http = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
-        self._http.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-        self._used_at = 0.0
 
     def list_users(self, page: int, allowance: Allowance) -> list[Account]:
         """
@@ -111,10 +95,10 @@ class AuroraClient:
         is no end.
         """
         query = f"?page={page}" if page > 1 else ""
-        status, body = self._call("list_users", "GET", query, allowance)
-        if status == HTTPStatus.FORBIDDEN and page > SECOND:
+        status, body = self._call(LIST, "GET", query, allowance)
+        if status == HTTPStatus.FORBIDDEN and page > 2:  # noqa: PLR2004 - page 2 proved paging.
             raise AuroraUnavailableError(cause=f"list_users: 403 to page {page} of a paged list")
-        if status >= HTTPStatus.BAD_REQUEST and page >= SECOND:
+        if status >= HTTPStatus.BAD_REQUEST and page > 1:
             return []
         if status in {403, 404}:
             raise AuroraKeyRejectedError(
@@ -126,7 +110,7 @@ class AuroraClient:
             else None
         )
         if not isinstance(users, list):
-            raise self._invalid("list_users", status, body)
+            raise _unexpected(LIST, status, body)
         return [account for row in users if (account := _account(row))]
 
     def invite_user(
@@ -148,13 +132,13 @@ class AuroraClient:
             user["phone"] = caller.phone
         if partner_ids:
             user["partner_ids"] = list(partner_ids)
-        status, body = self._call("invite_user", "POST", "/invite", allowance, {"user": user})
+        status, body = self._call(INVITE, "POST", "/invite", allowance, {"user": user})
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
             return ""
         if status in {403, 404}:
             raise AuroraKeyRejectedError(cause=f"Aurora answered {status} to the invitation")
         if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise self._invalid("invite_user", status, body)
+            raise _unexpected(INVITE, status, body)
         invited = body.get("user") if isinstance(body, dict) else None
         user_id = invited.get("id") if isinstance(invited, dict) else None
         return user_id if isinstance(user_id, str) and _is_id(user_id) else ""
@@ -165,28 +149,18 @@ class AuroraClient:
 
         Raises:
             UserNotEligibleError: Aurora answered 403 or 404 for this user.
-            ProblemError: With `may_have_generated` set where the answer was lost or unusable.
+            ProblemError: With `in_doubt` set where the answer was lost or unusable.
 
         """
-        try:
-            status, body = self._call(
-                "generate_token", "POST", f"/{user_id}/generate_token", allowance
-            )
-        except ProblemError as problem:
-            problem.may_have_generated = problem.outcome_unknown
-            raise
+        status, body = self._call(GENERATE, "POST", f"/{user_id}/generate_token", allowance)
         if status in {403, 404}:
             raise UserNotEligibleError(
                 cause=f"Aurora answered {status} to generate_token. If everybody gets it: does the "
                 "key include access to the Platform API?"
             )
-        try:
-            if status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise self._invalid("generate_token", status, body)
-            return self._access_token(body, user_id)
-        except AuroraInvalidResponseError as problem:
-            problem.may_have_generated = status < HTTPStatus.MULTIPLE_CHOICES
-            raise
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise _unexpected(GENERATE, status, body)
+        return self._access_token(body, user_id)
 
     def _access_token(self, body: Any, user_id: str) -> AccessToken:
         # PyJWT is imported where a token was generated, not at a cold start that finds one stored.
@@ -195,7 +169,7 @@ class AuroraClient:
         token = body.get("token") if isinstance(body, dict) else None
         encoded = token.get("jwt") if isinstance(token, dict) else None
         if not isinstance(encoded, str) or len(encoded) > LONGEST_JWT:
-            raise AuroraInvalidResponseError(cause="generate_token: no token.jwt of usable length")
+            raise _unusable("no token.jwt of usable length")
         try:
             # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over
             # TLS from Aurora, and all that is taken from it is what Aurora says about it.
@@ -210,19 +184,17 @@ class AuroraClient:
                     "verify_iss": False,
                 },
             )
-        except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
-            raise AuroraInvalidResponseError(cause="generate_token: unreadable JWT") from error
+        except (jwt.InvalidTokenError, ValueError, RecursionError) as exc:
+            raise _unusable("unreadable JWT") from exc
         expires_at = unverified_claims.get("exp")
         jti = unverified_claims.get("jti")
         now = self._clock()
         if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-            raise AuroraInvalidResponseError(cause="generate_token: the JWT has no exp")
+            raise _unusable("the JWT has no exp")
         if not now < expires_at < now + LONGEST_LIFE:
-            raise AuroraInvalidResponseError(
-                cause=f"generate_token: exp is {expires_at!s:.20}, now is {now:.0f}"
-            )
+            raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
         if unverified_claims.get("id") != user_id:
-            raise AuroraInvalidResponseError(cause="generate_token: the JWT is another user's")
+            raise _unusable("the JWT is another user's")
         return AccessToken(
             jwt=encoded,
             # The sample tokens have a jti; one without gets a name that cannot be mistaken.
@@ -249,20 +221,20 @@ class AuroraClient:
         rekeyed = False
         while True:
             key = self._api_key.current()
-            allowance.spend()
+            allowance.take()
             attempts -= 1
             try:
-                status, data = self._attempt(operation, method, path, key, allowance, body)
+                answer = self._attempt(operation, method, path, key, allowance, body)
             except (AuroraUnavailableError, AuroraTimeoutError) as problem:
                 pause = RETRY_PAUSE * random.uniform(1, 2)  # noqa: S311 - jitter is no secret.
-                harmless = method == "GET" or not problem.outcome_unknown
+                harmless = method == "GET" or not problem.in_doubt
                 in_time = allowance.deadline.remaining() > pause + NEEDED_TO_TRY
                 if not (attempts and harmless and in_time):
                     raise
                 self._sleep(pause)
                 continue
-            if status != HTTPStatus.UNAUTHORIZED:
-                return status, _json(data)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                return answer.status, _json(answer.data)
             if rekeyed or not self._api_key.after_rejection(key):
                 raise AuroraKeyRejectedError(cause="Aurora answered 401 to the API key")
             rekeyed = True
@@ -275,7 +247,7 @@ class AuroraClient:
         key: str,
         allowance: Allowance,
         body: dict[str, Any] | None,
-    ) -> tuple[int, bytes]:
+    ) -> Answer:
         """Send one request; return the answers that mean something, raise for the others."""
         remaining = allowance.deadline.remaining()
         if remaining < NEEDED_TO_TRY:
@@ -284,156 +256,65 @@ class AuroraClient:
         outcome = "unreachable"
         try:
             with recorder.phase("aurora"):
-                status, headers, data = self._send(method, path, key, remaining, body)
-            outcome = "ok" if status < HTTPStatus.MULTIPLE_CHOICES else str(status)
-        except (NewConnectionError, NameResolutionError) as error:
-            # Nothing was sent: the one failure after which a POST may go out again.
-            raise AuroraUnavailableError(cause=f"{operation}: {error}") from error
-        except ConnectTimeoutError as error:
-            outcome = "timeout"
-            raise AuroraTimeoutError(cause=f"{operation}: {error}") from error
-        except (HTTPError, OSError) as error:
-            problem: ProblemError
-            if isinstance(error, ReadTimeoutError | _TooSlowError):
-                outcome = "timeout"
-                problem = AuroraTimeoutError(cause=f"{operation}: {error}")
-            elif isinstance(error, _TooLargeError):
-                outcome = "invalid"
-                problem = AuroraInvalidResponseError(cause=f"{operation}: {error}")
-            else:
-                problem = AuroraUnavailableError(cause=f"{operation}: {error}")
-            problem.outcome_unknown = True
-            raise problem from error
+                answer = self._http.request(
+                    method,
+                    self._base + path,
+                    headers=self._headers | {"Authorization": f"Bearer {key}"},
+                    body=body,
+                    remaining=remaining,
+                )
+            ok = answer.status < HTTPStatus.MULTIPLE_CHOICES
+            outcome = "ok" if ok else str(answer.status)
+        except ExchangeError as exc:
+            outcome, problem = FAILURES[type(exc)]
+            raise problem(
+                cause=f"{operation}: {exc}", in_doubt=operation if exc.sent else ""
+            ) from exc
         finally:
             recorder.count(Metric.AURORA_CALL, operation=operation, outcome=outcome)
             recorder.count(
                 Metric.AURORA_LATENCY, (self._clock() - started) * 1000, operation=operation
             )
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             now = self._clock()
-            retry_at = now + retry_after(headers.get("Retry-After"), now)
-            raise allowance.refused(f"{operation}: Aurora answered 429", retry_at)
-        if status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            failure = AuroraUnavailableError(cause=f"{operation}: {status}: {_excerpt(data, key)}")
-            # Aurora documents 409 as "currently in use, wait a moment then try again".
-            failure.outcome_unknown = status != HTTPStatus.CONFLICT
-            raise failure
-        if status >= HTTPStatus.BAD_REQUEST:
+            turn = allowance.paused_until(now + retry_after(answer.headers.get("Retry-After"), now))
+            raise AuroraBusyError(cause=f"{operation}: Aurora answered 429", turn=turn)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
             logger.warning(
                 "Aurora refused a call",
-                extra={"operation": operation, "status": status, "body": _excerpt(data, key)},
+                extra={
+                    "operation": operation,
+                    "status": answer.status,
+                    "body": _excerpt(answer.data, key),
+                },
             )
-        return status, data
-
-    def _send(
-        self, method: str, path: str, key: str, remaining: float, body: dict[str, Any] | None
-    ) -> tuple[int, Any, bytes]:
-        if self._clock() - self._used_at > IDLE_LIMIT:
-            self._http.clear()
-        connect = min(self._connect_timeout, remaining / 2)
-        limit = min(self._read_timeout, remaining - connect)
-        give_up_at = time.monotonic() + limit
-        try:
-            response = self._http.request(
-                method,
-                self._base + path,
-                headers=self._headers | {"Authorization": f"Bearer {key}"},
-                json=body,
-                timeout=urllib3.Timeout(connect=connect, read=limit),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            try:
-                data = bytearray()
-                # Read as the bytes come, so that neither size nor a slow drip gets out of hand;
-                # nothing is decompressed, so that a small answer stays small.
-                while True:
-                    chunk = response.read1(65_536)
-                    # Before the end counts as one: cut off, an answer may look whole.
-                    if time.monotonic() > give_up_at:
-                        raise _TooSlowError(f"an answer of more than {limit:.1f} s")  # noqa: TRY301 - closes.
-                    if not chunk:
-                        break
-                    data += chunk
-                    if len(data) > BODY_LIMIT:
-                        raise _TooLargeError(f"an answer of more than {BODY_LIMIT} bytes")  # noqa: TRY301 - closes.
-            except BaseException:
-                response.close()
-                raise
-            finally:
-                watchdog: threading.Timer | None = getattr(response, "watchdog", None)
-                if watchdog:
-                    watchdog.cancel()
-            response.release_conn()
-        except HTTPError as error:
-            if time.monotonic() > give_up_at and not isinstance(error, ReadTimeoutError):
-                raise _TooSlowError(f"no answer within {limit:.1f} s") from error
-            raise
-        finally:
-            self._used_at = self._clock()
-        return response.status, response.headers, bytes(data)
-
-    def _invalid(self, operation: str, status: int, body: Any) -> AuroraInvalidResponseError:
-        return AuroraInvalidResponseError(
-            cause=f"{operation}: {status} with an unexpected body of type {type(body).__name__}"
-        )
+        if answer.status == HTTPStatus.CONFLICT:
+            # Aurora documents 409 as "currently in use, wait a moment then try again".
+            raise AuroraUnavailableError(cause=f"{operation}: 409")
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise AuroraUnavailableError(cause=f"{operation}: {answer.status}", in_doubt=operation)
+        return answer
 
 
-class _TooLargeError(HTTPError):
-    """The answer is larger than `BODY_LIMIT`."""
+FAILURES: dict[type[ExchangeError], tuple[str, type[ProblemError]]] = {
+    ExchangeError: ("unreachable", AuroraUnavailableError),
+    TooSlowError: ("timeout", AuroraTimeoutError),
+    TooLargeError: ("invalid", AuroraInvalidResponseError),
+}
+"""How an exchange without a usable answer is counted, and the problem that it becomes."""
 
 
-class _TooSlowError(HTTPError):
-    """The answer did not end in time, although bytes kept coming."""
+def _unexpected(operation: str, status: int, body: Any) -> AuroraInvalidResponseError:
+    # A 2xx says that Aurora has acted; a redirect or a refusal, that it has not.
+    return AuroraInvalidResponseError(
+        cause=f"{operation}: {status} with an unexpected body of type {type(body).__name__}",
+        in_doubt=operation if status < HTTPStatus.MULTIPLE_CHOICES else "",
+    )
 
 
-class _Watched:
-    """
-    Cut a connection whose answer, from its first byte to its last, takes longer than the time-out.
-
-    A socket's time-out starts anew with every byte, so that a peer that drips headers, the sizes of
-    chunks or trailers would hold the function until Lambda kills it. Whoever has read the body
-    cancels the response's `watchdog`.
-    """
-
-    def getresponse(self) -> Any:
-        connection: Any = self
-        sock, limit = connection.sock, connection.timeout
-        if sock is None or not isinstance(limit, int | float):
-            return super().getresponse()  # type: ignore[misc] # The mixed-in urllib3 connection.
-        watchdog = threading.Timer(limit, _cut, (sock,))
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            response = super().getresponse()  # type: ignore[misc] # The mixed-in urllib3 connection.
-        except BaseException:
-            watchdog.cancel()
-            raise
-        response.watchdog = watchdog
-        return response
-
-
-def _cut(sock: Any) -> None:
-    with suppress(OSError):
-        sock.shutdown(SHUT_RDWR)
-
-
-class _WatchedHTTP(_Watched, HTTPConnection):
-    pass
-
-
-class _WatchedHTTPS(_Watched, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _WatchedHTTP
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedHTTPS
+def _unusable(reason: str) -> AuroraInvalidResponseError:
+    # Aurora has generated, although its answer is no token.
+    return AuroraInvalidResponseError(cause=f"generate_token: {reason}", in_doubt=GENERATE)
 
 
 def retry_after(value: str | None, now: float) -> float:

@@ -4,8 +4,6 @@ API Gateway event in, HTTP response out: two routes, the one error renderer, the
 A plain dispatch instead of a routing library: two routes do not earn its share of a cold start.
 """
 
-import base64
-import binascii
 import json
 import os
 import random
@@ -21,8 +19,10 @@ from botocore.session import get_session
 from token_vendor.accounts import Accounts, InvitationPolicy
 from token_vendor.api_key import ApiKey
 from token_vendor.aurora import AuroraClient
+from token_vendor.bounded_http import BoundedHTTP
 from token_vendor.caller import ClaimNames, identify
-from token_vendor.models import Caller, Deadline, TokenRequest, Vended
+from token_vendor.directory import Directory
+from token_vendor.models import Caller, Deadline, Vended
 from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.problems import (
     URN,
@@ -31,8 +31,10 @@ from token_vendor.problems import (
     InvalidRequestError,
     ProblemError,
 )
+from token_vendor.request_body import parse_body
 from token_vendor.request_budget import Gcra, RequestBudget
 from token_vendor.settings import RESERVE, Settings
+from token_vendor.table import Table
 from token_vendor.token_store import TokenStore
 from token_vendor.vendor import Policy, TokenVendor
 
@@ -40,10 +42,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_secretsmanager.client import SecretsManagerClient
 
-BODY_LIMIT = 4096
-"""Bytes: three short members and a profile fit many times over."""
-LONGEST_MIN_TTL = 39_600
-LONGEST_TEXT = 200
 DYNAMODB = Config(
     connect_timeout=1,
     read_timeout=2,
@@ -58,13 +56,20 @@ SECRETS_MANAGER = Config(
 )
 
 
-class Service:
-    """The wired parts of one execution environment."""
+class Endpoint:
+    """The two routes, over the wired parts of one execution environment."""
 
-    def __init__(self, vendor: TokenVendor, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        vendor: TokenVendor,
+        settings: Settings,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
         self._vendor = vendor
         self._settings = settings
         self._clock = clock
+        self._sleep = sleep
         self._claims = ClaimNames(
             email=settings.claim_email,
             email_verified=settings.claim_email_verified,
@@ -97,20 +102,15 @@ class Service:
     def _route(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         route = event.get("routeKey")
         recorder.event["route"] = route
-        body = _body(event) if route == "POST /token" else {}
-        caller = self._caller(event, body.get("profile", {}))
         match route:
             case "POST /token":
-                now = self._clock()
+                request, profile = parse_body(event)
                 remaining = context.get_remaining_time_in_millis() / 1000 - RESERVE
-                vended = self._vendor.vend(
-                    caller,
-                    TokenRequest(replace=body.get("replace"), min_ttl=body.get("min_ttl", 0)),
-                    Deadline(now + remaining, self._clock),
-                )
-                return self._token(vended)
+                deadline = Deadline(self._clock() + remaining, self._clock, self._sleep)
+                caller = self._caller(event, profile)
+                return self._token(self._vendor.vend(caller, request, deadline))
             case "DELETE /token":
-                self._vendor.forget(caller)
+                self._vendor.forget(self._caller(event, {}))
                 recorder.event["outcome"] = "forgotten"
                 return {"statusCode": 204, "headers": {"cache-control": "no-store"}}
             case _:
@@ -176,66 +176,6 @@ class Service:
         return _response(problem.status, body, headers)
 
 
-def _json_object(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a POST as an object; an absent one is an empty object."""
-    text = event.get("body") or ""
-    try:
-        data = text.encode() if isinstance(text, str) else b"?"
-        if event.get("isBase64Encoded"):
-            data = base64.b64decode(data, validate=True)
-        if len(data) > BODY_LIMIT:
-            raise InvalidRequestError(f"The body is larger than {BODY_LIMIT} bytes.")
-        if not data.strip():
-            return {}
-        body = json.loads(data, object_pairs_hook=_members, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError, binascii.Error) as error:
-        raise InvalidRequestError("The body is not JSON.", cause=type(error).__name__) from error
-    if not isinstance(body, dict):
-        raise InvalidRequestError("The body is not a JSON object.")
-    return body
-
-
-def _body(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of a POST, each checked."""
-    body = _json_object(event)
-    _only(body, {"replace", "min_ttl", "profile"}, "")
-    replace = body.get("replace")
-    if "replace" in body and not (isinstance(replace, str) and 0 < len(replace) <= LONGEST_TEXT):
-        raise InvalidRequestError("replace must be the jti of the token that failed.")
-    min_ttl = body.get("min_ttl", 0)
-    if type(min_ttl) is not int or not 0 <= min_ttl <= LONGEST_MIN_TTL:
-        raise InvalidRequestError(f"min_ttl must be whole seconds from 0 to {LONGEST_MIN_TTL}.")
-    profile = body.get("profile", {})
-    if not isinstance(profile, dict):
-        raise InvalidRequestError("profile must be an object.")
-    _only(profile, {"first_name", "last_name", "phone"}, "profile.")
-    for name, value in profile.items():
-        if not (isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()):
-            raise InvalidRequestError(f"profile.{name} must be a short text on one line.")
-    return body
-
-
-def _only(members: dict[str, Any], allowed: set[str], prefix: str) -> None:
-    if unknown := sorted(set(members) - allowed):
-        raise InvalidRequestError(
-            # As ASCII: half a surrogate pair would cost the log line that quotes it.
-            f"Unknown member {prefix + unknown[0][:40]!a}: allowed are "
-            f"{', '.join(prefix + name for name in sorted(allowed))}."
-        )
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, refusing a name that stands twice: parsers differ in which one counts."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise InvalidRequestError("A member stands twice in the body.")
-    return members
-
-
-def _refuse_constant(name: str) -> None:
-    raise InvalidRequestError(f"{name} is not JSON.")
-
-
 def _response(
     status: int, body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
@@ -257,7 +197,7 @@ def wire(
     *,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-) -> Service:
+) -> Endpoint:
     """Build the parts from the settings; tests call it with others."""
     # botocore's session is what boto3 makes its clients with; importing boto3 itself would load
     # the whole of S3's transfer manager at every cold start.
@@ -276,24 +216,24 @@ def wire(
     version = (settings.aurora_version_header, settings.aurora_version)
     aurora = AuroraClient(
         api_key,
+        BoundedHTTP(
+            connect_timeout=settings.aurora_connect_timeout,
+            read_timeout=settings.aurora_read_timeout,
+            clock=clock,
+        ),
         url=settings.aurora_url.rstrip("/"),
         tenant_id=settings.aurora_tenant_id,
         version_header=version if all(version) else None,
-        connect_timeout=settings.aurora_connect_timeout,
-        read_timeout=settings.aurora_read_timeout,
         clock=clock,
         sleep=sleep,
     )
+    table = Table(dynamodb, name=settings.table_name, partition=settings.partition, sleep=sleep)
     vendor = TokenVendor(
-        store=TokenStore(
-            dynamodb, table_name=settings.table_name, partition=settings.partition, clock=clock
-        ),
+        store=TokenStore(table, clock=clock),
         accounts=Accounts(
-            dynamodb,
+            table,
+            Directory(table, aurora, ttl=settings.directory_ttl, clock=clock),
             aurora,
-            table_name=settings.table_name,
-            partition=settings.partition,
-            clock=clock,
             invitations=InvitationPolicy(
                 enabled=settings.invitations,
                 domains=settings.invite_domains,
@@ -301,17 +241,14 @@ def wire(
                 levels_by_group=settings.invite_levels_by_group,
                 partner_ids=settings.invite_partner_ids,
             ),
-            directory_ttl=settings.directory_ttl,
-            sleep=sleep,
+            clock=clock,
         ),
         budget=RequestBudget(
-            dynamodb,
-            table_name=settings.table_name,
-            partition=settings.partition,
-            clock=clock,
+            table,
             gcra=Gcra(rate=settings.request_rate, burst=settings.request_burst),
             patience=settings.patience,
             queue_horizon=settings.queue_horizon,
+            clock=clock,
             sleep=sleep,
         ),
         aurora=aurora,
@@ -323,9 +260,8 @@ def wire(
             renewals_per_hour=settings.renewals_per_hour,
         ),
         clock=clock,
-        sleep=sleep,
     )
-    return Service(vendor, settings, clock)
+    return Endpoint(vendor, settings, clock, sleep)
 
 
 handler = wire(Settings.from_environment(os.environ)).answer

@@ -1,13 +1,22 @@
 """The values that travel between the parts: frozen, and carrying their own rules."""
 
+import random
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from token_vendor.settings import RESERVE
 
 LONGEST_EMAIL = 254
 """Characters: RFC 5321's limit on a path."""
 ACTIVE = "active"
 """The one `account_status` that Aurora documents; every other value counts as not active."""
+
+
+LEASE_OUTLASTS_HOLDER = 1.0
+"""Seconds between the end of an invocation and that of its leases."""
+POLL = (0.060, 0.250)
+"""Seconds between two looks at what somebody else holds a lease on: the jitter's bounds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,25 +80,44 @@ class Account:
         return self.status == ACTIVE
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """
+    A place in the queue for Aurora: `calls` reserved calls may be sent at `at`.
+
+    `at` is in seconds since the epoch. `delay` is how far, in seconds, Aurora's pauses had moved
+    the queue when the turn was given.
+    """
+
+    at: float
+    calls: int
+    delay: float = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """The moment, in seconds since the epoch, at which a request must have been answered."""
 
     at: float
     clock: Callable[[], float]
+    sleep: Callable[[float], None]
 
     @property
     def lease_until(self) -> float:
-        """
-        Return when the leases of this request end: a second after Lambda kills its holder.
-
-        Which it does a second after this deadline (`settings.RESERVE`).
-        """
-        return self.at + 2
+        """Return when the leases of this request end: just after Lambda kills their holder."""
+        return self.at + RESERVE + LEASE_OUTLASTS_HOLDER
 
     def remaining(self) -> float:
         """Return the seconds left; negative when it has passed."""
         return self.at - self.clock()
+
+    def poll(self) -> bool:
+        """Pause before another look at somebody else's work; False when no time is left."""
+        pause = random.uniform(*POLL)  # noqa: S311 - jitter is no secret.
+        if self.remaining() <= pause:
+            return False
+        self.sleep(pause)
+        return True
 
 
 def normalised_email(text: str) -> str:

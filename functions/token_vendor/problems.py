@@ -5,7 +5,9 @@ The catalogue of RFC 9457 problems: one class per type, one root.
 the log.  `retry_at` is set wherever waiting helps.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from token_vendor.models import Turn
 
 URN = "urn:problem:aurora-token-vendor:"
 
@@ -18,6 +20,8 @@ class ProblemError(Exception):
         detail: What to tell the caller about this very case.
         cause: What to write to the log about it.
         retry_at: When trying again makes sense, in seconds since the epoch.
+        in_doubt: The operation at Aurora that may have happened although no usable answer came.
+        turn: The place in the queue for Aurora that the caller keeps; `retry_at` is its time.
 
     """
 
@@ -25,18 +29,26 @@ class ProblemError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
     detail: str = "The failure has been logged under this request's id."
-    outcome_unknown = False
-    """Set where Aurora may have acted on a request although no usable answer came."""
-    may_have_generated = False
-    """The same of a generate: the stored token may be dead."""
 
     def __init__(
-        self, detail: str | None = None, *, cause: str = "", retry_at: float | None = None
+        self,
+        detail: str | None = None,
+        *,
+        cause: str = "",
+        retry_at: float | None = None,
+        in_doubt: str = "",
+        turn: Turn | None = None,
     ) -> None:
         super().__init__(cause or detail or self.title)
         self.detail = detail or type(self).detail
         self.cause = cause
-        self.retry_at = retry_at
+        self.retry_at = turn.at if turn else retry_at
+        self.in_doubt = in_doubt
+        self.turn = turn
+
+    def ending_at(self, moment: float) -> Self:
+        """Return the same problem with another `retry_at`: a raised one never changes."""
+        return type(self)(self.detail, cause=self.cause, retry_at=moment, in_doubt=self.in_doubt)
 
 
 class InternalError(ProblemError):
@@ -95,10 +107,6 @@ class AuroraBusyError(ProblemError):
     status = 503
     title = "Many people are signing in right now"
     detail = "Your place in the queue is kept: try again at the time given."
-    turn_calls = 0
-    """How many calls are reserved at `retry_at`; 0 where no turn was given."""
-    turn_delay = 0.0
-    """Seconds by which Aurora's pauses had moved the queue when the turn was given."""
 
 
 class AuroraUnavailableError(ProblemError):

@@ -1,77 +1,24 @@
 """
-The TOKEN item of one caller: stored JWT, lease, fence, mark, cool-down, turn, renewals.
+Write the TOKEN item of `token_item.py`: lease, mark, store, release, forget.
 
-Nobody else knows its attribute names.  Every write adds one to `version`, and the lease is
-taken with the condition that the version is still the one that was read: what a request
-decided about an item holds exactly if nobody has written since.  Writes after that are
-fenced by `lease_id`.
+Every write adds one to `version`. A lease is taken on the condition that the version is still the
+one that was read: a decision about an item holds only if nobody has written since. The holder's
+writes are fenced by `lease_id`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any
 from uuid import uuid4
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from token_vendor.models import AccessToken
-from token_vendor.problems import TokenStoreUnavailableError
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
+from token_vendor.table import Item, Table
+from token_vendor.token_item import Lease, Outcome, TokenItem
 
 KEPT_FOR = 30 * 86_400
 """Seconds that an item outlives its last write: the user id in it spares a look-up."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenItem:
-    """
-    What the store holds for one caller.  Times are seconds since the epoch, 0 for none.
-
-    `marked_at` (attribute `generating_since`) says that a generate may have happened whose
-    token is not stored: until the next store the stored token may be dead.
-    `expires_at` outlives a forgotten `jwt`, so that signing out and in is seen as a renewal.
-    """
-
-    version: int = 0
-    user_id: str = ""
-    jwt: str = field(default="", repr=False)
-    jti: str = ""
-    expires_at: int = 0
-    lease_id: str = ""
-    lease_until: float = 0
-    marked_at: float = 0
-    failed_until: float = 0
-    failure: str = ""
-    turn_at: float = 0
-    turn_calls: int = 0
-    turn_delay: float = 0
-    renewals: tuple[float, ...] = ()
-
-    @property
-    def token(self) -> AccessToken | None:
-        """Return the stored token, whatever its remaining life, or None."""
-        if not self.jwt:
-            return None
-        return AccessToken(
-            jwt=self.jwt, jti=self.jti, expires_at=self.expires_at, user_id=self.user_id
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lease:
-    """The right to generate for one caller, until `until`; `item` is what stood there before."""
-
-    id: str
-    until: float
-    item: TokenItem
-    email: str
-
-    @property
-    def inherited_mark(self) -> bool:
-        """Tell whether somebody before this holder may have generated and never stored."""
-        return self.item.marked_at > 0
+TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
+ATTRIBUTES = frozenset(field.name for field in fields(TokenItem))
 
 
 class TokenStore:
@@ -81,28 +28,13 @@ class TokenStore:
     Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
     """
 
-    def __init__(
-        self,
-        dynamodb: "DynamoDBClient",
-        *,
-        table_name: str,
-        partition: str,
-        clock: Callable[[], float],
-    ) -> None:
-        self._dynamodb = dynamodb
-        self._table_name = table_name
-        self._partition = partition
+    def __init__(self, table: Table, *, clock: Callable[[], float]) -> None:
+        self._table = table
         self._clock = clock
 
     def read(self, email: str) -> TokenItem:
-        """Return the caller's item with one strongly consistent GetItem."""
-        try:
-            answer = self._dynamodb.get_item(
-                TableName=self._table_name, Key=self._key(email), ConsistentRead=True
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise unavailable("read the token", error) from error
-        return _from_item(answer.get("Item", {}))
+        """Return the caller's item with one strongly consistent read."""
+        return token_item(self._table.get(TOKEN, email))
 
     def take_lease(
         self,
@@ -117,57 +49,47 @@ class TokenStore:
         Become the one who generates, if nobody has written since `item` was read.
 
         With `mark` the possible generate is marked in the same write; a mark that is already
-        there keeps its time.  Returns the item as it stands now when somebody was faster.
+        there keeps its time.  Returns the item as it is now when somebody was faster.
         """
         lease_id = str(uuid4())
-        assignments = ["lease_id = :lease", "lease_until = :until", "renewals = :renewals"]
-        values: dict[str, Any] = {
-            ":lease": {"S": lease_id},
-            ":until": number(until),
-            ":renewals": {"L": [number(at) for at in renewals]},
-            ":seen": number(item.version),
-        }
-        if mark:
-            assignments.append("generating_since = if_not_exists(generating_since, :now)")
-            values[":now"] = number(self._clock())
-        written = self._update(
+        if not self._update(
             email,
-            f"SET {', '.join(assignments)} "
-            "REMOVE turn_at, turn_calls, turn_delay, failed_until, failure",
+            assign={"lease_id": lease_id, "lease_until": until, "renewals": renewals},
+            assign_once={"generating_since": self._clock()} if mark else {},
+            remove=("turn_at", "turn_calls", "turn_delay", "failed_until", "failure"),
             condition="attribute_not_exists(version) OR version = :seen",
-            values=values,
-        )
-        if not written:
-            standing = self.read(email)
+            values={"seen": item.version},
+        ):
+            current = self.read(email)
             # A write whose answer was lost is sent again by botocore and then fails on itself.
-            if standing.lease_id != lease_id:
-                return standing
+            if current.lease_id != lease_id:
+                return current
         return Lease(id=lease_id, until=until, item=item, email=email)
 
     def mark(self, lease: Lease) -> bool:
         """Say that a generate may happen from now on; False when the lease is lost."""
         return self._update(
             lease.email,
-            "SET generating_since = if_not_exists(generating_since, :now)",
+            assign_once={"generating_since": self._clock()},
             condition="lease_id = :lease",
-            values={":lease": {"S": lease.id}, ":now": number(self._clock())},
+            values={"lease": lease.id},
         )
 
     def store(self, lease: Lease, token: AccessToken) -> bool:
         """
         Store what the holder generated, and release; False when the lease is lost.
 
-        Or when somebody who had lost theirs has stored a later token since it was taken: of two
-        that were generated at the same time, the later `exp` stays. What stood there before has no
-        say, however late its own `exp`: it was replaced.
+        It also returns False when a former holder has stored a later token since the lease was
+        taken: of two that were generated at the same time, the later `exp` stays. The replaced
+        token is ignored, even if it expires later.
         """
-        return self._put_token(
+        return self._update(
             lease.email,
-            token,
-            extra=" REMOVE lease_id, lease_until, generating_since, failed_until, failure",
+            assign=_token_attributes(token),
+            remove=("lease_id", "lease_until", "generating_since", "failed_until", "failure"),
             condition="lease_id = :lease AND (attribute_not_exists(expires_at) "
             "OR expires_at <= :expires_at OR expires_at = :seen)",
-            values={":lease": {"S": lease.id}, ":seen": number(lease.item.expires_at)},
+            values={"lease": lease.id, "seen": lease.item.expires_at},
         )
 
     def store_if_newer(self, email: str, token: AccessToken) -> bool:
@@ -177,144 +99,74 @@ class TokenStore:
         Aurora's clock decides: the later `exp` was generated later.  Lease and mark of
         another holder stay.
         """
-        return self._put_token(
+        return self._update(
             email,
-            token,
-            extra="",
+            assign=_token_attributes(token),
             condition="attribute_not_exists(expires_at) OR expires_at < :expires_at",
-            values={},
         )
 
-    def release(  # noqa: PLR0913 - the outcome of a lease has this many parts.
-        self,
-        lease: Lease,
-        *,
-        generated_maybe: bool,
-        failed_until: float = 0,
-        failure: str = "",
-        turn_at: float = 0,
-        turn_calls: int = 0,
-        turn_delay: float = 0,
-    ) -> bool:
+    def release(self, lease: Lease, outcome: Outcome) -> bool:
         """
-        Give the lease back without a token.
+        Give the lease back without a token; False when it is lost.
 
-        Where a generate certainly did not happen, the mark that this holder set is cleared and the
-        renewal does not count; a mark that it found stays, because a predecessor's generate may
-        have happened.
+        Where a generate certainly did not happen, the renewal does not count, and the mark that
+        this holder set is cleared. A mark that it found stays: a predecessor may have generated.
         """
-        removals = ["lease_id", "lease_until"]
-        assignments: list[str] = []
-        values: dict[str, Any] = {":lease": {"S": lease.id}}
-        if not generated_maybe:
-            assignments.append("renewals = :renewals")
-            values[":renewals"] = {"L": [number(at) for at in lease.item.renewals]}
-            if not lease.inherited_mark:
-                removals.append("generating_since")
-        if failure:
-            assignments += ["failed_until = :failed_until", "failure = :failure"]
-            values |= {":failed_until": number(failed_until), ":failure": {"S": failure}}
-        if turn_at:
-            assignments += [
-                "turn_at = :turn_at",
-                "turn_calls = :turn_calls",
-                "turn_delay = :turn_delay",
-            ]
-            values |= {
-                ":turn_at": number(turn_at),
-                ":turn_calls": number(turn_calls),
-                ":turn_delay": number(turn_delay),
-            }
-        setting = f"SET {', '.join(assignments)} " if assignments else ""
+        assign: dict[str, Any] = {}
+        remove = ["lease_id", "lease_until"]
+        if not outcome.may_have_generated:
+            assign["renewals"] = lease.item.renewals
+            if not lease.item.is_marked:
+                remove.append("generating_since")
+        if outcome.failure:
+            assign |= {"failed_until": outcome.until, "failure": outcome.failure}
+        if turn := outcome.turn:
+            assign |= {"turn_at": turn.at, "turn_calls": turn.calls, "turn_delay": turn.delay}
         return self._update(
             lease.email,
-            f"{setting}REMOVE {', '.join(removals)}",
+            assign=assign,
+            remove=remove,
             condition="lease_id = :lease",
-            values=values,
+            values={"lease": lease.id},
         )
 
     def forget(self, email: str) -> bool:
         """Drop the stored JWT; False when there was none."""
-        return self._update(email, "REMOVE jwt, jti", condition="attribute_exists(jwt)", values={})
+        return self._update(email, remove=("jwt", "jti"), condition="attribute_exists(jwt)")
 
-    def _key(self, email: str) -> dict[str, Any]:
-        return {"pk": {"S": f"{self._partition}#{email}"}, "sk": {"S": "TOKEN"}}
-
-    def _put_token(
-        self, email: str, token: AccessToken, *, extra: str, condition: str, values: dict[str, Any]
-    ) -> bool:
-        return self._update(
-            email,
-            "SET jwt = :jwt, jti = :jti, expires_at = :expires_at, user_id = :user_id" + extra,
-            condition=condition,
-            values=values
-            | {
-                ":jwt": {"S": token.jwt},
-                ":jti": {"S": token.jti},
-                ":expires_at": number(token.expires_at),
-                ":user_id": {"S": token.user_id},
-            },
-        )
-
-    def _update(
-        self, email: str, expression: str, *, condition: str, values: dict[str, Any]
+    def _update(  # noqa: PLR0913 - as `Table.update`.
+        self,
+        email: str,
+        *,
+        condition: str,
+        assign: Mapping[str, Any] = {},
+        assign_once: Mapping[str, Any] = {},
+        remove: Iterable[str] = (),
+        values: Mapping[str, Any] = {},
     ) -> bool:
         """Write under `condition`, adding to `version`; False when it does not hold."""
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table_name,
-                Key=self._key(email),
-                UpdateExpression=_with_ttl(expression) + " ADD version :one",
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#ttl": "ttl"},  # A reserved word of DynamoDB.
-                ExpressionAttributeValues=values
-                | {":one": number(1), ":ttl": number(int(self._clock()) + KEPT_FOR)},
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return False
-        except (ClientError, BotoCoreError) as error:
-            raise unavailable("write the token", error) from error
-        return True
+        before = self._table.update(
+            TOKEN,
+            email,
+            assign={"ttl": int(self._clock()) + KEPT_FOR, **assign},
+            assign_once=assign_once,
+            remove=remove,
+            add={"version": 1},
+            condition=condition,
+            values=values,
+        )
+        return before is not None
 
 
-def number(value: float) -> dict[str, str]:
-    """Return `value` as a DynamoDB number; fractions of a second keep their milliseconds."""
-    return {"N": str(value) if isinstance(value, int) else f"{value:.3f}"}
+def token_item(item: Item) -> TokenItem:
+    """Return the value of an item as the table holds it."""
+    return TokenItem(**{name: value for name, value in item.items() if name in ATTRIBUTES})
 
 
-def unavailable(what: str, error: Exception) -> TokenStoreUnavailableError:
-    """Say which DynamoDB call failed; AWS's own text goes to the log only."""
-    return TokenStoreUnavailableError(cause=f"could not {what}: {error}")
-
-
-def _with_ttl(expression: str) -> str:
-    if expression.startswith("SET "):
-        return expression.replace("SET ", "SET #ttl = :ttl, ", 1)
-    return f"SET #ttl = :ttl {expression}"
-
-
-def _from_item(item: dict[str, Any]) -> TokenItem:
-    def text(name: str) -> str:
-        return str(item[name]["S"]) if name in item else ""
-
-    def seconds(name: str) -> float:
-        return float(item[name]["N"]) if name in item else 0
-
-    return TokenItem(
-        version=int(seconds("version")),
-        user_id=text("user_id"),
-        jwt=text("jwt"),
-        jti=text("jti"),
-        expires_at=int(seconds("expires_at")),
-        lease_id=text("lease_id"),
-        lease_until=seconds("lease_until"),
-        marked_at=seconds("generating_since"),
-        failed_until=seconds("failed_until"),
-        failure=text("failure"),
-        turn_at=seconds("turn_at"),
-        turn_calls=int(seconds("turn_calls")),
-        turn_delay=seconds("turn_delay"),
-        renewals=tuple(float(at["N"]) for at in item["renewals"]["L"])
-        if "renewals" in item
-        else (),
-    )
+def _token_attributes(token: AccessToken) -> dict[str, Any]:
+    return {
+        "jwt": token.jwt,
+        "jti": token.jti,
+        "expires_at": token.expires_at,
+        "user_id": token.user_id,
+    }

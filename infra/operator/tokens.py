@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from token_vendor.token_store import TokenItem, TokenStore
+from token_vendor.directory import ACTIVE_ROW
+from token_vendor.table import Table
+from token_vendor.token_item import State, TokenItem
+from token_vendor.token_store import TokenStore
 
 from infra.operator.deployed import Deployed
 
@@ -30,16 +33,23 @@ class Holder:
     until: int
 
 
+def table(deployed: Deployed) -> Table:
+    """
+    Return the function's own view of the stage's table.
+    """
+    return Table(
+        deployed.client("dynamodb"),
+        name=deployed.outputs["TableName"],
+        partition=deployed.settings.partition,
+        sleep=time.sleep,
+    )
+
+
 def store(deployed: Deployed) -> TokenStore:
     """
     Return the function's own store, on the stage's table.
     """
-    return TokenStore(
-        deployed.client("dynamodb"),
-        table_name=deployed.outputs["TableName"],
-        partition=deployed.settings.partition,
-        clock=time.time,
-    )
+    return TokenStore(table(deployed), clock=time.time)
 
 
 def holders(deployed: Deployed) -> Iterator[Holder]:
@@ -82,41 +92,39 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     token_item = store(deployed).read(email)
     item = asdict(token_item)
     item["has_token"] = bool(item.pop("jwt"))
-    account = deployed.client("dynamodb").get_item(
-        TableName=deployed.outputs["TableName"],
-        Key={"pk": {"S": f"{deployed.settings.partition}#{email}"}, "sk": {"S": "ACCOUNT"}},
-    )
     known = token_item.version > 0
     margin = deployed.settings.refresh_margin
     parts: dict[str, Any] = {
         "verdict": verdict(token_item, now=time.time(), margin=margin) if known else "",
         "token": item if known else {},
-        "account": {
-            name: next(iter(value.values()))
-            for name, value in account.get("Item", {}).items()
-            if name not in {"pk", "sk"}
-        },
+        "account": table(deployed).get(ACTIVE_ROW, email),
     }
     return {name: part for name, part in parts.items() if part}
 
 
 def verdict(item: TokenItem, *, now: float, margin: float) -> str:
     """
-    Say in a sentence what a person's next request comes upon, the most pressing first.
+    Say in a sentence what a person's next request comes upon.
     """
-    if item.lease_until > now:
-        return f"A token is being generated: the lease ends in {duration(item.lease_until - now)}."
-    if item.failed_until > now:
-        return f"In cool-down after {item.failure}, for {duration(item.failed_until - now)} more."
-    if item.turn_at > now:
-        return f"Has a turn in {duration(item.turn_at - now)}."
-    if item.marked_at:
-        return "A generate may have happened whose token was lost: the next request generates anew."
-    if not item.jwt or item.expires_at <= now:
-        return "Holds no token: the next request generates."
-    left = item.expires_at - now
-    renewed = "" if left > margin else ", which the next request renews"
-    return f"Holds a token for {duration(left)} more{renewed}."
+    match item.state(now, margin=margin):
+        case State.LEASED:
+            end = duration(item.lease_until - now)
+            return f"A token is being generated: the lease ends in {end}."
+        case State.COOLING_DOWN:
+            left = duration(item.failed_until - now)
+            return f"In cool-down after {item.failure}, for {left} more."
+        case State.QUEUED:
+            return f"Has a turn in {duration(item.turn_at - now)}."
+        case _ if item.is_marked:
+            return (
+                "A generate may have happened whose token was lost: the next request generates "
+                "anew."
+            )
+        case State.EMPTY:
+            return "Holds no token: the next request generates."
+        case state:
+            renewed = ", which the next request renews" if state is State.STALE else ""
+            return f"Holds a token for {duration(item.expires_at - now)} more{renewed}."
 
 
 def duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from moto import mock_aws
-from token_vendor.handler import Service, wire
+from token_vendor.handler import Endpoint, wire
 from token_vendor.observability import logger
 from token_vendor.settings import Settings
 
@@ -107,7 +107,7 @@ class Deployment:
     settings: dict[str, str]
     dynamodb: Any = field(init=False)
     secrets: Any = field(init=False)
-    service: Service = field(init=False)
+    service: Endpoint = field(init=False)
 
     def __post_init__(self) -> None:
         self.dynamodb = boto3.client("dynamodb")

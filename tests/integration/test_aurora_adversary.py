@@ -193,15 +193,16 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         },
     )
     received = 0
-    real = deployment.service._vendor._aurora._send
+    http = deployment.service._vendor._aurora._http
+    real = http.request
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal received
-        status, headers, data = real(*arguments)
-        received = max(received, len(data))
-        return status, headers, data
+        answer = real(*arguments, **options)
+        received = max(received, len(answer.data))
+        return answer
 
-    deployment.service._vendor._aurora._send = counted  # type: ignore[method-assign]
+    http.request = counted  # type: ignore[method-assign]
     answer = deployment.vend()
     assert answer.slug == "aurora-invalid-response"
     # The bomb arrives as it was packed; the huge body is given up before its end.

@@ -48,7 +48,7 @@ class Step:
 KNOWN = [
     Step(name, when, operation, mention)
     for name, operation, mention in (
-        ("lease", "UpdateItem", b"lease_until = :until"),
+        ("lease", "UpdateItem", b"lease_until = :lease_until"),
         ("budget", "UpdateItem", b"SET tat"),
         ("generate", "/generate_token", b""),
         ("store", "UpdateItem", b"jwt = :jwt"),
@@ -56,7 +56,7 @@ KNOWN = [
     for when in ("before", "after")
 ] + [Step("generate", "late", "/generate_token")]
 FIRST_TIME = [
-    Step("directory lease", "after", "UpdateItem", b"reading_since = :since"),
+    Step("directory lease", "after", "UpdateItem", b"reading_since = :reading_since"),
     Step("list", "after", "/users"),
     Step("mapping", "before", "BatchWriteItem"),
     Step("mark", "after", "UpdateItem", b"if_not_exists(generating_since"),

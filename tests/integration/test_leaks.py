@@ -180,7 +180,7 @@ def test_texts_of_aws_stay_in_the_log(
     def fail(**_: Any) -> None:
         raise AWS_ERRORS[name]
 
-    monkeypatch.setattr(deployment.service._vendor._store._dynamodb, operation, fail)
+    monkeypatch.setattr(deployment.service._vendor._store._table._dynamodb, operation, fail)
     answer = deployment.vend()
     assert answer.slug in {"token-store-unavailable", "internal-error"}
     logged = watch.search(answer, key=deployment.aurora.api_key)

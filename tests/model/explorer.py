@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
 from token_vendor import token_store
+from token_vendor.aurora import GENERATE
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
+from token_vendor.table import Table
 from token_vendor.token_store import TokenStore
 from token_vendor.vendor import Policy, TokenVendor
 
@@ -161,9 +163,7 @@ class World:
         token = self.aurora.generate()
         client.unstored = True
         if self._step("answer") == "lose":
-            lost = AuroraTimeoutError(cause="lost answer")
-            lost.may_have_generated = True
-            raise lost
+            raise AuroraTimeoutError(cause="lost answer", in_doubt=GENERATE)
         return token
 
     def _run(self, client: Client) -> None:
@@ -171,7 +171,8 @@ class World:
         parts: Any = self
         vendor = TokenVendor(
             store=TokenStore(
-                parts.table, table_name="tokens", partition="sandbox#tenant", clock=self.clock
+                Table(parts.table, name="tokens", partition="sandbox#tenant", sleep=self.sleep),
+                clock=self.clock,
             ),
             accounts=parts,
             budget=parts,
@@ -184,9 +185,8 @@ class World:
                 renewals_per_hour=6,
             ),
             clock=self.clock,
-            sleep=self.sleep,
         )
-        deadline = Deadline(self.now + INVOCATION, self.clock)
+        deadline = Deadline(self.now + INVOCATION, self.clock, self.sleep)
         try:
             vended = vendor.vend(Caller(email=EMAIL), client.request, deadline)
         except ProblemError as problem:

@@ -51,7 +51,7 @@ class MemoryTable:
         *,
         Key: dict[str, Any],  # noqa: N803
         UpdateExpression: str,  # noqa: N803
-        ConditionExpression: str,  # noqa: N803
+        ConditionExpression: str = "",  # noqa: N803
         ExpressionAttributeValues: dict[str, Any],  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class MemoryTable:
                 added = _value(ExpressionAttributeValues[value]) + _value(old.get(name, {"N": "0"}))
                 new[name] = {"N": str(int(added))}
         self.items[_key(Key)] = new
-        return {}
+        return {"Attributes": dict(old)}
 
 
 def _key(key: dict[str, Any]) -> tuple[str, str]:

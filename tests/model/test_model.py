@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from token_vendor import token_store, vendor
+from token_vendor import models, token_item, token_store
 from token_vendor.observability import logger
 
 from tests.model.explorer import Scenario, ViolationError, explore
@@ -37,7 +37,7 @@ THREE = [
 @pytest.fixture(autouse=True)
 def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take chance out: a schedule that is replayed must lead to the same state."""
-    monkeypatch.setattr(vendor.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(models.random, "uniform", lambda _low, high: high)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     yield
@@ -56,26 +56,33 @@ def test_three_callers(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 MUTATIONS = {
-    # What is broken: the text in an expression or condition of the store, and what replaces it.
+    # What is broken: the text in a condition of the store, and what replaces it.
     "lease": ("attribute_not_exists(version) OR version = :seen", ""),
     "fence": ("lease_id = :lease AND (", "("),
-    "mark": (", generating_since = if_not_exists(generating_since, :now)", ""),
     "store-condition": ("attribute_not_exists(expires_at) OR expires_at < :expires_at", ""),
 }
 
 
-@pytest.mark.parametrize("mutation", [*MUTATIONS, "inherited-mark"])
+@pytest.mark.parametrize("mutation", [*MUTATIONS, "mark", "inherited-mark"])
 def test_broken_protocol_is_found_out(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check is worth something: each guard, taken away, breaks an invariant."""
     if mutation == "inherited-mark":
-        monkeypatch.setattr(token_store.Lease, "inherited_mark", False)
+        release = token_store.TokenStore.release
+
+        def forgetful(self: token_store.TokenStore, lease: token_item.Lease, outcome: Any) -> bool:
+            unmarked = replace(lease.item, generating_since=0)
+            return release(self, replace(lease, item=unmarked), outcome)
+
+        monkeypatch.setattr(token_store.TokenStore, "release", forgetful)
     else:
-        text, replacement = MUTATIONS[mutation]
+        text, replacement = MUTATIONS.get(mutation, ("", ""))
         update = token_store.TokenStore._update
 
-        def broken(self: token_store.TokenStore, email: str, expression: str, **rest: Any) -> bool:
-            rest["condition"] = rest["condition"].replace(text, replacement)
-            return update(self, email, expression.replace(text, replacement), **rest)
+        def broken(self: token_store.TokenStore, email: str, **clauses: Any) -> bool:
+            clauses["condition"] = clauses["condition"].replace(text, replacement)
+            if mutation == "mark":
+                clauses.pop("assign_once", None)
+            return update(self, email, **clauses)
 
         monkeypatch.setattr(token_store.TokenStore, "_update", broken)
     with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.

@@ -38,20 +38,27 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "PYTHONPATH": str(FUNCTIONS),
 }
-ADAPTERS = {"token_store", "accounts", "request_budget", "aurora"}
+ADAPTERS = {"token_store", "accounts", "directory", "request_budget", "aurora"}
 VALUES = {"models", "problems", "observability"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
-    "handler": {"vendor", "caller", "settings", "api_key"} | ADAPTERS | VALUES,
-    "vendor": ADAPTERS | VALUES,
-    "accounts": {"aurora", "request_budget", "token_store"} | VALUES,
-    "aurora": {"api_key", "request_budget"} | VALUES,
-    "request_budget": {"token_store"} | VALUES,
-    "token_store": VALUES,
+    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http", "table"}
+    | ADAPTERS
+    | VALUES,
+    "vendor": {"token_item"} | ADAPTERS | VALUES,
+    "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
+    "directory": {"aurora", "request_budget", "table", "token_store"} | VALUES,
+    "aurora": {"api_key", "bounded_http", "request_budget"} | VALUES,
+    "bounded_http": set(),
+    "request_budget": {"table"} | VALUES,
+    "token_store": {"table", "token_item"} | VALUES,
+    "token_item": {"models"},
+    "table": {"problems"},
+    "request_body": VALUES,
     "api_key": VALUES,
     "caller": VALUES,
-    "models": set(),
-    "problems": set(),
+    "models": {"settings"},
+    "problems": {"models"},
     "observability": set(),
     "settings": set(),
     "__init__": set(),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from token_vendor.request_budget import Gcra
 from token_vendor.settings import Settings
-from token_vendor.token_store import TokenItem
+from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
 from infra.local.fake_aurora import FakeAurora
@@ -234,14 +234,17 @@ HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, 
         (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
         (replace(HELD, expires_at=int(NOW)), "Holds no token"),
         (replace(HELD, jwt=""), "Holds no token"),
-        (replace(HELD, marked_at=NOW - 9), "whose token was lost"),
-        (replace(HELD, turn_at=NOW + 40), "Has a turn in 40 s"),
+        (replace(HELD, generating_since=NOW - 9), "whose token was lost"),
+        (replace(HELD, turn_at=NOW + 40, jwt=""), "Has a turn in 40 s"),
         (replace(HELD, turn_at=NOW - 40), "Holds a token"),
         (
-            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", marked_at=NOW),
+            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", generating_since=NOW),
             "In cool-down after aurora-timeout, for 20 s more",
         ),
-        (replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20), "lease ends in 5 s"),
+        (
+            replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20, generating_since=NOW),
+            "lease ends in 5 s",
+        ),
     ],
     ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
 )

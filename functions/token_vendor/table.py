@@ -1,0 +1,169 @@
+"""
+The one DynamoDB adapter: get, update under a condition, put many.
+
+Python values go in and come out; DynamoDB's types and exceptions end here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from token_vendor.problems import TokenStoreUnavailableError
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+type Item = dict[str, Any]
+"""Texts, numbers (seconds since the epoch, counts) and tuples of them by attribute name."""
+
+BATCH = 25
+"""The most items that BatchWriteItem takes."""
+BATCH_ATTEMPTS = 5
+FIRST_PAUSE = 0.060
+"""Seconds before items that DynamoDB left unprocessed are sent again; doubled each time."""
+RESERVED = {"ttl": "#ttl"}
+"""Our attribute names that are reserved words of DynamoDB."""
+
+
+class Table:
+    """
+    The items of one Aurora tenant.
+
+    An item is named by its sort key `sk`, and by the e-mail of the person whom it is about; an
+    item without e-mail is about the tenant. Every method raises `TokenStoreUnavailableError` when
+    DynamoDB does not do its part.
+    """
+
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        *,
+        name: str,
+        partition: str,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._name = name
+        self._partition = partition
+        self._sleep = sleep
+
+    def get(self, sk: str, email: str = "") -> Item:
+        """Return an item with one strongly consistent read; an absent one is empty."""
+        try:
+            answer = self._dynamodb.get_item(
+                TableName=self._name, Key=self._key(sk, email), ConsistentRead=True
+            )
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable("read", sk, exc) from exc
+        return _from_wire(answer.get("Item", {}))
+
+    def update(  # noqa: PLR0913 - the clauses of DynamoDB's expression.
+        self,
+        sk: str,
+        email: str = "",
+        *,
+        assign: Mapping[str, Any] = {},
+        assign_once: Mapping[str, Any] = {},
+        add: Mapping[str, float] = {},
+        remove: Iterable[str] = (),
+        condition: str = "",
+        values: Mapping[str, Any] = {},
+    ) -> Item | None:
+        """
+        Write attributes of an item; return the item as it was, or None where `condition` fails.
+
+        `assign_once` leaves an attribute alone that is there. The condition may name every value
+        that is written, and those of `values`, as `:name`.
+        """
+        setting = [f"{RESERVED.get(name, name)} = :{name}" for name in assign]
+        setting += [f"{name} = if_not_exists({name}, :{name})" for name in assign_once]
+        clauses = {
+            "SET": setting,
+            "REMOVE": list(remove),
+            "ADD": [f"{name} :{name}" for name in add],
+        }
+        arguments: dict[str, Any] = {
+            "UpdateExpression": " ".join(
+                f"{clause} {', '.join(parts)}" for clause, parts in clauses.items() if parts
+            ),
+            "ExpressionAttributeValues": _to_wire({**assign, **assign_once, **add}, ":")
+            | _to_wire(values, ":"),
+        }
+        if condition:
+            arguments["ConditionExpression"] = condition
+        if names := {alias: name for name, alias in RESERVED.items() if name in assign}:
+            arguments["ExpressionAttributeNames"] = names
+        try:
+            answer = self._dynamodb.update_item(
+                TableName=self._name,
+                Key=self._key(sk, email),
+                ReturnValues="ALL_OLD",
+                **arguments,
+            )
+        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+            return None
+        except (ClientError, BotoCoreError) as exc:
+            raise _unavailable("write", sk, exc) from exc
+        return _from_wire(answer.get("Attributes", {}))
+
+    def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
+        """Write whole items by (sk, e-mail), as many in a call as DynamoDB takes."""
+        requests: list[Any] = [
+            {"PutRequest": {"Item": self._key(*key) | _to_wire(item)}}
+            for key, item in items.items()
+        ]
+        for batch in batched(requests, BATCH, strict=False):
+            pending: Any = {self._name: list(batch)}
+            for attempt in range(BATCH_ATTEMPTS):
+                try:
+                    answer = self._dynamodb.batch_write_item(RequestItems=pending)
+                except (ClientError, BotoCoreError) as exc:
+                    raise _unavailable("write", "a batch", exc) from exc
+                pending = answer.get("UnprocessedItems")
+                if not pending:
+                    break
+                self._sleep(FIRST_PAUSE * 2**attempt)
+            else:
+                raise TokenStoreUnavailableError(cause="DynamoDB left items unprocessed")
+
+    def _key(self, sk: str, email: str) -> dict[str, Any]:
+        pk = f"{self._partition}#{email}" if email else self._partition
+        return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _unavailable(what: str, sk: str, error: Exception) -> TokenStoreUnavailableError:
+    """Say which access failed; AWS's own text goes to the log only."""
+    return TokenStoreUnavailableError(cause=f"could not {what} {sk}: {error}")
+
+
+def _to_wire(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return {prefix + name: _wrapped(value) for name, value in item.items()}
+
+
+def _wrapped(value: Any) -> dict[str, Any]:
+    match value:
+        case str():
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case float():
+            return {"N": f"{value:.3f}"}  # Moments are kept to the millisecond.
+        case _:
+            return {"L": [_wrapped(each) for each in value]}
+
+
+def _from_wire(item: Mapping[str, Any]) -> Item:
+    return {name: _unwrapped(value) for name, value in item.items()}
+
+
+def _unwrapped(value: Mapping[str, Any]) -> Any:
+    [(kind, inner)] = value.items()
+    match kind:
+        case "N":
+            return float(inner) if "." in inner or "E" in inner else int(inner)
+        case "L":
+            return tuple(_unwrapped(each) for each in inner)
+        case _:
+            return inner

@@ -1,0 +1,151 @@
+"""
+The TOKEN item of one caller as a state machine.
+
+| attribute | set by | cleared by | why |
+| --- | --- | --- | --- |
+| `version` | every write, plus one | never | a lease is taken on the version that was read |
+| `user_id` | store | never | the account of the stored token; spares a look-up |
+| `jwt`, `jti` | store | forget | the stored token |
+| `expires_at` | store | never | after a forget, it shows that a good token was given up |
+| `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
+| `generating_since` (the mark) | take_lease or mark | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
+| `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
+| `turn_at`, `turn_calls`, `turn_delay` | release with a turn | take_lease | the caller's place in the queue for Aurora |
+| `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
+| `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
+
+The mark is orthogonal to the states: a marked token is never GOOD, under any other state.
+"""  # noqa: E501 - A row of a table is one line.
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from token_vendor.models import AccessToken, Turn
+
+
+class State(StrEnum):
+    """What a request comes upon; the first that applies, in this order."""
+
+    GOOD = "good"
+    """The stored token satisfies the request."""
+    LEASED = "leased"
+    """Somebody is getting a token for this caller."""
+    COOLING_DOWN = "cooling down"
+    """The last attempt failed a moment ago."""
+    QUEUED = "queued"
+    """The caller has a turn that has not come yet."""
+    STALE = "stale"
+    """A stored token is alive, but does not satisfy the request."""
+    EMPTY = "empty"
+    """No stored token is alive."""
+
+
+TRANSITIONS: dict[str, dict[State, set[State]]] = {
+    "take lease": {
+        State.GOOD: {State.LEASED},  # With `replace` or `min_ttl`.
+        State.STALE: {State.LEASED},
+        State.EMPTY: {State.LEASED},
+    },
+    "store": {State.LEASED: {State.GOOD}},
+    "release": {
+        # GOOD, STALE and EMPTY: what was there before, where nothing is worth remembering.
+        State.LEASED: {State.COOLING_DOWN, State.QUEUED, State.GOOD, State.STALE, State.EMPTY}
+    },
+    "forget": {State.GOOD: {State.EMPTY}, State.STALE: {State.EMPTY}},
+    "time passes": {
+        State.GOOD: {State.STALE},
+        State.STALE: {State.EMPTY},
+        State.LEASED: {State.STALE, State.EMPTY},  # The holder was killed.
+        State.COOLING_DOWN: {State.STALE, State.EMPTY},
+        State.QUEUED: {State.STALE, State.EMPTY},
+    },
+}
+"""Every change of state, as a request without options sees it; `docs/protocol.md` draws it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenItem:
+    """What the store holds for one caller.  Times are seconds since the epoch, 0 for none."""
+
+    version: int = 0
+    user_id: str = ""
+    jwt: str = field(default="", repr=False)
+    jti: str = ""
+    expires_at: int = 0
+    lease_id: str = ""
+    lease_until: float = 0
+    generating_since: float = 0
+    failed_until: float = 0
+    failure: str = ""
+    turn_at: float = 0
+    turn_calls: int = 0
+    turn_delay: float = 0
+    renewals: tuple[float, ...] = ()
+
+    @property
+    def token(self) -> AccessToken | None:
+        """Return the stored token, whatever its remaining life, or None."""
+        if not self.jwt:
+            return None
+        return AccessToken(
+            jwt=self.jwt, jti=self.jti, expires_at=self.expires_at, user_id=self.user_id
+        )
+
+    @property
+    def turn(self) -> Turn | None:
+        """Return the caller's place in the queue for Aurora, whenever it is, or None."""
+        if not self.turn_calls:
+            return None
+        return Turn(at=self.turn_at, calls=self.turn_calls, delay=self.turn_delay)
+
+    @property
+    def is_marked(self) -> bool:
+        """Tell whether a generate may have happened whose token is not stored."""
+        return self.generating_since > 0
+
+    def state(self, now: float, *, margin: float, replace: str | None = None) -> State:
+        """
+        Return what a request comes upon.
+
+        Args:
+            now: Seconds since the epoch.
+            margin: The least remaining life, in seconds, that makes a token good.
+            replace: The `jti` of a token that is not good, because it failed.
+
+        """
+        token = self.token
+        wanted = token is not None and token.jti != replace and not self.is_marked
+        if wanted and self.expires_at - now > margin:
+            return State.GOOD
+        if self.lease_until > now:
+            return State.LEASED
+        if self.failed_until > now:
+            return State.COOLING_DOWN
+        if self.turn_at > now:
+            return State.QUEUED
+        return State.STALE if token and self.expires_at > now else State.EMPTY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """The right to generate for one caller, until `until`; `item` is the item before it."""
+
+    id: str
+    until: float
+    item: TokenItem
+    email: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """
+    What became of a lease without a token.
+
+    At most one of `turn` and `failure` is given: a place in the queue, or the slug of the problem
+    that lasts `until`. With neither, the next caller tries at once.
+    """
+
+    may_have_generated: bool
+    turn: Turn | None = None
+    failure: str = ""
+    until: float = 0
