@@ -51,7 +51,11 @@ TRANSITIONS: dict[str, dict[State, set[State]]] = {
         # GOOD, STALE and EMPTY: what was there before, where nothing is worth remembering.
         State.LEASED: {State.COOLING_DOWN, State.QUEUED, State.GOOD, State.STALE, State.EMPTY}
     },
-    "forget": {State.GOOD: {State.EMPTY}, State.STALE: {State.EMPTY}},
+    "forget": {
+        # A good token hides a cool-down or a turn of a moment ago.
+        State.GOOD: {State.EMPTY, State.COOLING_DOWN, State.QUEUED},
+        State.STALE: {State.EMPTY},
+    },
     "time passes": {
         State.GOOD: {State.STALE},
         State.STALE: {State.EMPTY},
