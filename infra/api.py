@@ -13,8 +13,9 @@ from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+from token_vendor.settings import GATEWAY_TIMEOUT
 
-from infra.stage import GATEWAY_TIMEOUT, StageConfig
+from infra.stage import StageConfig
 from infra.storage import log_group
 
 # Enough to find a request again and to see who failed it.  Nothing of the caller: no address, no

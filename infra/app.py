@@ -7,9 +7,8 @@ import sys
 from aws_cdk import App
 
 from infra.bundling import BundlingError
-from infra.options import StageError
 from infra.stack import TokenVendorStack
-from infra.stage import StageConfig, parse_override
+from infra.stage import StageConfig, StageError, parse_override
 
 
 def main() -> None:

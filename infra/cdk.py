@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 from infra.bundling import ROOT, BundlingError, build_asset
-from infra.options import StageError
-from infra.stage import StageConfig, parse_override
+from infra.stage import StageConfig, StageError, parse_override
 
 CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
 

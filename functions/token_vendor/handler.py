@@ -221,7 +221,7 @@ def wire(
             read_timeout=settings.aurora_read_timeout,
             clock=clock,
         ),
-        url=settings.aurora_url.rstrip("/"),
+        url=settings.aurora_origin,
         tenant_id=settings.aurora_tenant_id,
         version_header=version if all(version) else None,
         clock=clock,

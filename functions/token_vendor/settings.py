@@ -1,65 +1,167 @@
 """
-Every environment variable, typed, and checked once per cold start.
+Every option of the function: declared, typed, and checked once per cold start.
 
-Nothing else reads `os.environ`.  A message names the variable, the value and what is allowed.
+Nothing else reads `os.environ`. A message names the variable, its value and what is wrong with it.
+The CDK app's stages (`infra/stage`) take the options from here.
 """
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-GATEWAY_TIMEOUT = 30
-"""Seconds after which an HTTP API gives up on its integration."""
-RESERVE = 1.0
+from token_vendor.options import Names, Pairs, WrongValueError, from_text, option, rule_of
+
+AURORA_HOSTS = {"sandbox": "api-sandbox.aurorasolar.com", "production": "api.aurorasolar.com"}
+"""Aurora's own hosts, by environment (its page "Access Token", and its reference)."""
+GATEWAY_TIMEOUT = 29
+"""Seconds after which the HTTP API gives up on the function: the most that the CDK accepts."""
+RESERVE = 1
 """Seconds kept of an invocation for storing, releasing and answering."""
+MINUTE = 60
+LOOPBACK = ("localhost", "127.0.0.1")
+CLAIM = r"[\x21-\x7e]{1,128}"
+LINE = r"[^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?"
+# RFC 9110: a header's name is a token, and its value is visible ASCII with single blanks inside.
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]*"
+HEADER_VALUE = r"(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?"
+DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 
 class SettingsError(Exception):
-    """An environment variable is missing or wrong."""
+    """Environment variables are missing or wrong; a line for each."""
+
+
+def is_origin(text: str) -> bool:
+    """Tell whether `text` is an https origin as browsers write it; loopback may be plain."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return (
+        text == f"{parts.scheme}://{parts.netloc}"
+        and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
+        and re.fullmatch(r"[a-z0-9.-]+(:\d+)?", parts.netloc) is not None
+        and not parts.netloc.endswith(DEFAULT_PORTS[parts.scheme])
+        and not parts.netloc.startswith(":")
+    )
+
+
+def is_domain(text: str) -> bool:
+    """Tell whether `text` is a domain as normalised addresses have it: lower case, no wildcard."""
+    return text == text.lower() and DOMAIN.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The configuration: durations in seconds; a variable is its field's name in capitals."""
+class Options:
+    """What a stage may set for the function. Durations are in seconds."""
 
-    stage: str
-    table_name: str
-    aurora_secret_arn: str
-    aurora_url: str
-    aurora_tenant_id: str
-    aurora_environment: str
-    aurora_version_header: str = ""
-    aurora_version: str = ""
-    aurora_connect_timeout: float = 2
-    aurora_read_timeout: float = 10
-    aurora_rate_limit: int = 90
-    request_rate: float = 80
-    request_burst: int = 3
-    turn_grace: float = 5
-    patience: float = 5
-    queue_horizon: float = 900
-    refresh_margin: float = 3600
-    cool_down: float = 30
-    directory_ttl: float = 300
-    renewals_per_hour: int = 6
-    api_key_ttl: float = 300
-    function_timeout: float = 25
-    claim_email: str = "email"
-    claim_email_verified: str = "email_verified"
-    claim_given_name: str = "given_name"
-    claim_family_name: str = "family_name"
-    claim_name: str = "name"
-    claim_phone: str = "phone_number"
-    claim_groups: str = ""
-    require_verified_email: bool = True
-    invitations: bool = True
-    invite_domains: tuple[str, ...] = ()
-    invite_level: str = "SDK User"
-    invite_levels_by_group: tuple[tuple[str, str], ...] = ()
-    invite_partner_ids: tuple[str, ...] = ()
-    log_email: bool = False
+    stage: str = option(
+        "1 to 20 of a-z, 0-9 and -, starting with a letter", shape=r"[a-z][a-z0-9-]{0,19}"
+    )
+
+    # Who may call.
+    claim_email: str = option("the name of a claim", "email", shape=CLAIM)
+    claim_email_verified: str = option("the name of a claim", "email_verified", shape=CLAIM)
+    claim_given_name: str = option("the name of a claim", "given_name", shape=CLAIM)
+    claim_family_name: str = option("the name of a claim", "family_name", shape=CLAIM)
+    claim_name: str = option("the name of a claim", "name", shape=CLAIM)
+    claim_phone: str = option("the name of a claim", "phone_number", shape=CLAIM)
+    claim_groups: str = option('the name of a claim, or "" for none', "", shape=rf"(?:{CLAIM})?")
+    require_verified_email: bool = option(
+        "false only where the provider verifies e-mails but sends no claim that says so", True
+    )
+
+    # Aurora.
+    aurora_environment: str = option('"sandbox" or "production"', shape="|".join(AURORA_HOSTS))
+    aurora_tenant_id: str = option("the id of your Aurora tenant", shape=r"[A-Za-z0-9_-]{1,128}")
+    aurora_url: str = option(
+        "an https origin; left out, Aurora's own for the environment",
+        "",
+        shape=lambda text: not text or is_origin(text),
+    )
+    aurora_version_header: str = option(
+        "the header that pins Aurora's API version: letters, digits and -", "", shape=HEADER_NAME
+    )
+    aurora_version: str = option(
+        "the API version to pin, in ASCII on one line", "", shape=HEADER_VALUE
+    )
+    aurora_connect_timeout: float = option("seconds", 2, least=0.1, most=10)
+    aurora_read_timeout: float = option("seconds", 10, least=0.1, most=25)
+    aurora_rate_limit: int = option("requests a minute that Aurora grants the key", 90, least=1)
+    request_rate: float = option("requests a minute to make", 80, least=0.1)
+    request_burst: int = option("requests to make at once", 3, least=1)
+    turn_grace: float = option("seconds that a kept turn may be late", 5, least=0, most=60)
+    patience: float = option("seconds to wait for a turn inside a request", 5, least=0, most=20)
+    queue_horizon: float = option("seconds that turns are given out ahead", 900, least=1, most=3600)
+    api_key_ttl: float = option("seconds", 300, least=1, most=3600)
+
+    # Tokens and accounts.
+    refresh_margin: float = option("seconds", 3600, least=0, most=39_600)
+    cool_down: float = option("seconds; 0 for none", 30, most=600)
+    directory_ttl: float = option("seconds", 300, least=1, most=3600)
+    renewals_per_hour: int = option("renewals a caller may ask for in an hour", 6, least=1)
+    invitations: bool = option("true or false", True)
+    invite_domains: Names = option(
+        "a list of e-mail domains; empty means all",
+        (),
+        shape=is_domain,
+        problem='. Write them in lower case such as "example.com", without *, @ or leading dot',
+    )
+    invite_level: str = option("an Aurora user level", "SDK User", shape=LINE)
+    invite_levels_by_group: Pairs = option('an object {"group": "level"}', (), shape=LINE)
+    invite_partner_ids: Names = option("a list of Aurora partner ids", (), shape=r"[A-Za-z0-9_-]+")
+
+    log_email: bool = option("true to log e-mails as they are, not as hashes", False)
+    function_timeout: int = option("seconds", 25, least=5, most=GATEWAY_TIMEOUT - 1)
+
+    @property
+    def aurora_origin(self) -> str:
+        """Return where Aurora is: the option, or Aurora's own host for the environment."""
+        return self.aurora_url or f"https://{AURORA_HOSTS[self.aurora_environment]}"
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yield each option that contradicts another one, and in what."""
+        host = urlsplit(self.aurora_origin).hostname
+        for environment, its_host in AURORA_HOSTS.items():
+            if host == its_host and environment != self.aurora_environment:
+                yield "aurora_url", f'that host is the "{environment}" environment'
+        if bool(self.aurora_version) != bool(self.aurora_version_header):
+            yield "aurora_version", "goes together with aurora_version_header"
+        # A kept turn may be used up to the grace late: a window of one minute can hold the calls of
+        # a minute and a grace, and the burst.
+        worst = self.request_rate * (MINUTE + self.turn_grace) / MINUTE + self.request_burst
+        if worst > self.aurora_rate_limit:
+            why = (
+                f"with request_burst {self.request_burst} and turn_grace {self.turn_grace:g} it "
+                f"would allow {worst:g} calls in a minute: aurora_rate_limit is "
+                f"{self.aurora_rate_limit}"
+            )
+            yield "request_rate", why
+        if self.aurora_connect_timeout + self.aurora_read_timeout >= self.longest_request:
+            why = (
+                f"with aurora_connect_timeout it has to end {RESERVE} s before function_timeout, "
+                f"{self.function_timeout}"
+            )
+            yield "aurora_read_timeout", why
+        if self.patience >= self.function_timeout:
+            yield "patience", f"has to be below function_timeout, {self.function_timeout}"
+
+    @property
+    def longest_request(self) -> float:
+        """Return the seconds that a request may work before it has to answer."""
+        return self.function_timeout - RESERVE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Options):
+    """The options, and what the stack adds; a variable is its field's name in capitals."""
+
+    table_name: str = option("the name of the table")
+    aurora_secret_arn: str = option("the ARN of the secret that holds the Aurora API key")
 
     @property
     def partition(self) -> str:
@@ -67,123 +169,34 @@ class Settings:
         return f"{self.aurora_environment}#{self.aurora_tenant_id}"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """
         Read the settings.
 
         Raises:
-            SettingsError: A variable is missing, has the wrong type, or contradicts another.
+            SettingsError: Variables are missing, have a wrong value, or contradict each other.
 
         """
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            name = field.name.upper()
+        wrong: list[str] = []
+        for declared in fields(cls):
+            name = declared.name.upper()
             if text := environment.get(name, ""):
-                values[field.name] = _parsed(name, text, PARSERS[str(field.type)])
-        try:
-            settings = cls(**values)
-        except TypeError as error:
-            missing = [
-                field.name.upper()
-                for field in fields(cls)
-                if field.name not in values and field.name in str(error)
-            ]
-            raise SettingsError(f"{', '.join(missing)} must be set") from error
-        settings.check()
+                try:
+                    value = from_text(declared.type, text)
+                    rule_of(declared).check(value)
+                    values[declared.name] = value
+                except WrongValueError as exc:
+                    wrong.append(f"{name} = {text!r}: {exc}")
+            elif declared.default is MISSING:
+                wrong.append(f"{name} must be set")
+        if wrong:
+            raise SettingsError("\n".join(wrong))
+        settings = cls(**values)
+        wrong = [
+            f"{name.upper()} = {getattr(settings, name)!r}: {why}"
+            for name, why in settings.contradictions()
+        ]
+        if wrong:
+            raise SettingsError("\n".join(wrong))
         return settings
-
-    def check(self) -> None:
-        """
-        Hold the values against each other.
-
-        Raises:
-            SettingsError: Naming what contradicts what.
-
-        """
-        if self.aurora_environment not in {"sandbox", "production"}:
-            raise SettingsError(
-                f"AURORA_ENVIRONMENT is {self.aurora_environment!r}: sandbox or production"
-            )
-        url = urlsplit(self.aurora_url)
-        local = url.scheme == "http" and url.hostname in {"127.0.0.1", "localhost"}
-        if not (local or (url.scheme == "https" and url.hostname)):
-            raise SettingsError(f"AURORA_URL is {self.aurora_url!r}: an https address")
-        # A kept turn may be used up to the grace late, so that a window of one minute can hold the
-        # calls of a minute and a grace, and the burst.
-        worst = self.request_rate * (60 + self.turn_grace) / 60 + self.request_burst
-        if worst > self.aurora_rate_limit:
-            raise SettingsError(
-                f"REQUEST_RATE {self.request_rate:g}, REQUEST_BURST {self.request_burst} and "
-                f"TURN_GRACE {self.turn_grace:g} allow {worst:.1f} calls in a minute: "
-                f"at most AURORA_RATE_LIMIT {self.aurora_rate_limit}"
-            )
-        longest_call = self.aurora_connect_timeout + self.aurora_read_timeout
-        if not longest_call < self.function_timeout - RESERVE:
-            raise SettingsError(
-                f"AURORA_CONNECT_TIMEOUT {self.aurora_connect_timeout:g} and AURORA_READ_TIMEOUT "
-                f"{self.aurora_read_timeout:g} are {longest_call:g} s together: "
-                f"less than FUNCTION_TIMEOUT {self.function_timeout:g} less {RESERVE:g}"
-            )
-        if not self.function_timeout < GATEWAY_TIMEOUT:
-            raise SettingsError(
-                f"FUNCTION_TIMEOUT is {self.function_timeout:g}: "
-                f"less than the {GATEWAY_TIMEOUT} s of API Gateway"
-            )
-
-
-def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:
-    try:
-        return parse(text)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise SettingsError(f"{name} is {text!r}: {(parse.__doc__ or '').lower()}") from error
-
-
-def _text(text: str) -> str:
-    """Expect any text."""
-    return text
-
-
-def _duration(text: str) -> float:
-    """Expect a number that is not negative."""
-    value = float(text)
-    if not 0 <= value < 1e9:  # noqa: PLR2004 - refuses inf and nan with the same words.
-        raise ValueError(text)
-    return value
-
-
-def _count(text: str) -> int:
-    """Expect a whole number, at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
-
-
-def _switch(text: str) -> bool:
-    """Expect true or false."""
-    if text not in {"true", "false"}:
-        raise ValueError(text)
-    return text == "true"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Expect names separated by commas."""
-    return tuple(name for part in text.split(",") if (name := part.strip()))
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Expect a JSON object of texts."""
-    pairs = json.loads(text).items()
-    if not all(isinstance(value, str) for _, value in pairs):
-        raise ValueError(text)
-    return tuple(pairs)
-
-
-PARSERS: dict[str, Callable[[str], Any]] = {
-    "<class 'str'>": _text,
-    "<class 'float'>": _duration,
-    "<class 'int'>": _count,
-    "<class 'bool'>": _switch,
-    "tuple[str, ...]": _names,
-    "tuple[tuple[str, str], ...]": _pairs,
-}

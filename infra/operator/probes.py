@@ -76,7 +76,7 @@ def missing_right(settings: Settings, api_key: str) -> str:
 def _ask(
     settings: Settings, api_key: str, method: str, path: str, body: dict[str, object] | None = None
 ) -> Answer:
-    url = f"{settings.aurora_url.rstrip('/')}/tenants/{settings.aurora_tenant_id}/users{path}"
+    url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{path}"
     headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
     if settings.aurora_version_header and settings.aurora_version:
         headers[settings.aurora_version_header] = settings.aurora_version
@@ -93,5 +93,5 @@ def _ask(
             timeout=TIMEOUT,
         )
     except urllib3.exceptions.HTTPError as error:
-        return Answer(failure=f"{type(error).__name__} at {settings.aurora_url}")
+        return Answer(failure=f"{type(error).__name__} at {settings.aurora_origin}")
     return Answer(status=answer.status, date=answer.headers.get("Date", ""))

@@ -9,55 +9,64 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from token_vendor.options import Names, Pairs
+from token_vendor.settings import Options, Settings
 
 from infra.bundling import ROOT
-from infra.options import StageError
-from infra.stage import StageConfig, parse_override
+from infra.stage import StageConfig, StageError, parse_override
 from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
 
 
 @pytest.mark.parametrize("stage", ["sandbox", "production", "local"])
 def test_stage_as_it_is_in_cdk_json_is_refused(stage: str) -> None:
     """
-    Every placeholder is refused, one after the other, until none is left.
+    Every placeholder is named in one run; filled in, the stage is right.
     """
     stages = cdk_json()["context"]["stages"]
-    override: dict[str, Any] = {}
-    while True:
-        try:
-            StageConfig.read(stages, stage, override)
-        except StageError as error:
-            (line,) = str(error).splitlines()
-            assert "a placeholder; fill in" in line
-            key = line.removeprefix(f"stages.{stage}.").split(" = ")[0]
-            override[key] = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}[key]
-        else:
-            break
-    assert {"issuer", "audiences", "aurora_tenant_id"} <= override.keys()
+    with pytest.raises(StageError) as refusal:
+        StageConfig.read(stages, stage, {})
+    lines = str(refusal.value).splitlines()
+    assert all("a placeholder; fill in" in line for line in lines)
+    keys = {line.removeprefix(f"stages.{stage}.").split(" = ")[0] for line in lines}
+    assert {"issuer", "audiences", "aurora_tenant_id"} <= keys
+    values = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}
+    StageConfig.read(stages, stage, {key: values[key] for key in keys})
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": (
         {"audience": ["app"]},
-        "stages.sandbox.audience: no such option; the nearest is audiences",
+        'stages.sandbox.audience = ["app"]: no such option; the nearest is audiences',
     ),
     "placeholder in a list": ({"audiences": ["<id>"]}, 'audiences = ["<id>"]: a placeholder'),
-    "text for a list": ({"audiences": "app"}, 'audiences = "app": a list'),
-    "no audience": ({"audiences": []}, "audiences = []: a list"),
+    "text for a list": ({"audiences": "app"}, 'audiences = "app": must be a list of texts'),
+    "no audience": ({"audiences": []}, "audiences = []: API Gateway takes 1 to 50"),
     "comma in an entry": ({"invite_domains": ["a.com,b.com"]}, 'invite_domains = ["a.com,b.com"]'),
-    "text for a number": ({"memory_mb": "512"}, 'memory_mb = "512": MB'),
-    "number for a text": ({"issuer": 5}, "issuer = 5: the https address"),
+    "text for a number": (
+        {"memory_mb": "512"},
+        'memory_mb = "512": must be a whole number, without quotes',
+    ),
+    "number for a text": ({"issuer": 5}, "issuer = 5: must be a text (the https address"),
     "fraction for a whole number": ({"memory_mb": 512.5}, "memory_mb = 512.5"),
-    "true for a number": ({"cool_down": True}, "cool_down = true: seconds"),
-    "number for true": ({"disposable": 1}, "disposable = 1: true"),
-    "not a number": ({"patience": math.nan}, "patience = NaN: 0 to 20"),
+    "true for a number": (
+        {"cool_down": True},
+        "cool_down = true: must be a number, without quotes",
+    ),
+    "number for true": ({"disposable": 1}, "disposable = 1: must be true or false, without quotes"),
+    "not a number": ({"patience": math.nan}, "patience = NaN: must be from 0 to 20"),
     "infinite": ({"request_rate": math.inf}, "request_rate = Infinity"),
-    "too small": ({"memory_mb": 128}, "memory_mb = 128: 256 to 10240 (MB)"),
-    "too long for API Gateway": ({"function_timeout": 29}, "function_timeout = 29: 5 to 28"),
+    "too small": ({"memory_mb": 128}, "memory_mb = 128: must be from 256 to 10240 (MB)"),
+    "too long for API Gateway": (
+        {"function_timeout": 29},
+        "function_timeout = 29: must be from 5 to 28",
+    ),
     "null": ({"issuer": None}, "issuer = null"),
     "list for an object": (
         {"invite_levels_by_group": []},
-        "invite_levels_by_group = []: an object",
+        "invite_levels_by_group = []: must be an object of texts",
     ),
     "number in an object": ({"invite_levels_by_group": {"a": 1}}, 'an object {"group": "level"}'),
     "issuer in plain http": ({"issuer": "http://id.example.com"}, "issuer = "),
@@ -71,7 +80,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "any host of a domain": ({"cors_origins": ["https://*.example"]}, "cors_origins = "),
     "other environment": (
         {"aurora_environment": "test"},
-        'aurora_environment = "test": "sandbox" or',
+        'aurora_environment = "test": must be "sandbox" or',
     ),
     "host of the other environment": (
         {"aurora_url": "https://api.aurorasolar.com"},
@@ -81,18 +90,21 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "tenant with a slash": ({"aurora_tenant_id": "a/b"}, 'aurora_tenant_id = "a/b"'),
     "tenant with the key's separator": ({"aurora_tenant_id": "a#b"}, 'aurora_tenant_id = "a#b"'),
     "e-mail for a domain": ({"invite_domains": ["me@a.example"]}, "invite_domains = "),
-    "no e-mail": ({"alarm_email": "team"}, 'alarm_email = "team": the address'),
-    "odd retention": ({"log_retention_days": 31}, "log_retention_days = 31: one of (1, 3, 5"),
-    "claim without a name": ({"claim_email": ""}, 'claim_email = "": the name of a claim'),
+    "no e-mail": ({"alarm_email": "team"}, 'alarm_email = "team": must be the address'),
+    "odd retention": (
+        {"log_retention_days": 31},
+        "log_retention_days = 31: CloudWatch Logs takes one of (1, 3, 5",
+    ),
+    "claim without a name": ({"claim_email": ""}, 'claim_email = "": must be the name of a claim'),
     "version without header": (
         {"aurora_version": "2024"},
         "goes together with aurora_version_header",
     ),
     "more than Aurora allows": (
         {"request_rate": 90},
-        "is 100.5, which may not be above aurora_rate_limit, 90",
+        "would allow 100.5 calls in a minute: aurora_rate_limit is 90",
     ),
-    "burst that tips the scales": ({"request_burst": 4}, "is 90.6667, which may not"),
+    "burst that tips the scales": ({"request_burst": 4}, "would allow 90.6667 calls in a minute"),
     "read past the function's end": (
         {"aurora_read_timeout": 22},
         "1 s before function_timeout, 25",
@@ -100,6 +112,42 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "patience past the function's end": (
         {"patience": 15, "function_timeout": 14},
         "has to be below function_timeout, 14",
+    ),
+    "origin with the default port": ({"cors_origins": ["https://a.example:443"]}, "cors_origins"),
+    "origin in capitals": ({"cors_origins": ["https://App.example"]}, "cors_origins = "),
+    "issuer that is its discovery document": (
+        {"issuer": "https://a.example/.well-known/openid-configuration"},
+        "without /.well-known/",
+    ),
+    "issuer with a blank": ({"issuer": "https://a.example/ "}, "issuer = "),
+    "issuer of every tenant": (
+        {"issuer": "https://login.microsoftonline.com/common/v2.0"},
+        "one tenant's",
+    ),
+    "issuer with a template": (
+        {"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"},
+        "one tenant's",
+    ),
+    "domain in capitals": ({"invite_domains": ["Example.com"]}, "in lower case"),
+    "every subdomain": ({"invite_domains": ["*.example.com"]}, "without *"),
+    "domain with a leading dot": ({"invite_domains": [".example.com"]}, "leading dot"),
+    "header with a colon": (
+        {"aurora_version_header": "X-Version:", "aurora_version": "1"},
+        "aurora_version_header = ",
+    ),
+    "header value with a line": (
+        {"aurora_version_header": "X-Version", "aurora_version": "1\n2"},
+        "aurora_version = ",
+    ),
+    "level on two lines": ({"invite_level": "SDK\nUser"}, "invite_level = "),
+    "claim with a blank": ({"claim_email": "e mail"}, "claim_email = "),
+    "more audiences than AWS takes": (
+        {"audiences": [f"app-{number}" for number in range(51)]},
+        "API Gateway takes 1 to 50",
+    ),
+    "more variables than AWS takes": (
+        {"invite_domains": [f"a-long-domain-of-number-{n}.example.com" for n in range(90)]},
+        "Lambda takes 4096",
     ),
     "two ways to stay warm": (
         {"snap_start": True, "provisioned_concurrency": 1},
@@ -118,7 +166,7 @@ def test_wrong_option_is_refused(override: dict[str, Any], told: str) -> None:
 
 
 def test_missing_option_is_named() -> None:
-    with pytest.raises(StageError, match=r"^stages\.mine\.issuer is missing: the https address"):
+    with pytest.raises(StageError, match=r"stages\.mine\.issuer: missing: the https address"):
         StageConfig.read({"mine": {}}, "mine", {})
 
 
@@ -178,6 +226,53 @@ def test_variables_are_written_as_the_function_reads_them() -> None:
     assert variables["INVITE_DOMAINS"] == "a.example,b.example"
     assert variables["INVITE_LEVELS_BY_GROUP"] == '{"designers": "Team Member"}'
     assert "ISSUER" not in variables
+
+
+def test_every_wrong_option_is_named_in_one_run() -> None:
+    with pytest.raises(StageError) as refusal:
+        filled_in("sandbox", memory_mb="512", patience=-1, audience=["app"])
+    assert [line.split(" ")[0] for line in str(refusal.value).splitlines()] == [
+        "stages.sandbox.audience",
+        "stages.sandbox.patience",
+        "stages.sandbox.memory_mb",
+    ]
+
+
+def test_levels_keep_the_configured_order() -> None:
+    levels = {"z-first": "Team Member", "a-second": "Admin User"}
+    variables = filled_in("sandbox", invite_levels_by_group=levels).variables()
+    settings = Settings.from_environment({**variables, **STACKS})
+    assert settings.invite_levels_by_group == tuple(levels.items())
+
+
+TEXTS = st.from_regex(r"[A-Za-z0-9 _.-]{0,20}", fullmatch=True)
+VALUES: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXTS,
+    int: st.integers(-10, 20_000),
+    float: st.one_of(st.integers(-10, 20_000), st.floats()),
+    bool: st.booleans(),
+    Names: st.lists(TEXTS, max_size=3),
+    Pairs: st.dictionaries(TEXTS, TEXTS, max_size=3),
+}
+STACKS = {"TABLE_NAME": "tokens", "AURORA_SECRET_ARN": "arn"}
+
+
+@given(st.data())
+@hypothesis_settings(deadline=None)
+def test_the_function_reads_what_the_stage_accepts(data: st.DataObject) -> None:
+    """Whatever a stage accepts, the function reads as the same value from its environment."""
+    chosen = data.draw(st.lists(st.sampled_from(fields(Options)), max_size=4, unique=True))
+    override = {each.name: data.draw(VALUES[each.type]) for each in chosen}
+    override.pop("stage", None)
+    try:
+        stage = filled_in("sandbox", **override)
+    except StageError:
+        return
+    settings = Settings.from_environment({**stage.variables(), **STACKS})
+    for each in fields(Options):
+        if each.name != "aurora_url":
+            assert getattr(settings, each.name) == getattr(stage, each.name)
+    assert settings.aurora_url == stage.aurora_origin
 
 
 @pytest.mark.parametrize("option", [each.name for each in fields(StageConfig)])

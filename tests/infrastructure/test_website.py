@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from infra.options import StageError
+from infra.stage import StageError
 from infra.web.site import FILES
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
 from tests.infrastructure.test_judges import NEEDLESS

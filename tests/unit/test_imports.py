@@ -60,7 +60,8 @@ MAY_IMPORT = {
     "models": {"settings"},
     "problems": {"models"},
     "observability": set(),
-    "settings": set(),
+    "settings": {"options"},
+    "options": set(),
     "__init__": set(),
 }
 

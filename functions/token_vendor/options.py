@@ -1,0 +1,161 @@
+"""
+Options that are declared once, as dataclass fields.
+
+The function reads them from its environment, the CDK app from cdk.json. Both hold a value against
+the same declaration. Plain functions, since a validation library would double the cold start.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field
+from typing import Any
+
+Names = tuple[str, ...]
+Pairs = tuple[tuple[str, str], ...]
+
+
+class WrongValueError(ValueError):
+    """The text says what is wrong with a value, and completes "memory_mb = 128: …"."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """
+    What an option accepts.
+
+    `meaning` says what the option is for, or what is allowed. `least` and `most` bound numbers.
+    `shape` is what each text must match, `problem` what to say where one does not.
+    """
+
+    meaning: str
+    least: float
+    most: float
+    shape: re.Pattern[str] | Callable[[str], bool] | None
+    problem: str
+
+    def check(self, value: Any) -> None:
+        """
+        Hold a value of the right type against the bounds and the shape.
+
+        Raises:
+            WrongValueError: Saying what is wrong.
+
+        """
+        if isinstance(value, bool):
+            return
+        if isinstance(value, int | float):
+            # Written for NaN to fail, which JSON readers let through.
+            if not self.least <= value <= self.most:
+                raise WrongValueError(
+                    f"must be from {self.least:g} to {self.most:g} ({self.meaning})"
+                )
+            return
+        texts = (
+            [value] if isinstance(value, str) else [text for each in value for text in _flat(each)]
+        )
+        if not all(self._fits(text) for text in texts):
+            raise WrongValueError(f"must be {self.meaning}{self.problem}")
+
+    def _fits(self, text: str) -> bool:
+        match self.shape:
+            case None:
+                return True
+            case re.Pattern():
+                return self.shape.fullmatch(text) is not None
+            case _:
+                return self.shape(text)
+
+
+def option(  # noqa: PLR0913 - what there is to say of an option.
+    meaning: str,
+    default: Any = MISSING,
+    *,
+    least: float = 0,
+    most: float = 1_000_000,
+    shape: str | Callable[[str], bool] = "",
+    problem: str = "",
+) -> Any:
+    """Declare an option as a dataclass field; without a default it is required."""
+    matched = re.compile(shape) if isinstance(shape, str) and shape else shape or None
+    rule = Rule(meaning=meaning, least=least, most=most, shape=matched, problem=problem)
+    return field(default=default, metadata={"rule": rule})
+
+
+def rule_of(declared: Field[Any]) -> Rule:
+    """Return what a field declared by `option` accepts."""
+    rule: Rule = declared.metadata["rule"]
+    return rule
+
+
+def from_text(kind: Any, text: str) -> Any:
+    """
+    Return an environment variable's value as its declared type.
+
+    Raises:
+        WrongValueError: Saying what is wrong.
+
+    """
+    return TEXT_READERS[kind](text)
+
+
+def to_text(value: Any) -> str:
+    """Return a value as `from_text` reads it."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return str(int(value)) if value.is_integer() else str(value)
+        case tuple() if value and isinstance(value[0], tuple):
+            return json.dumps(dict(value))
+        case tuple():
+            return ",".join(value)
+    return str(value)
+
+
+def _flat(entry: Any) -> tuple[str, ...]:
+    return (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise WrongValueError("must be a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise WrongValueError("must be a whole number") from None
+
+
+def _switch(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise WrongValueError("must be true or false")
+    return text == "true"
+
+
+def _names(text: str) -> Names:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _pairs(text: str) -> Pairs:
+    try:
+        pairs = json.loads(text).items()
+    except (ValueError, AttributeError):
+        raise WrongValueError("must be a JSON object of texts") from None
+    if not all(isinstance(value, str) for _, value in pairs):
+        raise WrongValueError("must be a JSON object of texts")
+    return tuple(pairs)
+
+
+TEXT_READERS: Mapping[Any, Callable[[str], Any]] = {
+    str: str,
+    int: _whole,
+    float: _number,
+    bool: _switch,
+    Names: _names,
+    Pairs: _pairs,
+}

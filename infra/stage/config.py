@@ -1,0 +1,175 @@
+"""
+The options of a stage: the function's, and those that shape the stack around it.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from token_vendor.options import Names, option, to_text
+from token_vendor.settings import LOOPBACK, Options, is_origin
+
+from infra.stage.reader import StageError, read_options, stage_error
+
+# CloudWatch Logs accepts these retentions and no others.
+RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
+HOURS_SHAPE = re.compile(r"(\d{1,2})-(\d{1,2})")
+HOURS_OF_DAY = 24
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+MOST_AUDIENCES = 50
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: all variables together.
+ENVIRONMENT_BYTES = 4096
+# What the stack adds: names of table, secret, service and namespace.
+STACK_BYTES = 512
+
+
+def is_issuer(text: str) -> bool:
+    """
+    Tell whether `text` can be the `iss` of a token whose keys API Gateway looks up.
+    """
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    secure = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
+    plain = re.fullmatch(r"[^\s?#@*{}]+", text) is not None
+    # Entra's shared addresses are no `iss`: its tokens name their own tenant.
+    shared = host == "login.microsoftonline.com" and parts.path.split("/")[1:2] in (
+        ["common"],
+        ["organizations"],
+        ["consumers"],
+    )
+    return bool(host) and secure and plain and not shared and "/.well-known/" not in text
+
+
+def is_span(hours: str) -> bool:
+    """
+    Tell whether `hours` is empty or such as "6-16".
+    """
+    match = HOURS_SHAPE.fullmatch(hours)
+    return not hours or (match is not None and int(match[1]) < int(match[2]) <= HOURS_OF_DAY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig(Options):
+    """
+    One deployment.
+    """
+
+    # Who may call.
+    issuer: str = option(
+        "the https address that your OIDC provider puts in `iss`: one tenant's, without "
+        "/.well-known/…",
+        shape=is_issuer,
+    )
+    audiences: Names = option("a list with the client ids (`aud`) of your app", shape=r"\S+")
+    cors_origins: Names = option(
+        'a list of origins such as "https://app.example.com", as browsers write them: lower case, '
+        "without path or default port",
+        shape=is_origin,
+    )
+    throttle_rate: float = option(
+        "requests a second that API Gateway lets in", 100, least=1, most=10_000
+    )
+    throttle_burst: int = option(
+        "requests at once that API Gateway lets in", 200, least=1, most=5_000
+    )
+
+    # The function and what is kept of its work.
+    memory_mb: int = option("MB", 1024, least=256, most=10_240)
+    provisioned_concurrency: int = option("execution environments kept warm", 0, least=0, most=1000)
+    snap_start: bool = option("true or false", False)
+    log_retention_days: int = option(f"one of {RETENTIONS}", 30, least=1, most=3653)
+    alarm_email: str = option(
+        'the address that alarms go to, or "" for none', "", shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?"
+    )
+    business_hours: str = option(
+        'hours of UTC such as "6-16" in which no traffic is an alarm, or "" for no such alarm',
+        "",
+        shape=is_span,
+    )
+    website: bool = option(
+        "true publishes the demo page on CloudFront, with /token behind the same address", False
+    )
+    website_origins: Names = option(
+        "a list of origins that the page may call beside the issuer's and Aurora's loader's",
+        (),
+        shape=is_origin,
+    )
+    disposable: bool = option("true lets `cdk destroy` delete table, key and logs", False)
+
+    @classmethod
+    def read(cls, stages: Mapping[str, Any], stage: object, override: Mapping[str, Any]) -> Self:
+        """
+        Return the options of one stage.
+
+        Args:
+            stages: the `stages` object of cdk.json.
+            stage: the name given with `-c stage=`.
+            override: options that are known only at the time of the call; they win.
+
+        Raises:
+            StageError: with a line for each option that is wrong.
+
+        """
+        if not isinstance(stage, str) or stage not in stages:
+            known = ", ".join(sorted(stages))
+            raise StageError(f"-c stage={stage or ''}: cdk.json has the stages {known}")
+        given = {**stages[stage], **override, "stage": stage}
+        values, wrong = read_options(cls, given)
+        if wrong:
+            raise stage_error(stage, given, wrong)
+        config = cls(**values)
+        if wrong := dict(config.contradictions()):
+            shown = {key: getattr(config, key) for key in wrong}
+            raise stage_error(stage, shown, wrong)
+        return config
+
+    def variables(self) -> dict[str, str]:
+        """
+        Return the options that the function reads, as its environment variables.
+        """
+        values = {each.name.upper(): to_text(getattr(self, each.name)) for each in fields(Options)}
+        return {**values, "AURORA_URL": self.aurora_origin}
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """
+        Yield each option that contradicts another one, or that AWS would refuse.
+        """
+        yield from super().contradictions()
+        if not 1 <= len(self.audiences) <= MOST_AUDIENCES:
+            yield "audiences", f"API Gateway takes 1 to {MOST_AUDIENCES} of them"
+        if self.log_retention_days not in RETENTIONS:
+            yield "log_retention_days", f"CloudWatch Logs takes one of {RETENTIONS}"
+        if self.snap_start and self.provisioned_concurrency:
+            yield "snap_start", "AWS refuses it together with provisioned_concurrency"
+        variables = self.variables()
+        size = sum(len(name) + len(value.encode()) for name, value in variables.items())
+        if size > ENVIRONMENT_BYTES - STACK_BYTES:
+            longest = max(variables, key=lambda name: len(variables[name].encode()))
+            why = (
+                f"too long: the function's options have {size} bytes, and Lambda takes "
+                f"{ENVIRONMENT_BYTES} with those that the stack adds ({STACK_BYTES})"
+            )
+            yield longest.lower(), why
+
+
+def parse_override(text: str | None) -> Mapping[str, Any]:
+    """
+    Parse `-c override='{"option": value}'`: options that are known only when the app runs.
+
+    Raises:
+        StageError: the text is not a JSON object.
+
+    """
+    try:
+        override = json.loads(text or "{}")
+    except ValueError as error:
+        raise StageError(f"-c override={text}: {error}") from error
+    if not isinstance(override, dict):
+        raise StageError(f"-c override={text}: has to be a JSON object of options")
+    return override
