@@ -221,7 +221,7 @@ class AuroraClient:
         rekeyed = False
         while True:
             key = self._api_key.current()
-            allowance.take()
+            allowance.take(operation)
             attempts -= 1
             try:
                 answer = self._attempt(operation, method, path, key, allowance, body)
@@ -276,8 +276,8 @@ class AuroraClient:
                 Metric.AURORA_LATENCY, (self._clock() - started) * 1000, operation=operation
             )
         if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            now = self._clock()
-            turn = allowance.paused_until(now + retry_after(answer.headers.get("Retry-After"), now))
+            asked = retry_after(answer.headers.get("Retry-After"), self._clock())
+            turn = allowance.paused(asked, operation)
             raise AuroraBusyError(cause=f"{operation}: Aurora answered 429", turn=turn)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             logger.warning(

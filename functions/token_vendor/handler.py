@@ -32,7 +32,7 @@ from token_vendor.problems import (
     ProblemError,
 )
 from token_vendor.request_body import parse_body
-from token_vendor.request_budget import Gcra, RequestBudget
+from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import RESERVE, Settings
 from token_vendor.table import Table
 from token_vendor.token_store import TokenStore
@@ -227,7 +227,13 @@ def wire(
         clock=clock,
         sleep=sleep,
     )
-    table = Table(dynamodb, name=settings.table_name, partition=settings.partition, sleep=sleep)
+    table = Table(
+        dynamodb,
+        name=settings.table_name,
+        partition=settings.partition,
+        clock=clock,
+        sleep=sleep,
+    )
     vendor = TokenVendor(
         store=TokenStore(table, clock=clock),
         accounts=Accounts(
@@ -245,10 +251,11 @@ def wire(
         ),
         budget=RequestBudget(
             table,
-            gcra=Gcra(rate=settings.request_rate, burst=settings.request_burst),
+            rate=settings.request_rate,
+            burst=settings.request_burst,
+            grace=settings.turn_grace,
             patience=settings.patience,
             queue_horizon=settings.queue_horizon,
-            clock=clock,
             sleep=sleep,
         ),
         aurora=aurora,
@@ -256,7 +263,6 @@ def wire(
             refresh_margin=settings.refresh_margin,
             cool_down=settings.cool_down,
             refused_for=settings.directory_ttl,
-            turn_grace=settings.turn_grace,
             renewals_per_hour=settings.renewals_per_hour,
         ),
         clock=clock,

@@ -83,15 +83,14 @@ class Account:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turn:
     """
-    A place in the queue for Aurora: `calls` reserved calls may be sent at `at`.
+    A place in the queue for Aurora: reserved calls, the first of which may be sent at `at`.
 
-    `at` is in seconds since the epoch. `delay` is how far, in seconds, Aurora's pauses had moved
-    the queue when the turn was given.
+    `at` is in seconds since the epoch. `slots` are the calls as `request_budget` knows them: each
+    the number of a place, and the virtual microsecond from which on it may be used.
     """
 
     at: float
-    calls: int
-    delay: float = 0
+    slots: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,241 +1,357 @@
 """
-Aurora's requests per minute, shared by all execution environments.
+Aurora's requests per minute, shared by all execution environments: a ring of places.
 
-A generic cell rate algorithm (GCRA) with a queue: one number in one item, the theoretical
-arrival time, says when the next request may be sent.  Reserving moves it forward under a
-condition, so that two environments never get the same slot.  design.md, "The budget, precisely".
+A reservation draws a ticket from the counter in the RING item. Ticket t has the place t mod
+`burst`, an item with the last `slot` that was given and the moment it was last `used`. A place is
+used once in a turnaround, w = burst · 60 s ÷ rate. No minute, sliding or fixed, therefore holds
+more than burst · ⌈60 s ÷ w⌉ calls. design.md, "The budget, precisely".
 
-A 429 of Aurora moves the whole queue by as long as Aurora asks for: the arrival time, and by
-`delay`, the sum of all such moves, every slot and turn that was given before.
+The items hold whole microseconds of virtual time. That clock stands still while Aurora wants a
+pause: every slot and every kept turn moves with it, in order.
 """
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import ceil
+from random import uniform
+from typing import Any, NamedTuple
 
 from token_vendor.models import Deadline, Turn
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import AuroraBusyError
-from token_vendor.table import Item, Table
+from token_vendor.table import Table
 
-BUDGET = "BUDGET"
+RING, PLACE = "RING", "PLACE#{}"
+BEFORE_THE_RING = "BUDGET"
+"""The item of the queue that was in use before 0.2; it only tells whether calls were made then."""
+TAKEOVER = 90
+"""Seconds after which nothing that the version before sent counts any more: Aurora's minute, and
+the longest invocation that an HTTP API waits for."""
+QUEUE = "generate_token"
+"""What everybody in the queue waits for: where Aurora limits it, the whole queue waits."""
 MICROSECONDS = 1_000_000
-"""The item counts in whole microseconds: exact in DynamoDB and in Python alike."""
 MINUTE = 60
 CALL_TIME = 3.0
 """Seconds that must remain after a slot for the call itself to be worth starting."""
+NEVER = 10**18
+LATE = 50_000
+"""Microseconds between a reservation and its call that need not be written down."""
 ASK_AGAIN = (0.05, 0.15)
-"""When those whom a full queue turned away come back, as parts of its length: spread, because one
-place comes free at a time and thousands may want it."""
+"""When callers whom a full queue turned away come back, as parts of its length. Spread, because
+one place comes free at a time and thousands may want it."""
+
+
+class Slot(NamedTuple):
+    """A right to call once from virtual time `at` on; `used` says that its place is marked."""
+
+    place: int
+    at: int
+    used: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gcra:
+class Ring:
     """
-    The rate: `rate` requests a minute, `burst` of them at once.
+    The RING item, in microseconds.
 
-    `interval` (T) and `tolerance` (τ) are in microseconds.  The command line's simulation
-    uses the same two methods.
+    `held_until` and `paused` (by operation) are real time. `delay` is the sum of all pauses: real
+    less virtual time. `born` is when the first ticket was drawn.
     """
 
-    rate: float
-    burst: int
+    tickets: int = 0
+    delay: int = 0
+    held_until: int = 0
+    born: int = 0
+    paused: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def interval(self) -> int:
-        """Return T = 60 s ÷ rate."""
-        return round(MINUTE * MICROSECONDS / self.rate)
-
-    @property
-    def tolerance(self) -> int:
-        """Return τ = (burst - 1) · T."""
-        return (self.burst - 1) * self.interval
-
-    def slot(self, arrival: int, calls: int, now: int) -> int:
-        """Return when all `calls` may be sent, given the arrival time before they were reserved."""
-        return max(now, max(arrival, now) + (calls - 1) * self.interval - self.tolerance)
-
-    def left(self, arrival: int, now: int) -> int:
-        """Return how many more calls fit into the coming minute."""
-        backlog = max(0, arrival - now)
-        return max(0, (MINUTE * MICROSECONDS - backlog) // self.interval)
+    def begins(self, slot: Slot) -> float:
+        """Return when a slot begins, in seconds since the epoch."""
+        return max(slot.at + self.delay, self.held_until) / MICROSECONDS
 
 
 class RequestBudget:
-    """Reserve calls to Aurora in the BUDGET item of one API key's tenant."""
+    """
+    Reserve and use calls to Aurora with the API key of one tenant.
+
+    Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
+    """
 
     def __init__(  # noqa: PLR0913 - what it is wired from.
         self,
         table: Table,
         *,
-        gcra: Gcra,
+        rate: float,
+        burst: int,
+        grace: float,
         patience: float,
         queue_horizon: float,
-        clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._table = table
-        self._gcra = gcra
+        self._rate = rate
+        self._burst = burst
+        self._turnaround = turnaround(rate, burst)
+        # A late call delays the next one of its place, but never by more than a turnaround.
+        late = round(grace * MICROSECONDS)
+        self._grace = late if late < self._turnaround else NEVER
+        self._horizon = round(queue_horizon * MICROSECONDS)
         self.patience = patience
-        self._horizon = queue_horizon
-        self.clock = clock
         self.sleep = sleep
-        self._seen = 0  # The arrival time that this environment left behind: a guess at the next.
+        self._took_over = False
+        self.known = Ring()
+        """The ring as it was when this environment last saw it."""
+
+    def now(self) -> int:
+        """Return the real time in microseconds."""
+        return round(self._table.now() * MICROSECONDS)
+
+    def virtual_now(self) -> int:
+        """Return the virtual time in microseconds; while Aurora wants a pause, that of its end."""
+        return max(self.now(), self.known.held_until) - self.known.delay
 
     def allowance(self, deadline: Deadline) -> "Allowance":
         """Return the purse of one request, with nothing in it."""
         return Allowance(self, deadline)
 
-    def reserve(self, calls: int) -> Turn:
-        """
-        Reserve `calls` and return the turn at which all of them may be sent.
+    def look(self) -> Ring:
+        """Read the ring anew."""
+        return self._seen(self._table.get(RING))
 
-        One conditional write where the guess about the queue is right, two where not: either the
-        arrival time is in the past (SET to now + k·T) or in the future (ADD k·T).
+    def reserve(self, calls: int) -> list[Slot]:
+        """
+        Draw `calls` tickets and return their slots, in order.
+
+        Two writes for a place that is free; one more for a place that others wait for.
 
         Raises:
-            AuroraBusyError: The slot would lie beyond the queue's horizon; nothing is reserved.
-            TokenStoreUnavailableError: DynamoDB did not do its part.
+            AuroraBusyError: A slot would lie beyond the queue's horizon.
 
         """
-        while True:
-            now = round(self.clock() * MICROSECONDS)
-            guess = self._seen >= now
-            for queued in (guess, not guess):
-                old = self._advance(calls, now, queued=queued)
-                if old is not None:
-                    before = old.get("tat", now)
-                    self._seen = max(before, now) + calls * self._gcra.interval
-                    slot = self._gcra.slot(before, calls, now)
-                    recorder.count(Metric.BUDGET_LEFT, self._gcra.left(self._seen, now))
-                    recorder.count(Metric.BUDGET_WAIT, (slot - now) / 1000)
-                    return _turn(slot, calls, old.get("delay", 0))
-            if self._table.get(BUDGET).get("tat", 0) > now + self._horizon * MICROSECONDS:
-                recorder.count(Metric.BUDGET_LEFT, 0)
-                wait = self._horizon * random.uniform(*ASK_AGAIN)  # noqa: S311 - no secret.
-                raise AuroraBusyError(
-                    "The queue for Aurora is full. Try again at the time given.",
-                    cause="the budget's queue is full",
-                    retry_at=now / MICROSECONDS + wait,
-                )
+        before = self._table.update(RING, assign_once={"born": self.now()}, add={"tickets": calls})
+        first = self._seen(before or {}).tickets
+        places = [(first + number) % self._burst for number in range(calls)]
+        return [self._free(place) or self._queued(place) for place in places]
 
-    def as_moved(self, turn: Turn) -> Turn:
-        """Return a turn that was given before as Aurora's pauses have moved it since."""
-        item = self._table.get(BUDGET)
-        now = round(self.clock() * MICROSECONDS)
-        recorder.count(Metric.BUDGET_LEFT, self._gcra.left(item.get("tat", 0), now))
-        delay = item.get("delay", 0)
-        return _turn(round((turn.at - turn.delay) * MICROSECONDS) + delay, turn.calls, delay)
+    def use(self, slot: Slot) -> tuple[Slot, float]:
+        """Mark the place of a slot as used; return the slot, and how many seconds to wait first."""
+        now, real = self.virtual_now(), self.now() / MICROSECONDS
+        if (begins := self.known.begins(slot)) > real:
+            return slot, begins - real
+        if slot.used and now - slot.at <= LATE:
+            return slot, 0
+        rested = now - self._turnaround
+        before = self._table.update(
+            PLACE.format(slot.place),
+            assign={"used": now},
+            # Or it is marked for this very slot, by its reservation or by a call that was refused.
+            condition="used <= :rested OR used = :mine",
+            values={"rested": rested, "mine": slot.at},
+        )
+        if before is not None:
+            self._count(before["slot"] + self._turnaround - now)
+            return Slot(slot.place, now, used=True), 0
+        # The caller before was late, within its grace.
+        used = self._table.get(PLACE.format(slot.place)).get("used", rested)
+        later = Slot(slot.place, max(used + self._turnaround, now + 1000))
+        return later, (later.at - now) / MICROSECONDS
 
-    def hold_until(self, moment: float) -> None:
-        """Let nobody call before `moment`, because Aurora said so: the whole queue moves."""
-        until = round(moment * MICROSECONDS)
+    def pause(self, seconds: float, operation: str) -> None:
+        """
+        Let nobody call for `seconds`, because Aurora said so.
+
+        Aurora's page on rate limits says that an endpoint may have a limit of its own. A pause that
+        only the list or only the invitation was asked for therefore concerns that operation alone.
+        """
         while True:
-            now = round(self.clock() * MICROSECONDS)
-            item = self._table.get(BUDGET)
-            # In whole milliseconds, which is what turns are kept in: by less they would creep.
-            step = ceil((until - max(now, item.get("held_until", 0))) / 1000) * 1000
+            now, ring = self.now(), self.look()
+            until = now + round(seconds * MICROSECONDS)
+            others = [name for name, end in ring.paused.items() if end > now and name != operation]
+            if operation != QUEUE and not others:
+                self._table.update(RING, assign={f"{operation}_until": until})
+                self.look()
+                return
+            step = until - max(now, ring.held_until)
             if step <= 0:
                 return  # Somebody else has heard the same.
-            tat = max(item.get("tat", 0) + step, until + self._gcra.tolerance)
-            written = self._table.update(
-                BUDGET,
-                assign={"tat": tat, "held_until": until},
+            if self._table.update(
+                RING,
+                assign={"held_until": until},
                 add={"delay": step},
-                # It changes with every reservation.
-                condition="tat = :seen" if "tat" in item else "attribute_not_exists(tat)",
-                values={"seen": item["tat"]} if "tat" in item else {},
-            )
-            if written is not None:
+                condition="attribute_not_exists(held_until) OR held_until = :seen",
+                values={"seen": ring.held_until},
+            ):
+                self.look()
                 return
 
-    def _advance(self, calls: int, now: int, *, queued: bool) -> Item | None:
-        """Return the item before the reservation, or None where the guess was wrong."""
-        step = calls * self._gcra.interval
-        if queued:
-            return self._table.update(
-                BUDGET,
-                add={"tat": step},
-                condition="tat BETWEEN :now AND :horizon",
-                values={"now": now, "horizon": now + round(self._horizon * MICROSECONDS)},
-            )
-        return self._table.update(
-            BUDGET,
-            assign={"tat": now + step},
-            condition="attribute_not_exists(tat) OR tat < :now",
-            values={"now": now},
+    def valid(self, slot: Slot) -> Slot | None:
+        """Return a kept slot; or, after its grace, one on the same place if nobody else has it."""
+        if slot.at >= self.virtual_now() - self._grace:
+            return slot
+        return self._free(slot.place)
+
+    def _free(self, place: int) -> Slot | None:
+        """Take a place that can be used now."""
+        now = self.virtual_now()
+        rested = now - self._turnaround
+        before = self._table.update(
+            PLACE.format(place),
+            assign={"slot": now, "used": now},
+            # The last clause is a turn whose grace has passed and that nobody has used.
+            condition="attribute_not_exists(slot) OR (used <= :rested AND "
+            "(slot <= :rested OR (slot <= :late AND used < slot)))",
+            values={"rested": rested, "late": now - self._grace},
+        )
+        if before is None:
+            return None
+        self._count(0)
+        return Slot(place, now, used=True)
+
+    def _queued(self, place: int) -> Slot:
+        """Take the next slot of a place that others wait for."""
+        now = self.virtual_now()
+        before = self._table.update(
+            PLACE.format(place),
+            add={"slot": self._turnaround},
+            condition="slot <= :last",
+            values={"last": now - self._turnaround + self._horizon},
+        )
+        if before is not None:
+            at = before["slot"] + self._turnaround
+            self._count(at - now)
+            return Slot(place, at)
+        recorder.count(Metric.BUDGET_LEFT, 0)
+        wait = self._horizon / MICROSECONDS * uniform(*ASK_AGAIN)  # noqa: S311 - no secret.
+        raise AuroraBusyError(
+            "The queue for Aurora is full. Try again at the time given.",
+            cause="the budget's queue is full",
+            retry_at=self.now() / MICROSECONDS + wait,
+        )
+
+    def _count(self, wait: int) -> None:
+        """Count how long a reservation waits, and what is left of the coming minute after it."""
+        wait = max(wait, 0) + max(self.known.held_until - self.now(), 0)
+        left = self._rate * max(0, 1 - wait / (MINUTE * MICROSECONDS))
+        recorder.count(Metric.BUDGET_LEFT, int(left))
+        recorder.count(Metric.BUDGET_WAIT, wait / 1000)
+
+    def _seen(self, item: Mapping[str, Any]) -> Ring:
+        now = self.now()
+        ring = Ring(
+            tickets=item.get("tickets", 0),
+            delay=item.get("delay", 0),
+            held_until=item.get("held_until", 0),
+            born=item.get("born", now),
+            paused={
+                name.removesuffix("_until"): until
+                for name, until in item.items()
+                if name.endswith("_until") and name != "held_until"
+            },
+        )
+        self.known = self._taken_over(ring, now)
+        return self.known
+
+    def _taken_over(self, ring: Ring, now: int) -> Ring:
+        """Hold a new ring while calls of the version before still count in Aurora's minute."""
+        begins = ring.born + TAKEOVER * MICROSECONDS
+        if now >= begins:
+            return ring
+        if not self._took_over:
+            last = self._table.get(BEFORE_THE_RING).get("tat", 0)
+            self._took_over = last < ring.born - MINUTE * MICROSECONDS
+        if self._took_over:
+            return ring
+        return Ring(
+            tickets=ring.tickets,
+            delay=ring.delay,
+            held_until=max(ring.held_until, begins),
+            born=ring.born,
+            paused=ring.paused,
         )
 
 
 class Allowance:
     """
-    The calls that one request may send: reserved by it or by its kept turn, and not yet spent.
+    The slots of one request: reserved by it or by its kept turn, and not yet spent.
 
-    `AuroraClient` spends one before every attempt, so that no call leaves unreserved.
+    `AuroraClient` takes one before every attempt. No call leaves unreserved.
     """
 
     def __init__(self, budget: RequestBudget, deadline: Deadline) -> None:
         self._budget = budget
         self.deadline = deadline
-        self._left = 0
-        self._turn: Turn | None = None
+        self._slots: list[Slot] = []
+        self._spent = Slot(0, 0)
 
-    def redeem(self, turn: Turn, *, grace: float) -> None:
-        """
-        Take the calls of a kept turn, up to `grace` seconds after it; later, it is worth nothing.
+    @property
+    def turn(self) -> Turn | None:
+        """Return what is reserved and not spent as a turn to keep, or None."""
+        if not self._slots:
+            return None
+        return Turn(
+            # In whole milliseconds, which is what items and answers can say.
+            at=ceil(self._budget.known.begins(self._slots[0]) * 1000) / 1000,
+            slots=tuple((slot.place, slot.at) for slot in self._slots),
+        )
 
-        Raises:
-            AuroraBusyError: Aurora has asked for a pause since, and the turn has moved with it.
-
-        """
-        turn = self._budget.as_moved(turn)
-        now = self._budget.clock()
-        if turn.at > now:
-            raise AuroraBusyError(cause="its turn has moved", turn=turn)
-        if now <= turn.at + grace:
-            self._left, self._turn = turn.calls, turn
+    def redeem(self, turn: Turn) -> None:
+        """Take the slots of a kept turn, which Aurora may have moved since."""
+        self._slots = [Slot(*slot) for slot in turn.slots]
+        self._budget.look()
 
     def reserve(self, calls: int) -> None:
         """
-        Make sure that `calls` can be sent now, waiting for the turn where it is near.
+        Reserve `calls`, and wait for the first of them where it is near.
 
         Raises:
-            AuroraBusyError: The turn is too far away to wait; it stays reserved, and the error
-                carries it.
+            AuroraBusyError: It is too far away; what is reserved stays so, as the error's turn.
 
         """
-        if self._left >= calls:
-            return
         with recorder.phase("budget"):
-            # All of them anew, even where some are left: a call kept for later than its grace would
-            # put one too many into some minute.
-            turn = self._budget.reserve(calls)
-            while (wait := turn.at - self._budget.clock()) > 0:
-                if wait > min(self._budget.patience, self.deadline.remaining() - CALL_TIME):
-                    raise AuroraBusyError(cause="given a turn", turn=turn)
-                self._budget.sleep(wait)
-                # Meanwhile Aurora may have asked somebody else for a pause.
-                turn = self._budget.as_moved(turn)
-        self._left, self._turn = calls, turn
+            self._slots = [valid for slot in self._slots if (valid := self._budget.valid(slot))]
+            if (missing := calls - len(self._slots)) > 0:
+                self._slots += self._budget.reserve(missing)
+            while True:
+                self._slots[0], wait = self._budget.use(self._slots[0])
+                if not wait:
+                    return
+                self._wait(wait)
 
-    def take(self) -> None:
-        """Take one call out, reserving it first where none is left."""
+    def take(self, operation: str) -> None:
+        """
+        Spend one slot, reserving it first where none is left.
+
+        Raises:
+            AuroraBusyError: As `reserve`; or Aurora wants a pause of this operation.
+
+        """
+        self._refuse_paused(operation)
         self.reserve(1)
-        self._left -= 1
+        self._refuse_paused(operation)
+        self._spent = self._slots.pop(0)
         recorder.event["aurora_calls"] += 1
 
-    def paused_until(self, moment: float) -> Turn:
-        """Pass Aurora's 429 on to everybody; return the place that the refused call keeps."""
-        self._budget.hold_until(moment)
-        kept = self._budget.as_moved(self._turn) if self._turn else None
-        return Turn(
-            at=max(kept.at, moment) if kept else moment,
-            calls=self._left + 1,
-            delay=kept.delay if kept else 0,
-        )
+    def paused(self, seconds: float, operation: str) -> Turn | None:
+        """Pass Aurora's 429 on to everybody; return the turn that the refused call keeps."""
+        self._budget.pause(seconds, operation)
+        self._refuse_paused(operation)
+        self._slots.insert(0, self._spent)
+        return self.turn
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > min(self._budget.patience, self.deadline.remaining() - CALL_TIME):
+            raise AuroraBusyError(cause="given a turn", turn=self.turn)
+        self._budget.sleep(seconds)
+        # Meanwhile Aurora may have asked somebody else for a pause.
+        self._budget.look()
+
+    def _refuse_paused(self, operation: str) -> None:
+        until = self._budget.known.paused.get(operation, 0)
+        if until > self._budget.now():
+            raise AuroraBusyError(
+                cause=f"Aurora wants a pause of {operation}", retry_at=until / MICROSECONDS
+            )
 
 
-def _turn(at: int, calls: int, delay: int) -> Turn:
-    """Return microseconds in whole milliseconds, rounded up: what `retry_at` and items can say."""
-    return Turn(at=ceil(at / 1000) / 1000, calls=calls, delay=round(delay / MICROSECONDS, 3))
+def turnaround(rate: float, burst: int) -> int:
+    """Return w = burst · 60 s ÷ rate, in microseconds: how often a place may be used."""
+    return round(burst * MINUTE * MICROSECONDS / rate)

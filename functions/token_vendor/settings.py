@@ -8,6 +8,7 @@ The CDK app's stages (`infra/stage`) take the options from here.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
+from math import ceil
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -92,8 +93,8 @@ class Options:
     aurora_connect_timeout: float = option("seconds", 2, least=0.1, most=10)
     aurora_read_timeout: float = option("seconds", 10, least=0.1, most=25)
     aurora_rate_limit: int = option("requests a minute that Aurora grants the key", 90, least=1)
-    request_rate: float = option("requests a minute to make", 80, least=0.1)
-    request_burst: int = option("requests to make at once", 3, least=1)
+    request_rate: float = option("requests a minute to make", 88, least=0.1)
+    request_burst: int = option("requests to make at once", 90, least=1)
     turn_grace: float = option("seconds that a kept turn may be late", 5, least=0, most=60)
     patience: float = option("seconds to wait for a turn inside a request", 5, least=0, most=20)
     queue_horizon: float = option("seconds that turns are given out ahead", 900, least=1, most=3600)
@@ -131,14 +132,13 @@ class Options:
                 yield "aurora_url", f'that host is the "{environment}" environment'
         if bool(self.aurora_version) != bool(self.aurora_version_header):
             yield "aurora_version", "goes together with aurora_version_header"
-        # A kept turn may be used up to the grace late: a window of one minute can hold the calls of
-        # a minute and a grace, and the burst.
-        worst = self.request_rate * (MINUTE + self.turn_grace) / MINUTE + self.request_burst
-        if worst > self.aurora_rate_limit:
+        # A place is used once in w = burst · 60 s ÷ rate (request_budget.py): this often in a
+        # minute, wherever the minute begins.
+        rounds = ceil(self.request_rate / self.request_burst)
+        if (worst := self.request_burst * rounds) > self.aurora_rate_limit:
             why = (
-                f"with request_burst {self.request_burst} and turn_grace {self.turn_grace:g} it "
-                f"would allow {worst:g} calls in a minute: aurora_rate_limit is "
-                f"{self.aurora_rate_limit}"
+                f"with request_burst {self.request_burst} a minute can hold {worst} calls: "
+                f"aurora_rate_limit is {self.aurora_rate_limit}"
             )
             yield "request_rate", why
         if self.aurora_connect_timeout + self.aurora_read_timeout >= self.longest_request:

@@ -5,6 +5,7 @@ Python values go in and come out; DynamoDB's types and exceptions end here.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
@@ -42,21 +43,41 @@ class Table:
         *,
         name: str,
         partition: str,
+        clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._dynamodb = dynamodb
         self._name = name
         self._partition = partition
+        self._clock = clock
         self._sleep = sleep
+        self._offset = 0.0
+        self._told: tuple[str, float, float] | None = None
+
+    def now(self) -> float:
+        """
+        Return the time in seconds since the epoch, on which all who use the table agree to 1 s.
+
+        It is our clock, held within the second that the `Date` of DynamoDB's last answer names:
+        clocks of execution environments may differ.
+        """
+        if self._told:
+            date, asked_at, heard_at = self._told
+            self._told = None
+            told = parsedate_to_datetime(date).timestamp()
+            self._offset = min(max(self._offset, told - heard_at), told + 1 - asked_at)
+        return self._clock() + self._offset
 
     def get(self, sk: str, email: str = "") -> Item:
         """Return an item with one strongly consistent read; an absent one is empty."""
+        asked_at = self._clock()
         try:
             answer = self._dynamodb.get_item(
                 TableName=self._name, Key=self._key(sk, email), ConsistentRead=True
             )
         except (ClientError, BotoCoreError) as exc:
             raise _unavailable("read", sk, exc) from exc
+        self._hear(answer, asked_at)
         return _from_wire(answer.get("Item", {}))
 
     def update(  # noqa: PLR0913 - the clauses of DynamoDB's expression.
@@ -95,6 +116,7 @@ class Table:
             arguments["ConditionExpression"] = condition
         if names := {alias: name for name, alias in RESERVED.items() if name in assign}:
             arguments["ExpressionAttributeNames"] = names
+        asked_at = self._clock()
         try:
             answer = self._dynamodb.update_item(
                 TableName=self._name,
@@ -106,6 +128,7 @@ class Table:
             return None
         except (ClientError, BotoCoreError) as exc:
             raise _unavailable("write", sk, exc) from exc
+        self._hear(answer, asked_at)
         return _from_wire(answer.get("Attributes", {}))
 
     def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
@@ -127,6 +150,10 @@ class Table:
                 self._sleep(FIRST_PAUSE * 2**attempt)
             else:
                 raise TokenStoreUnavailableError(cause="DynamoDB left items unprocessed")
+
+    def _hear(self, answer: Mapping[str, Any], asked_at: float) -> None:
+        if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
+            self._told = (date, asked_at, self._clock())
 
     def _key(self, sk: str, email: str) -> dict[str, Any]:
         pk = f"{self._partition}#{email}" if email else self._partition

@@ -10,7 +10,7 @@ The TOKEN item of one caller as a state machine.
 | `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
 | `generating_since` (the mark) | take_lease or mark | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
 | `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
-| `turn_at`, `turn_calls`, `turn_delay` | release with a turn | take_lease | the caller's place in the queue for Aurora |
+| `turn_at`, `turn_slots` | release with a turn | take_lease | the caller's place in the queue for Aurora |
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
 
@@ -82,8 +82,7 @@ class TokenItem:
     failed_until: float = 0
     failure: str = ""
     turn_at: float = 0
-    turn_calls: int = 0
-    turn_delay: float = 0
+    turn_slots: tuple[tuple[int, int], ...] = ()
     renewals: tuple[float, ...] = ()
 
     @property
@@ -98,9 +97,7 @@ class TokenItem:
     @property
     def turn(self) -> Turn | None:
         """Return the caller's place in the queue for Aurora, whenever it is, or None."""
-        if not self.turn_calls:
-            return None
-        return Turn(at=self.turn_at, calls=self.turn_calls, delay=self.turn_delay)
+        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
 
     @property
     def is_marked(self) -> bool:

@@ -56,7 +56,7 @@ class TokenStore:
             email,
             assign={"lease_id": lease_id, "lease_until": until, "renewals": renewals},
             assign_once={"generating_since": self._clock()} if mark else {},
-            remove=("turn_at", "turn_calls", "turn_delay", "failed_until", "failure"),
+            remove=("turn_at", "turn_slots", "failed_until", "failure"),
             condition="attribute_not_exists(version) OR version = :seen",
             values={"seen": item.version},
         ):
@@ -121,7 +121,7 @@ class TokenStore:
         if outcome.failure:
             assign |= {"failed_until": outcome.until, "failure": outcome.failure}
         if turn := outcome.turn:
-            assign |= {"turn_at": turn.at, "turn_calls": turn.calls, "turn_delay": turn.delay}
+            assign |= {"turn_at": turn.at, "turn_slots": turn.slots}
         return self._update(
             lease.email,
             assign=assign,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import GENERATE, AuroraClient
-from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest, Vended
+from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest, Turn, Vended
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
     CATALOGUE,
@@ -37,7 +37,6 @@ class Policy:
     refresh_margin: float
     cool_down: float
     refused_for: float
-    turn_grace: float
     renewals_per_hour: int
 
 
@@ -150,10 +149,10 @@ class TokenVendor:
         allowance = self._budget.allowance(deadline)
         try:
             if turn := lease.item.turn:
-                allowance.redeem(turn, grace=self._policy.turn_grace)
+                allowance.redeem(turn)
             token = self._ask_aurora(caller, lease, allowance)
         except ProblemError as problem:
-            problem = self._release(lease, problem)
+            problem = self._release(lease, problem, allowance.turn)
             return self._stale_or_raise(caller, lease.item, request, problem)
         except Exception as exc:
             # Nobody knows how far it came.
@@ -193,9 +192,11 @@ class TokenVendor:
             if not self._store.mark(lease):
                 raise AuroraUnavailableError(cause="the lease was lost before the generate")
 
-    def _release(self, lease: Lease, problem: ProblemError) -> ProblemError:
+    def _release(
+        self, lease: Lease, problem: ProblemError, turn: Turn | None = None
+    ) -> ProblemError:
         """Give the lease back; return the problem, with the time of its end where waiting helps."""
-        problem, outcome = self._outcome(problem)
+        problem, outcome = self._outcome(problem, turn)
         if outcome.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
@@ -206,13 +207,14 @@ class TokenVendor:
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
         return problem
 
-    def _outcome(self, problem: ProblemError) -> tuple[ProblemError, Outcome]:
+    def _outcome(self, problem: ProblemError, turn: Turn | None) -> tuple[ProblemError, Outcome]:
         """Return what a problem means for the next caller, and the problem as this one sees it."""
         generated = problem.in_doubt == GENERATE
         if isinstance(problem, AuroraBusyError) and problem.turn:
             return problem, Outcome(may_have_generated=generated, turn=problem.turn)
         if isinstance(problem, TokenStoreUnavailableError):
-            return problem, Outcome(may_have_generated=generated)
+            # The table failed, not the queue: the caller keeps its place.
+            return problem, Outcome(may_have_generated=generated, turn=turn)
         # A refused caller stays refused until the user list is read again: asking sooner would cost
         # the others their calls.
         refused = isinstance(problem, UserNotEligibleError)

@@ -42,6 +42,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "unpaged_page": ("ignored", "refused"),
     "order": ("inserted", "shuffled"),
     "invite_answer": ("with_id", "without_id"),
+    "rate_window_kind": ("sliding", "fixed"),
     "retry_after": ("seconds", "float", "http_date", "absent"),
 }
 
@@ -110,9 +111,10 @@ class Behaviour(_FromJson):
     # "One Client SDK session at a time": which of two loses is unknown.
     second_session: str = "takes_over"
 
-    # Requests per sliding window and key, 0 for no limit.
+    # Requests per window and key, 0 for no limit. Whether the window slides is unknown.
     rate_limit: int = 90
     rate_window: float = 60
+    rate_window_kind: str = "sliding"
     # The header's form is unknown.
     retry_after: str = "seconds"
 

@@ -58,12 +58,16 @@ class Calls:
         if not behaviour.rate_limit:
             return None
         window = self._counted.setdefault(key, deque())
-        while window and window[0] <= now - behaviour.rate_window:
+        length = behaviour.rate_window
+        fixed = behaviour.rate_window_kind == "fixed"
+        begin = now // length * length if fixed else now - length
+        while window and window[0] <= begin:
             window.popleft()
         if len(window) < behaviour.rate_limit:
             window.append(now)
             return None
-        return window[len(window) - behaviour.rate_limit] + behaviour.rate_window - now
+        opens = begin if fixed else window[len(window) - behaviour.rate_limit]
+        return opens + length - now
 
     def to_json(self) -> list[dict[str, Any]]:
         """

@@ -1,8 +1,8 @@
 """
 Simulate a morning: how long the last caller waits, and what Aurora sees of it.
 
-Slots come from the same `Gcra` that the function reserves with; what stands here is only who comes
-when, and what each needs.
+Slots are those of the function's ring of places (request_budget.py). This module adds who comes
+when, and what each of them needs.
 """
 
 import random
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 
-from token_vendor.request_budget import MICROSECONDS, Gcra
+from token_vendor.request_budget import MICROSECONDS, turnaround
 
 PAGE = 100
 """
@@ -50,7 +50,14 @@ class Burst:
 
 
 def simulate(  # noqa: PLR0913 - one argument for each option.
-    *, users: int, known: float, over: float, gcra: Gcra, horizon: float, seed: int = 1
+    *,
+    users: int,
+    known: float,
+    over: float,
+    rate: float,
+    burst: int,
+    horizon: float,
+    seed: int = 1,
 ) -> Burst:
     """
     Let `users` people without a stored token come at random moments of `over` minutes.
@@ -60,7 +67,8 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
         known: The share of them whose Aurora account is known; the others are invited. The first of
             them reads the list of users, once for all.
         over: Minutes within which they come.
-        gcra: The budget.
+        rate: Requests a minute to make.
+        burst: Requests to make at once.
         horizon: Seconds beyond which no turn is given. Who would have a later one is told when to
             ask again, and is taken to keep the order of coming.
         seed: The same seed gives the same morning.
@@ -73,17 +81,20 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     # The first newcomer reads the list of users, once for all; a page is reserved when it is due.
     pages = max(1, ceil(users * known / PAGE))
     reader = needs.index(CALLS["new"]) if newcomers else -1
-    tat, turned_away = 0, 0
+    w = turnaround(rate, burst) / MICROSECONDS
+    free_at = [0.0] * burst
+    tickets, turned_away = 0, 0
     waits, sent = [], []
     arrivals = sorted(chance.uniform(0, over * 60) for _ in range(users))
     for person, (arrival, calls) in enumerate(zip(arrivals, needs, strict=True)):
-        now = round(arrival * MICROSECONDS)
-        turned_away += tat > now + horizon * MICROSECONDS
+        turned_away += free_at[tickets % burst] > arrival + horizon
         slot = arrival
-        for reserved in [*([1] * pages if person == reader else []), calls]:
-            slot = gcra.slot(tat, reserved, now) / MICROSECONDS
-            tat = max(tat, now) + reserved * gcra.interval
-            sent += [slot] * reserved
+        for _ in range(calls + (pages if person == reader else 0)):
+            place = tickets % burst
+            slot = max(arrival, free_at[place])
+            free_at[place] = slot + w
+            tickets += 1
+            sent.append(slot)
         waits.append(slot - arrival)
     by_minute = Counter(int(slot // 60) for slot in sent)
     return Burst(

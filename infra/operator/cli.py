@@ -18,7 +18,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import unusable
 from token_vendor.problems import ProblemError
-from token_vendor.request_budget import Gcra
+from token_vendor.settings import Options
 
 from infra.operator import audit, doctor, pages, probes, show, tokens
 from infra.operator.burst import simulate
@@ -243,18 +243,23 @@ def simulate_burst(  # noqa: PLR0913 - one option each.
     known: Annotated[
         float, typer.Option(min=0, max=1, help="share whose Aurora account is known")
     ] = 0.95,
-    rate: Annotated[float, typer.Option(min=1, help="requests a minute to make")] = 80,
-    burst: Annotated[int, typer.Option(min=1, help="requests to make at once")] = 3,
+    rate: Annotated[
+        float, typer.Option(min=1, help="requests a minute to make")
+    ] = Options.request_rate,
+    burst: Annotated[
+        int, typer.Option(min=1, help="requests to make at once")
+    ] = Options.request_burst,
     over: Annotated[float, typer.Option(min=0.1, help="minutes within which they come")] = 10,
-    horizon: Annotated[float, typer.Option(min=1, help="seconds of turns given out")] = 900,
+    horizon: Annotated[
+        float, typer.Option(min=1, help="seconds of turns given out")
+    ] = Options.queue_horizon,
     png: Annotated[Path | None, typer.Option(help="write the plot to this file too")] = None,
     as_json: Json = False,
 ) -> None:
     """
     Simulate a morning without stored tokens: how long people wait, and what Aurora sees.
     """
-    gcra = Gcra(rate=rate, burst=burst)
-    result = simulate(users=users, known=known, over=over, gcra=gcra, horizon=horizon)
+    result = simulate(users=users, known=known, over=over, rate=rate, burst=burst, horizon=horizon)
     show.burst(result, as_json=as_json)
     if png:
         try:

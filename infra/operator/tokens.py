@@ -41,6 +41,7 @@ def table(deployed: Deployed) -> Table:
         deployed.client("dynamodb"),
         name=deployed.outputs["TableName"],
         partition=deployed.settings.partition,
+        clock=time.time,
         sleep=time.sleep,
     )
 

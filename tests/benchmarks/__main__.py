@@ -35,7 +35,7 @@ WARM = 2000
 STAMPEDE = 500
 STORM_LIMIT = 3000
 EMAIL = JESSICA["email"]
-UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000"}
+UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
 METRICS, ALARMS = 25, 12
 """Series with data in a month, and alarms: the worst case of infra/monitoring.py."""
 BARS = {

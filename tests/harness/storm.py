@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 CALLERS = 1000
 PAGE = 100
 PROCESSES = 12
-BURST = 3
 WINDOW = 10
 """Seconds; a storm of 20 s would never fill the minute that Aurora counts."""
+SLACK = 1.05
+"""A place of the ring rests this much longer than `WINDOW`: calls wait for two busy cores."""
 GRACE = 1.0
 """Seconds; as long beside `WINDOW` as the default grace is beside the minute, or longer."""
 
@@ -76,12 +77,11 @@ def settings(limit: int, *, window: float = WINDOW, grace: float = GRACE) -> dic
     """
     Give the settings under which no window of Aurora's holds more than its limit.
     """
-    in_window = limit * window / 60
-    rate = (in_window - BURST) * 60 / (window + grace)
+    burst = round(limit * window / 60)
     return {
         "AURORA_RATE_LIMIT": str(limit),
-        "REQUEST_RATE": f"{rate:.3f}",
-        "REQUEST_BURST": str(BURST),
+        "REQUEST_RATE": f"{burst * 60 / (window * SLACK):.3f}",
+        "REQUEST_BURST": str(burst),
         "TURN_GRACE": str(grace),
     }
 

@@ -31,6 +31,7 @@ SETTINGS = {
     # Nothing here is about waiting, but for the 429 of Aurora.
     "AURORA_RATE_LIMIT": "60000",
     "REQUEST_RATE": "50000",
+    "REQUEST_BURST": "50000",
     "PATIENCE": "0",
     "COOL_DOWN": "0",
 }

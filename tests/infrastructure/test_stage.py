@@ -101,10 +101,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "goes together with aurora_version_header",
     ),
     "more than Aurora allows": (
-        {"request_rate": 90},
-        "would allow 100.5 calls in a minute: aurora_rate_limit is 90",
+        {"request_rate": 91},
+        "request_rate = 91: with request_burst 90 a minute can hold 180 calls: aurora_rate",
     ),
-    "burst that tips the scales": ({"request_burst": 4}, "would allow 90.6667 calls in a minute"),
+    "burst that comes round twice": (
+        {"request_burst": 46},
+        "with request_burst 46 a minute can hold 92 calls",
+    ),
     "read past the function's end": (
         {"aurora_read_timeout": 22},
         "1 s before function_timeout, 25",

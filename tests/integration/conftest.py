@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
 from token_vendor.handler import Endpoint, wire
 from token_vendor.observability import logger
@@ -163,9 +165,9 @@ class Deployment:
         """Return an item as plain values."""
         return self._item(f"sandbox#{self.aurora.tenant_id}#{email}", sk)
 
-    def budget(self) -> dict[str, Any]:
-        """Return the shared budget's item, in microseconds."""
-        return self._item(f"sandbox#{self.aurora.tenant_id}", "BUDGET")
+    def tenant_item(self, sk: str) -> dict[str, Any]:
+        """Return an item that is about nobody in particular."""
+        return self._item(f"sandbox#{self.aurora.tenant_id}", sk)
 
     def _item(self, pk: str, sk: str) -> dict[str, Any]:
         key = {"pk": {"S": pk}, "sk": {"S": sk}}
@@ -195,5 +197,16 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def deployment() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
     clock = Clock()
-    with mock_aws(), FakeAurora.running(clock=clock) as aurora:
-        yield Deployment(aurora, clock, {})
+
+    def tell_time(parsed: dict[str, Any], **_: Any) -> None:
+        """Answer with the test's time: moto tells the machine's."""
+        headers = parsed.setdefault("ResponseMetadata", {}).setdefault("HTTPHeaders", {})
+        headers["date"] = formatdate(clock.now, usegmt=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "botocore.handlers.BUILTIN_HANDLERS",
+            [*BUILTIN_HANDLERS, ("after-call.dynamodb", tell_time)],
+        )
+        with mock_aws(), FakeAurora.running(clock=clock) as aurora:
+            yield Deployment(aurora, clock, {})

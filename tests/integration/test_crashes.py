@@ -49,7 +49,7 @@ KNOWN = [
     Step(name, when, operation, mention)
     for name, operation, mention in (
         ("lease", "UpdateItem", b"lease_until = :lease_until"),
-        ("budget", "UpdateItem", b"SET tat"),
+        ("budget", "UpdateItem", b"ADD tickets"),
         ("generate", "/generate_token", b""),
         ("store", "UpdateItem", b"jwt = :jwt"),
     )
@@ -73,6 +73,7 @@ def harness() -> Iterator[Harness]:
         settings={
             "AURORA_RATE_LIMIT": "60000",
             "REQUEST_RATE": "50000",
+            "REQUEST_BURST": "50000",
         },
         aurora={"rate_limit": 0, "users": people(40)},
     ) as harness:

@@ -204,9 +204,9 @@ def test_without_a_stored_token(deployment: Deployment, row: Row, operation: str
     assert deployment.calls()[operation] == row.calls
     item = deployment.item(email)
     assert "lease_id" not in item
-    if row.slug == "aurora-busy":
+    if row.slug == "aurora-busy" and operation == GENERATE:
         # Aurora's pause costs nobody their place: the call comes again at its end.
-        assert item["turn_calls"] == (2 if operation == INVITE else 1)
+        assert len(item["turn_slots"]) == 1
         assert "failure" not in item
     else:
         assert item["failure"] == row.slug

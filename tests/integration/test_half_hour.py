@@ -79,7 +79,7 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
     for come in (rush[:8], rush[8:13], rush[13:18], rush[18:23], rush[23:28], rush[28:]):
         scene.minute(*come, *steady[:1])
     minutes(scene, 4, steady[:1])
-    scene.deployment.restart(REQUEST_RATE="80", REQUEST_BURST="3")
+    scene.deployment.restart(REQUEST_RATE="88", REQUEST_BURST="90")
     minutes(scene, 1, steady)
     aurora.fail({"operation": "generate_token", "kind": "status", "status": 503, "times": 1000})
     minutes(scene, 4, steady + outage)
@@ -150,8 +150,8 @@ def test_table_errors(scene: Scene) -> None:
     minutes(scene, 1, callers[:2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])
-    # The lease, the reservation and the mark are written; the token is not.
-    wire.refuse("UpdateItem", after=3)
+    # The lease, the ticket, its place and the mark are written; the token is not.
+    wire.refuse("UpdateItem", after=4)
     scene.minute(callers[2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])

@@ -158,7 +158,7 @@ def waits(deployment: Deployment, walk: Walk) -> None:
     clock.advance(deployment.item(ROBERT)["turn_at"] - clock.now)
     deployment.vend(ROBERT)
     assert walk.happened() == {Metric.GENERATED: 1, Metric.VENDED: 1}
-    deployment.restart(REQUEST_RATE="80", REQUEST_BURST="3", PATIENCE="5")
+    deployment.restart(REQUEST_RATE="88", REQUEST_BURST="90", PATIENCE="5")
 
 
 def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) 
     DynamoDB does not take a token, and a lease ends before its holder.
     """
     deployment.clock.advance(13 * HOUR)
-    # The lease and the reservation are written; the token is not.
-    Wire(deployment).refuse("UpdateItem", after=2)
+    # The lease, the ticket and its place are written; the token is not.
+    Wire(deployment).refuse("UpdateItem", after=3)
     deployment.vend()
     assert walk.happened() == {Metric.STORE_FAILED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
     deployment.restart()

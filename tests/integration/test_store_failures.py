@@ -104,12 +104,13 @@ def test_later_token_stored_meanwhile_stays(
     assert deployment.item()["jwt"] == later.jwt
 
 
-def test_renewal_costs_four_calls(deployment: Deployment, wire: Wire) -> None:
+def test_renewal_costs_five_calls(deployment: Deployment, wire: Wire) -> None:
     deployment.vend()
     deployment.clock.advance(13 * 3600)
     wire.calls.clear()
     assert deployment.vend().body["source"] == "generated"
-    assert wire.calls == ["GetItem", "UpdateItem", "UpdateItem", "UpdateItem"]
+    # Read; lease and mark; ticket; place; store.
+    assert wire.calls == ["GetItem", *["UpdateItem"] * 4]
 
 
 def test_refused_read_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
@@ -131,9 +132,10 @@ def test_refused_lease_asks_nothing_of_aurora(deployment: Deployment, wire: Wire
     [
         pytest.param(1, [], id="reading-the-directory"),
         pytest.param(2, [], id="reserving-the-listing"),
-        pytest.param(3, ["list_users"], id="finishing-the-directory"),
-        pytest.param(4, ["list_users"], id="reserving-the-generate"),
-        pytest.param(5, ["list_users"], id="marking"),
+        pytest.param(3, [], id="its-place"),
+        pytest.param(4, ["list_users"], id="finishing-the-directory"),
+        pytest.param(5, ["list_users"], id="reserving-the-generate"),
+        pytest.param(7, ["list_users"], id="marking"),
     ],
 )
 def test_refused_write_on_the_way(
@@ -148,7 +150,7 @@ def test_refused_write_on_the_way(
 def test_refused_store_still_returns_the_jwt(deployment: Deployment, wire: Wire) -> None:
     deployment.vend()
     deployment.clock.advance(13 * 3600)
-    wire.refuse("UpdateItem", after=2)
+    wire.refuse("UpdateItem", after=3)
     answer = deployment.vend()
     assert answer.status == 200
     assert answer.body["source"] == "generated"
@@ -159,6 +161,24 @@ def test_refused_store_still_returns_the_jwt(deployment: Deployment, wire: Wire)
     again = deployment.vend()
     assert again.body["source"] == "generated"
     assert deployment.aurora.token_state(again.jti) == "live"
+
+
+def test_turn_survives_a_table_that_fails_at_its_redemption(deployment: Deployment) -> None:
+    """The queue did not fail: the caller comes again, and has not lost its place."""
+    deployment.vend()
+    deployment.clock.advance(13 * 3600)
+    deployment.restart(REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0")
+    assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
+    assert deployment.vend().slug == "aurora-busy"
+    turn = deployment.item()["turn_at"]
+    deployment.clock.now = turn
+    wire = Wire(deployment)
+    # The lease is written; the place cannot be.
+    wire.refuse("GetItem", after=1)
+    assert deployment.vend().slug == "token-store-unavailable"
+    wire.refuse("")
+    assert deployment.item()["turn_at"] == turn
+    assert deployment.vend().status == 200
 
 
 def test_refused_directory_write(deployment: Deployment, wire: Wire) -> None:

@@ -153,6 +153,8 @@ class World:
     def allowance(self, *_: Any, **__: Any) -> World:
         return self
 
+    turn = None
+
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: the budget has tests of its own."""
 
@@ -171,7 +173,13 @@ class World:
         parts: Any = self
         vendor = TokenVendor(
             store=TokenStore(
-                Table(parts.table, name="tokens", partition="sandbox#tenant", sleep=self.sleep),
+                Table(
+                    parts.table,
+                    name="tokens",
+                    partition="sandbox#tenant",
+                    clock=self.clock,
+                    sleep=self.sleep,
+                ),
                 clock=self.clock,
             ),
             accounts=parts,
@@ -181,7 +189,6 @@ class World:
                 refresh_margin=3600,
                 cool_down=COOL_DOWN,
                 refused_for=COOL_DOWN,
-                turn_grace=5,
                 renewals_per_hour=6,
             ),
             clock=self.clock,

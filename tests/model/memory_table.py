@@ -1,5 +1,5 @@
 """
-A table in memory with DynamoDB's semantics, as far as the TOKEN item uses them.
+A table in memory with DynamoDB's semantics, as far as our items use them.
 
 One call is one atomic step, conditions see the item before the write, a comparison with an
 absent attribute is false.
@@ -8,6 +8,7 @@ absent attribute is false.
 from __future__ import annotations
 
 import re
+from email.utils import formatdate
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,14 +38,17 @@ class MemoryTable:
 
     exceptions: ClassVar = _Exceptions
 
-    def __init__(self, step: Callable[[str], None]) -> None:
+    def __init__(
+        self, step: Callable[[str], None], clock: Callable[[], float] | None = None
+    ) -> None:
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
         self._step = step
+        self._clock = clock
 
     def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         self._step("read")
         item = self.items.get(_key(Key))
-        return {"Item": dict(item)} if item else {}
+        return ({"Item": dict(item)} if item else {}) | self._metadata()
 
     def update_item(
         self,
@@ -74,7 +78,12 @@ class MemoryTable:
                 added = _value(ExpressionAttributeValues[value]) + _value(old.get(name, {"N": "0"}))
                 new[name] = {"N": str(int(added))}
         self.items[_key(Key)] = new
-        return {"Attributes": dict(old)}
+        return {"Attributes": dict(old)} | self._metadata()
+
+    def _metadata(self) -> dict[str, Any]:
+        """Return what boto3 adds; DynamoDB tells its time in whole seconds."""
+        headers = {"date": formatdate(self._clock(), usegmt=True)} if self._clock else {}
+        return {"ResponseMetadata": {"HTTPHeaders": headers}}
 
 
 def _key(key: dict[str, Any]) -> tuple[str, str]:
@@ -97,10 +106,10 @@ def _condition(expression: str) -> CodeType:
     text = re.sub(r"attribute_not_exists\((\w+)\)", r"('\1' not in old)", expression)
     text = re.sub(r"attribute_exists\((\w+)\)", r"('\1' in old)", text)
     text = re.sub(
-        r"(?<!')\b(\w+) (=|<=|<|>=|>) (:\w+)",
+        r"(?<!')\b(\w+) (=|<=|<|>=|>) (:?\w+)",
         lambda m: (
             f"('{m[1]}' in old and value(old['{m[1]}']) {'==' if m[2] == '=' else m[2]} "
-            f"value(values['{m[3]}']))"
+            f"value({'values' if m[3].startswith(':') else 'old'}['{m[3]}']))"
         ),
         text,
     )

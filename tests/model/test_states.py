@@ -45,6 +45,7 @@ class History:
             MemoryTable(lambda _: None),  # type: ignore[arg-type] # As much of it as is used.
             name="tokens",
             partition="sandbox#tenant",
+            clock=lambda: self.now,
             sleep=lambda _: None,
         )
         self.store = TokenStore(table, clock=lambda: self.now)
@@ -91,7 +92,7 @@ class History:
                     self.lease,
                     Outcome(
                         may_have_generated=mark and failed,
-                        turn=Turn(at=self.now + PAUSE, calls=1) if queued else None,
+                        turn=Turn(at=self.now + PAUSE, slots=((0, 0),)) if queued else None,
                         failure="aurora-timeout" if failed else "",
                         until=self.now + PAUSE if failed else 0,
                     ),

@@ -1,0 +1,325 @@
+"""
+The ring of places, by the real class on a table in memory: no minute is ever too full.
+
+Callers come in any order, alone or for two calls, late, or never again; environments crash between
+ticket and place, and their clocks differ; Aurora asks for pauses.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from token_vendor.models import Deadline, Turn
+from token_vendor.problems import AuroraBusyError
+from token_vendor.request_budget import (
+    MICROSECONDS,
+    QUEUE,
+    RING,
+    Allowance,
+    RequestBudget,
+    turnaround,
+)
+from token_vendor.table import Table
+
+from tests.model.memory_table import MemoryTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START = 1_750_000_000.25
+LIMIT = 90
+RINGS = {"the default": (88, 90), "spaced a little": (86, 45), "as before": (80, 3)}
+GRACE, HORIZON = 5, 900
+REQUEST = 0.01
+"""Seconds that every request takes, also one that comes too early by its environment's clock."""
+
+
+class CrashError(Exception):
+    """The environment ended at this moment."""
+
+
+@dataclass(order=True)
+class Visit:
+    """A caller who comes at `at`, with the turn of the last visit."""
+
+    at: float
+    number: int
+    calls: int = field(compare=False)
+    late: float = field(compare=False)
+    stays_away: bool = field(compare=False)
+    crashes: bool = field(compare=False)
+    turn: Turn | None = field(default=None, compare=False)
+
+
+class Morning:
+    """Play visits in the order of their times; collect when Aurora was called, and for whom."""
+
+    def __init__(self, rate: float, burst: int, skews: list[float]) -> None:
+        self.now = START
+        self.sent: list[tuple[float, int]] = []
+        self.crash = False
+        self.table = MemoryTable(self._step, lambda: self.now)
+        self.budgets = [self._environment(rate, burst, skew) for skew in skews]
+
+    def _step(self, effect: str) -> None:
+        if self.crash and effect == "write" and any(sk == RING for _, sk in self.table.items):
+            self.crash = False
+            raise CrashError
+
+    def _environment(self, rate: float, burst: int, skew: float) -> RequestBudget:
+        dynamodb: Any = self.table
+        table = Table(
+            dynamodb,
+            name="tokens",
+            partition="sandbox#tenant",
+            clock=lambda: self.now + skew,
+            sleep=self.sleep,
+        )
+        return RequestBudget(
+            table,
+            rate=rate,
+            burst=burst,
+            grace=GRACE,
+            patience=0.05,
+            queue_horizon=HORIZON,
+            sleep=self.sleep,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def play(self, visits: list[Visit], pauses: list[tuple[float, float]]) -> None:
+        """Let everybody come; who is given a turn comes back at it, and some seconds late."""
+        heapq.heapify(visits)
+        environments = count()
+        while visits:
+            visit = heapq.heappop(visits)
+            while pauses and pauses[0][0] <= visit.at - START:
+                at, seconds = pauses.pop(0)
+                self.now = max(self.now, START + at)
+                for hearing in self.budgets:
+                    hearing.pause(seconds, QUEUE)
+            self.now = max(self.now, visit.at) + REQUEST
+            budget = self.budgets[next(environments) % len(self.budgets)]
+            deadline = Deadline(self.now + 24, lambda: self.now, self.sleep)
+            try:
+                self._request(visit, budget.allowance(deadline))
+            except AuroraBusyError as busy:
+                if not visit.stays_away:
+                    visit.turn = busy.turn
+                    # A clock that is ahead tells a time that is over: Retry-After is 1 s at least.
+                    retry_at = busy.retry_at or 0
+                    visit.at = (retry_at if retry_at > self.now else self.now + 1) + visit.late
+                    heapq.heappush(visits, visit)
+            except CrashError:
+                visit.turn = None
+                visit.at = self.now + 25
+                heapq.heappush(visits, visit)
+
+    def _request(self, visit: Visit, allowance: Allowance) -> None:
+        self.crash, visit.crashes = visit.crashes, False
+        if visit.turn:
+            allowance.redeem(visit.turn)
+        while visit.calls:
+            allowance.reserve(visit.calls)
+            allowance.take(QUEUE)
+            visit.calls -= 1
+            self.sent.append((self.now, visit.number))
+
+    @property
+    def moments(self) -> list[float]:
+        """Return when Aurora was called, in seconds from the start."""
+        return sorted(moment - START for moment, _ in self.sent)
+
+    @property
+    def fullest_minute(self) -> int:
+        """Return the most calls of any sliding minute."""
+        sent, first, most = self.moments, 0, 0
+        for last, moment in enumerate(sent):
+            while sent[first] <= moment - 60:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+Pattern = list[dict[str, Any]]
+
+patterns = st.lists(
+    st.builds(
+        dict,
+        gap=st.sampled_from([0, 0, 0, 0.001, 0.05, 0.5, 2.0, 10.0]),
+        calls=st.sampled_from([1, 1, 1, 2]),
+        late=st.sampled_from([0, 0, 0.3, 2.0, 4.9, 9.0]),
+        stays_away=st.sampled_from([False, False, False, True]),
+        crashes=st.sampled_from([False] * 9 + [True]),
+    ),
+    min_size=1,
+    max_size=40,
+)
+PROMPT = {"gap": 0, "calls": 1, "late": 0, "stays_away": False, "crashes": False}
+
+
+def coming(pattern: Pattern) -> list[Visit]:
+    at, visits = START, []
+    for number, each in enumerate(pattern):
+        at += each["gap"]
+        visits.append(
+            Visit(at=at, number=number, **{name: each[name] for name in each if name != "gap"})
+        )
+    return visits
+
+
+@pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    pattern=patterns,
+    repeated=st.sampled_from([1, 4, 12]),
+    skews=st.lists(st.sampled_from([-1.0, 0.0, 1.0, -5.0, 5.0]), min_size=1, max_size=4),
+    pauses=st.lists(st.tuples(st.floats(0, 120), st.sampled_from([1.0, 20.0, 60.0])), max_size=2),
+)
+def test_no_minute_is_over_the_limit(
+    ring: tuple[float, int],
+    pattern: Pattern,
+    repeated: int,
+    skews: list[float],
+    pauses: list[tuple[float, float]],
+) -> None:
+    """Whoever comes however late, and whatever ends in the middle."""
+    played = Morning(*ring, skews)
+    played.play(coming(pattern * repeated), sorted(pauses))
+    assert played.fullest_minute <= LIMIT
+
+
+def without_late_mark(arguments: dict[str, Any]) -> bool:
+    return arguments["UpdateExpression"] == "SET used = :used"
+
+
+def without_condition(arguments: dict[str, Any]) -> bool:
+    if arguments["UpdateExpression"] == "SET slot = :slot, used = :used":
+        arguments.pop("ConditionExpression")
+    return False
+
+
+@pytest.mark.parametrize("mutation", [without_late_mark, without_condition])
+def test_each_guard_is_needed(mutation: Callable[[dict[str, Any]], bool]) -> None:
+    """Without the mark of a late call, or without the place's condition, a minute overflows."""
+
+    class Mutated(MemoryTable):
+        def update_item(self, **arguments: Any) -> dict[str, Any]:
+            if mutation(arguments):
+                return {"Attributes": {"slot": {"N": "0"}}} | self._metadata()
+            return super().update_item(**arguments)
+
+    chance = random.Random(1)  # noqa: S311 - a pattern, no secret.
+    most = 0
+    for _ in range(20):
+        played = Morning(88, 90, [0])
+        played.table.__class__ = Mutated
+        pattern = [{**PROMPT, "late": chance.choice([0, 4.9])} for _ in range(300)]
+        played.play(coming(pattern), [])
+        most = max(most, played.fullest_minute)
+    assert most > LIMIT
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with Date", "without Date"])
+def test_environments_agree_by_the_clock_of_dynamodb(*, told: bool) -> None:
+    """One is five seconds behind and sends first; for one that is ahead a minute passes sooner."""
+    played = Morning(88, 90, [-5, 5])
+    if not told:
+        played.table._clock = None
+    behind, ahead = played.budgets
+    played.budgets = [behind]
+    played.play(coming([PROMPT] * 90), [])
+    played.budgets = [ahead]
+    played.play(coming([{**PROMPT, "gap": 52}, *[PROMPT] * 89]), [])
+    assert len(played.sent) == 180
+    assert (played.fullest_minute <= LIMIT) is told
+
+
+@pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
+def test_calls_leave_in_the_order_of_coming_as_early_as_the_ring_allows(
+    ring: tuple[float, int],
+) -> None:
+    rate, burst = ring
+    played = Morning(rate, burst, [0])
+    played.play(coming([PROMPT] * 300), [])
+    assert [number for _, number in played.sent] == list(range(300))
+    for number, (moment, _) in enumerate(played.sent):
+        earliest = START + number // burst * turnaround(rate, burst) / MICROSECONDS
+        assert earliest <= moment <= earliest + 2 * 300 * REQUEST
+
+
+def test_pause_moves_every_turn_once_and_in_order() -> None:
+    """However many hear of it; and a longer one moves them by what is longer."""
+    still, paused = Morning(88, 90, [0]), Morning(88, 90, [0, 0, 0])
+    still.play(coming([PROMPT] * 250), [])
+    paused.play(coming([PROMPT] * 250), [(30, 60), (31, 60)])
+    assert [number for _, number in paused.sent] == list(range(250))
+    moved = [later - sooner for sooner, later in zip(still.moments, paused.moments, strict=True)]
+    assert max(moved[:90]) < 2
+    assert all(60 < each < 64 for each in moved[90:])
+
+
+def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_too() -> None:
+    """Aurora says that an endpoint may have a limit of its own."""
+    played = Morning(88, 90, [0])
+    [budget] = played.budgets
+    deadline = Deadline(START + 24, lambda: played.now, played.sleep)
+    budget.pause(60, "list_users")
+    budget.allowance(deadline).take(QUEUE)
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline).take("list_users")
+    assert caught.value.retry_at == pytest.approx(START + 60)
+    budget.pause(20, "invite_user")
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline).take(QUEUE)
+    assert caught.value.retry_at == pytest.approx(START + 20, abs=0.01)
+    played.now += 21
+    budget.allowance(deadline).take(QUEUE)
+
+
+def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
+    """Its grace over, the last slot of a place is given away; the late owner queues anew."""
+    played = Morning(1, 1, [0])
+    [budget] = played.budgets
+    deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
+    budget.allowance(deadline).take(QUEUE)
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline).reserve(1)
+    absent = caught.value.turn
+    assert absent
+    played.now = absent.at + GRACE + 1
+    budget.allowance(deadline).take(QUEUE)
+    late = budget.allowance(deadline)
+    late.redeem(absent)
+    with pytest.raises(AuroraBusyError) as caught:
+        late.reserve(1)
+    assert caught.value.retry_at == pytest.approx(played.now + 60, abs=1)
+
+
+def test_late_owner_keeps_a_place_that_nobody_else_took() -> None:
+    """Queueing anew would cost time, and spare nobody any."""
+    played = Morning(88, 90, [0])
+    played.play(coming([{**PROMPT, "late": 12}] * 135), [])
+    assert played.moments[-1] < 61.4 + 12 + 3
+
+
+def test_new_ring_waits_until_the_calls_of_the_version_before_no_longer_count() -> None:
+    """Its queue was in an item of another name; what it sent is in Aurora's minute still."""
+    played = Morning(88, 90, [0, 0])
+    old = {"tat": {"N": str(round((START - 2) * MICROSECONDS))}}
+    played.table.items["sandbox#tenant", "BUDGET"] = old
+    played.play(coming([PROMPT] * 20), [])
+    assert min(played.moments) >= 60 + 25
+    rested = Morning(88, 90, [0, 0])
+    old = {"tat": {"N": str(round((START - 61) * MICROSECONDS))}}
+    rested.table.items["sandbox#tenant", "BUDGET"] = old
+    rested.play(coming([PROMPT] * 20), [])
+    assert max(rested.moments) < 1
