@@ -11,7 +11,7 @@ from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
 NAMESPACE = "AuroraTokenVendor"
-OPERATIONS = ("list_users", "invite_user", "generate_token")
+OPERATIONS = ("list_users", "retrieve_user", "invite_user", "generate_token")
 # A dashboard cannot show what it does not name, and a search would show series long gone: these are
 # all the answers that Aurora documents, and the three ways of getting none.
 OUTCOMES = (
@@ -19,7 +19,7 @@ OUTCOMES = (
     *("400", "401", "403", "404", "405", "409", "422", "429"),
     *("500", "502", "503", "504"),
 )
-TABLE_OPERATIONS = ("GetItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
+TABLE_OPERATIONS = ("GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem")
 # Being asked to come back at one's own turn is the design at work, not a failure of it.
 FAILURES = tuple(
     slug

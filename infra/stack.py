@@ -16,6 +16,7 @@ from infra.website import Website
 
 # Exactly what the code calls; a test compares the two.
 TABLE_ACTIONS = (
+    "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",

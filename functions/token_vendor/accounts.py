@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from token_vendor.aurora import AuroraClient
+from token_vendor.aurora import INVITE, AuroraClient
 from token_vendor.directory import Directory
 from token_vendor.models import ACTIVE, Account, Caller
 from token_vendor.observability import Metric, recorder
-from token_vendor.problems import InvitationPendingError, UserNotEligibleError
+from token_vendor.problems import (
+    AuroraBusyError,
+    InvitationPendingError,
+    ProblemError,
+    UserNotEligibleError,
+)
 from token_vendor.request_budget import Allowance
 from token_vendor.table import Table
 from token_vendor.token_store import KEPT_FOR
@@ -15,6 +20,8 @@ from token_vendor.token_store import KEPT_FOR
 SDK_USER = "SDK User"
 """The one level that needs no accepted invitation: Aurora's "Access Token" page."""
 INVITATION = "INVITATION"
+ACCEPTED, REFUSED = "accepted", "refused"
+"""What Aurora answered to an invitation; without an answer, nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,54 +68,124 @@ class Accounts:
         self._invitations = invitations
         self._clock = clock
 
-    def find(self, caller: Caller, allowance: Allowance, *, not_before: float = 0) -> Account:
+    def find(self, caller: Caller, allowance: Allowance) -> Account:
         """
         Return the caller's active account.
 
-        With `not_before` only what Aurora said after that moment counts: for a mapping that
-        proved wrong.
-
         Raises:
-            UserNotEligibleError: Deactivated, or absent and not to be invited.
+            UserNotEligibleError: Deactivated, gone, or absent and not to be invited.
             InvitationPendingError: Invited at a level that must accept an e-mail first.
             ProblemError: Whatever asking Aurora raises.
 
         """
-        account = (
-            self._directory.seen(caller.email, since=not_before)
-            or self._directory.look_up(caller.email, allowance, not_before=not_before)
-            or self._invite(caller, allowance)
+        known = self._directory.known(caller.email)
+        if known and known.active and not known.doubted_at:
+            return known
+        doubted_at = known.doubted_at if known else 0
+        account = self._directory.look_up(
+            caller.email, allowance, not_before=doubted_at, doubt=bool(doubted_at)
         )
-        if account.active:
+        # A person who was switched off, or refused, and is no longer listed is not new: we never
+        # undo by an invitation what an administrator did.
+        account = account or known or self._invited(caller, allowance)
+        if account.active and not account.doubted_at:
             return account
-        if self._table.get(INVITATION, caller.email):
+        if not account.doubted_at and self._table.get(INVITATION, caller.email):
             raise InvitationPendingError(cause=f"invited; account_status {account.status!r}")
-        # An administrator switched this account off. We never invite or activate it again.
-        raise UserNotEligibleError(cause=f"account_status is {account.status!r}")
+        gone = "; Aurora refused it since" if account.doubted_at else ""
+        raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
-    def _invite(self, caller: Caller, allowance: Allowance) -> Account:
-        """Invite the caller; where no id comes back, the directory decides what happened."""
+    def after_refusal(
+        self, account: Account, refusal: UserNotEligibleError, allowance: Allowance
+    ) -> Account:
+        """
+        Return the account that took the place of one that Aurora refused.
+
+        Raises:
+            UserNotEligibleError: There is none.
+
+        """
+        doubted_at = self._directory.doubt(account)
+        now = self._clock()
+        current = self._aurora.retrieve_user(account.user_id, allowance)
+        if current and current.email == account.email:
+            # It exists: deactivated, or refused for another reason.
+            self._directory.remember([current], seen_at=now)
+            raise refusal
+        found = self._directory.look_up(account.email, allowance, not_before=doubted_at, doubt=True)
+        if found and found.active and found.user_id != account.user_id:
+            return found
+        raise refusal
+
+    def _invited(self, caller: Caller, allowance: Allowance) -> Account:
+        """
+        Invite the caller, unless that was done; the directory decides what came of it.
+
+        An invitation is marked before it is sent. While its outcome is unknown nobody invites that
+        person again: a reading of the list that began after it decides.
+        """
         if refusal := self._invitations.refusal(caller):
             raise UserNotEligibleError(cause=refusal)
+        begun = self._table.get(INVITATION, caller.email)
+        # Items of version 0.1 have the moment under another name, and were accepted.
+        asked_at: float = begun.get("asked_at", 0.0) or begun.get("seen_at", 0.0)
+        answer: str = begun.get("answer", ACCEPTED if "seen_at" in begun else "")
+        if asked_at:
+            found = self._directory.look_up(
+                caller.email, allowance, not_before=asked_at, doubt=answer == REFUSED
+            )
+            if found:
+                return found
+            if answer == ACCEPTED:
+                raise _absent(answer)
+        return self._invite(caller, allowance, before=asked_at)
+
+    def _invite(self, caller: Caller, allowance: Allowance, *, before: float) -> Account:
         level = self._invitations.level_of(caller)
         allowance.reserve(2)  # The invitation and the generate after it.
         asked_at = self._clock()
-        user_id = self._aurora.invite_user(
-            caller, level=level, partner_ids=self._invitations.partner_ids, allowance=allowance
-        )
-        recorder.count(Metric.INVITED)
-        if level != SDK_USER:
-            now = self._clock()
-            item = {"user_level": level, "seen_at": now, "ttl": int(now) + KEPT_FOR}
-            self._table.put_all({(INVITATION, caller.email): item})
+        if not self._mark(caller, level, asked_at, before=before):
+            raise AuroraBusyError(cause="somebody else invites this person", retry_at=asked_at + 1)
+        try:
+            accepted, user_id = self._aurora.invite_user(
+                caller, level=level, partner_ids=self._invitations.partner_ids, allowance=allowance
+            )
+        except ProblemError as problem:
+            if problem.in_doubt != INVITE:
+                self._table.update(INVITATION, caller.email, remove=("asked_at", "answer"))
+            raise
+        answer = ACCEPTED if accepted else REFUSED
+        self._table.update(INVITATION, caller.email, assign={"answer": answer})
+        if accepted:
+            recorder.count(Metric.INVITED)
         if user_id:
             # Every other level has to accept an e-mailed invitation before it is active.
             status = ACTIVE if level == SDK_USER else "invited"
             account = Account(user_id=user_id, email=caller.email, status=status)
-            self._directory.remember([account])
+            self._directory.remember([account], seen_at=asked_at)
             return account
-        found = self._directory.look_up(caller.email, allowance, not_before=asked_at)
+        found = self._directory.look_up(
+            caller.email, allowance, not_before=asked_at, doubt=not accepted
+        )
         if found is None:
-            # Active in another tenant, or not acceptable to Aurora: its list will never show it.
-            raise UserNotEligibleError(cause="Aurora refused the invitation, and lists no account")
+            raise _absent(answer)
         return found
+
+    def _mark(self, caller: Caller, level: str, asked_at: float, *, before: float) -> bool:
+        marked = self._table.update(
+            INVITATION,
+            caller.email,
+            assign={"asked_at": asked_at, "user_level": level, "ttl": int(asked_at) + KEPT_FOR},
+            remove=("answer", "seen_at"),
+            condition="attribute_not_exists(asked_at) OR asked_at = :before",
+            values={"before": before},
+        )
+        return marked is not None
+
+
+def _absent(answer: str) -> ProblemError:
+    """Return the problem of a person whom Aurora does not list after an invitation."""
+    if answer == ACCEPTED:
+        return InvitationPendingError(cause="invited, and not yet in Aurora's list")
+    # Active in another tenant, or not acceptable to Aurora: its list will never show it.
+    return UserNotEligibleError(cause="Aurora refused the invitation, and lists no account")

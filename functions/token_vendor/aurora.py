@@ -10,6 +10,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from math import isfinite
@@ -36,10 +37,12 @@ from token_vendor.problems import (
 )
 from token_vendor.request_budget import Allowance
 
-FULL_PAGE = 100
-"""Rows that a first page must hold for a second to be asked for: the default of List Projects."""
-LIST, INVITE, GENERATE = "list_users", "invite_user", "generate_token"
+LIST, RETRIEVE = "list_users", "retrieve_user"
+INVITE, GENERATE = "invite_user", "generate_token"
 """The operations, as logs, metrics and `ProblemError.in_doubt` name them."""
+BODY_LIMIT = 256 * 1024
+LIST_LIMIT = 32 * 2**20
+"""Bytes of an answer that are read; of a list, some 150,000 users without pages."""
 LOGGED_BODY = 300
 GET_ATTEMPTS = 3
 POST_ATTEMPTS = 2
@@ -57,9 +60,17 @@ LONGEST_LIFE = 48 * 3600
 """Seconds; Aurora's tokens live 12 hours, and one that claims much more is not believed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A page of the user list: how many rows it had, and those that can be used."""
+
+    rows: int = 0
+    accounts: tuple[Account, ...] = ()
+
+
 class AuroraClient:
     """
-    List users, invite a user, generate a token.
+    List and retrieve users, invite a user, generate a token.
 
     Every method takes the `Allowance` that pays for its attempts, and raises
     `AuroraBusyError`, `AuroraUnavailableError`, `AuroraTimeoutError`, `AuroraInvalidResponseError`
@@ -86,9 +97,9 @@ class AuroraClient:
         self._clock = clock
         self._sleep = sleep
 
-    def list_users(self, page: int, allowance: Allowance) -> list[Account]:
+    def list_users(self, page: int, allowance: Allowance) -> Listing:
         """
-        Return the rows of one page of the tenant's user list; e-mails normalised.
+        Return one page of the tenant's user list; e-mails normalised.
 
         The first page is asked for without parameters. A 4xx on a later page means that the list
         ends before it, or is not paged, and returns no rows; but where pages came before, a 403
@@ -99,7 +110,7 @@ class AuroraClient:
         if status == HTTPStatus.FORBIDDEN and page > 2:  # noqa: PLR2004 - page 2 proved paging.
             raise AuroraUnavailableError(cause=f"list_users: 403 to page {page} of a paged list")
         if status >= HTTPStatus.BAD_REQUEST and page > 1:
-            return []
+            return Listing()
         if status in {403, 404}:
             raise AuroraKeyRejectedError(
                 cause=f"Aurora answered {status} to the user list: the key's rights, or the tenant"
@@ -111,16 +122,28 @@ class AuroraClient:
         )
         if not isinstance(users, list):
             raise _unexpected(LIST, status, body)
-        return [account for row in users if (account := _account(row))]
+        accounts = tuple(account for row in users if (account := _account(row)))
+        return Listing(rows=len(users), accounts=accounts)
+
+    def retrieve_user(self, user_id: str, allowance: Allowance) -> Account | None:
+        """
+        Return one user, or None where Aurora does not say.
+
+        The call is on Aurora's partners page; its answer is not documented, and a key may lack the
+        right. A 4xx therefore says nothing of the person.
+        """
+        status, body = self._call(RETRIEVE, "GET", f"/{user_id}", allowance)
+        account = _account(_user(body)) if status < HTTPStatus.MULTIPLE_CHOICES else None
+        return account if account and account.user_id == user_id else None
 
     def invite_user(
         self, caller: Caller, *, level: str, partner_ids: tuple[str, ...], allowance: Allowance
-    ) -> str:
+    ) -> tuple[bool, str]:
         """
-        Invite the caller and return the new user's id.
+        Invite the caller; return whether Aurora accepted, and the new user's id or "".
 
-        Returns an empty string where Aurora names none, or answers 422: created meanwhile, active
-        in another tenant, or invalid. The directory tells these apart.
+        Not accepted is a 422: created meanwhile, active in another tenant, or invalid. The
+        directory tells these apart.
         """
         user: dict[str, Any] = {
             "first_name": caller.first_name,
@@ -134,35 +157,35 @@ class AuroraClient:
             user["partner_ids"] = list(partner_ids)
         status, body = self._call(INVITE, "POST", "/invite", allowance, {"user": user})
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-            return ""
+            return False, ""
         if status in {403, 404}:
             raise AuroraKeyRejectedError(cause=f"Aurora answered {status} to the invitation")
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _unexpected(INVITE, status, body)
-        invited = body.get("user") if isinstance(body, dict) else None
-        user_id = invited.get("id") if isinstance(invited, dict) else None
-        return user_id if isinstance(user_id, str) and _is_id(user_id) else ""
+        user_id = _user(body).get("id")
+        return True, user_id if isinstance(user_id, str) and _is_id(user_id) else ""
 
-    def generate_token(self, user_id: str, allowance: Allowance) -> AccessToken:
+    def generate_token(self, account: Account, allowance: Allowance) -> AccessToken:
         """
-        Generate a JWT for the user; whatever token they had may die by it.
+        Generate a JWT for the account; whatever token it had may die by it.
 
         Raises:
-            UserNotEligibleError: Aurora answered 403 or 404 for this user.
+            UserNotEligibleError: Aurora refused this account, or the JWT is another person's.
             ProblemError: With `in_doubt` set where the answer was lost or unusable.
 
         """
-        status, body = self._call(GENERATE, "POST", f"/{user_id}/generate_token", allowance)
-        if status in {403, 404}:
+        path = f"/{account.user_id}/generate_token"
+        status, body = self._call(GENERATE, "POST", path, allowance)
+        if status >= HTTPStatus.BAD_REQUEST:
             raise UserNotEligibleError(
                 cause=f"Aurora answered {status} to generate_token. If everybody gets it: does the "
                 "key include access to the Platform API?"
             )
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _unexpected(GENERATE, status, body)
-        return self._access_token(body, user_id)
+        return self._access_token(body, account)
 
-    def _access_token(self, body: Any, user_id: str) -> AccessToken:
+    def _access_token(self, body: Any, account: Account) -> AccessToken:
         # PyJWT is imported where a token was generated, not at a cold start that finds one stored.
         import jwt  # noqa: PLC0415
 
@@ -193,14 +216,19 @@ class AuroraClient:
             raise _unusable("the JWT has no exp")
         if not now < expires_at < now + LONGEST_LIFE:
             raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
-        if unverified_claims.get("id") != user_id:
+        if unverified_claims.get("id") != account.user_id:
             raise _unusable("the JWT is another user's")
+        if not _is_address(unverified_claims.get("email", account.email), account.email):
+            # The account was renamed: it is somebody else's by now.
+            raise UserNotEligibleError(
+                cause="the JWT names another e-mail than the caller's", in_doubt=GENERATE
+            )
         return AccessToken(
             jwt=encoded,
             # The sample tokens have a jti; one without gets a name that cannot be mistaken.
             jti=jti if isinstance(jti, str) and _is_id(jti) else digest(encoded)[:32],
             expires_at=int(expires_at),
-            user_id=user_id,
+            user_id=account.user_id,
         )
 
     def _call(
@@ -262,6 +290,7 @@ class AuroraClient:
                     headers=self._headers | {"Authorization": f"Bearer {key}"},
                     body=body,
                     remaining=remaining,
+                    limit=LIST_LIMIT if operation == LIST else BODY_LIMIT,
                 )
             ok = answer.status < HTTPStatus.MULTIPLE_CHOICES
             outcome = "ok" if ok else str(answer.status)
@@ -349,6 +378,19 @@ def _account(row: Any) -> Account | None:
         )
     except ValueError:
         return None
+
+
+def _user(body: Any) -> dict[str, Any]:
+    """Return the user of an answer, which has it under `user` or is it."""
+    user = body.get("user", body) if isinstance(body, dict) else None
+    return user if isinstance(user, dict) else {}
+
+
+def _is_address(text: Any, email: str) -> bool:
+    try:
+        return normalised_email(str(text)) == email
+    except ValueError:
+        return False
 
 
 def _is_id(text: str) -> bool:

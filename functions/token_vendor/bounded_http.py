@@ -20,8 +20,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
-BODY_LIMIT = 8 * 2**20
-"""Bytes of an answer that are read: an unpaged list of some 40,000 users."""
 IDLE_LIMIT = 5
 """Seconds after which a kept connection is not trusted: Lambda froze, Aurora may have hung up."""
 
@@ -46,7 +44,7 @@ class TooSlowError(ExchangeError):
 
 
 class TooLargeError(ExchangeError):
-    """The answer is larger than `BODY_LIMIT`."""
+    """The answer is larger than its limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +69,20 @@ class BoundedHTTP:
         self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
         self._pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
-    def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: Any, remaining: float
+    def request(  # noqa: PLR0913 - what there is to say of a request.
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: Any,
+        remaining: float,
+        limit: int,
     ) -> Answer:
         """
         Send a request, with `body` as JSON, and return its answer within `remaining` seconds.
+
+        Of the answer's body at most `limit` bytes are read.
 
         Raises:
             ExchangeError: None came; `sent` says whether the server may have acted.
@@ -84,8 +91,8 @@ class BoundedHTTP:
         if self._clock() - self._used_at > IDLE_LIMIT:
             self._pool.clear()
         connect = min(self._connect_timeout, remaining / 2)
-        limit = min(self._read_timeout, remaining - connect)
-        give_up_at = time.monotonic() + limit
+        patience = min(self._read_timeout, remaining - connect)
+        give_up_at = time.monotonic() + patience
         _request.sent = False
         try:
             response: Any = self._pool.request(
@@ -93,7 +100,7 @@ class BoundedHTTP:
                 url,
                 headers=headers,
                 json=body,
-                timeout=urllib3.Timeout(connect=connect, read=limit),
+                timeout=urllib3.Timeout(connect=connect, read=patience),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -122,19 +129,19 @@ class BoundedHTTP:
         return Answer(status=response.status, headers=response.headers, data=data)
 
 
-def _read(response: Any, limit: float, give_up_at: float) -> bytes:
+def _read(response: Any, limit: int, give_up_at: float) -> bytes:
     """Read a body as its bytes come; nothing is decompressed: a small answer stays small."""
     data = bytearray()
     while True:
         chunk = response.read1(65_536)
         # Looked at before the end of the body: an answer that was cut off may look whole.
         if time.monotonic() > give_up_at:
-            raise TooSlowError(f"an answer of more than {limit:.1f} s", sent=True)
+            raise TooSlowError("the answer did not end in time", sent=True)
         if not chunk:
             return bytes(data)
         data += chunk
-        if len(data) > BODY_LIMIT:
-            raise TooLargeError(f"an answer of more than {BODY_LIMIT} bytes", sent=True)
+        if len(data) > limit:
+            raise TooLargeError(f"an answer of more than {limit} bytes", sent=True)
 
 
 _request = threading.local()

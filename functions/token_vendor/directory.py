@@ -1,29 +1,38 @@
 """
-Aurora's user list, read once for everybody.
+Aurora's user list, read for everybody at once.
 
-Aurora has no documented look-up by e-mail. Finding one person means reading the whole list. One
-reading therefore writes the mapping of every person, one execution environment reads at a time,
-and the next one goes on where it stopped.
+Aurora has no documented look-up by e-mail. Finding one person means reading the whole list. A
+reading writes the mapping of every person. One execution environment reads at a time, and the
+next one goes on where it stopped: a reading always ends, and is never begun anew half-way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
-from token_vendor.aurora import FULL_PAGE, AuroraClient
-from token_vendor.models import Account
+from token_vendor.aurora import AuroraClient
+from token_vendor.models import Account, Deadline
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import AuroraBusyError, ProblemError
-from token_vendor.request_budget import Allowance
-from token_vendor.table import Table
+from token_vendor.request_budget import MINUTE, Allowance
+from token_vendor.table import Item, Table
 from token_vendor.token_store import KEPT_FOR
 
 DIRECTORY, ACTIVE_ROW, OTHER_ROW = "DIRECTORY", "ACCOUNT", "INACTIVE"
-LONGEST_READING = 3600
-"""Seconds after which an unfinished reading begins anew: in a queue, each page waits for a turn."""
+SHARE = 20
+"""A reading may take one in so many calls: a long list is kept longer than `ttl`."""
+ABANDONED = 3600
+"""Seconds after its last page at which an unfinished reading begins anew."""
 READER_NEEDS = 4.0
 """Seconds that a reader needs for one more page; with less, the next one goes on from there."""
+SAMPLE = 20
+"""Rows of a page that are looked up to tell whether it was read before."""
+LARGEST_PAGE = 250
+"""Rows; Aurora's lists are known to take at most this `per_page`. More is a list without pages."""
+MOST_PAGES = 5000
+CHUNK = 500
+"""Rows that are written between two looks at the deadline."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,15 +40,19 @@ class Reading:
     """
     The DIRECTORY item; times are seconds since the epoch.
 
-    `read_since` and `read_at` are when the last whole reading began and ended; `reading_since`
-    and `next_page` are how far an unfinished one has come.
+    `read_since`, `read_at` and `pages` are when the last whole reading began and ended, and what
+    it cost. `reading_since`, `next_page` and `after_id` are how far an unfinished one has come.
+    `doubted_at` is when a reading last began because somebody's account was refused.
     """
 
     read_since: float = 0
     read_at: float = 0
+    pages: int = 0
     lease_until: float = 0
     reading_since: float = 0
     next_page: int = 0
+    after_id: str = ""
+    doubted_at: float = 0
 
 
 ATTRIBUTES = frozenset(field.name for field in fields(Reading))
@@ -49,23 +62,50 @@ class Directory:
     """Find people in the user list, reading it where the last reading is too old."""
 
     def __init__(
-        self, table: Table, aurora: AuroraClient, *, ttl: float, clock: Callable[[], float]
+        self,
+        table: Table,
+        aurora: AuroraClient,
+        *,
+        ttl: float,
+        rate: float,
+        clock: Callable[[], float],
     ) -> None:
         self._table = table
         self._aurora = aurora
         self._ttl = ttl
+        self._rate = rate
         self._clock = clock
 
-    def look_up(self, email: str, allowance: Allowance, *, not_before: float) -> Account | None:
-        """Return what the list, read recently and after `not_before`, says of a person."""
+    def look_up(
+        self, email: str, allowance: Allowance, *, not_before: float = 0, doubt: bool = False
+    ) -> Account | None:
+        """
+        Return what the list says of a person, read recently and after `not_before`.
+
+        Args:
+            email: The person's normalised address.
+            allowance: Pays for a reading.
+            not_before: A stored moment. One that each request took anew would never be reached by
+                a reading that is longer than a request.
+            doubt: The moment is that of a refused account. Such readings are rationed, since a key
+                that loses a right makes everybody's account look wrong: within the list's age, the
+                second one is answered from the list as it is.
+
+        Raises:
+            AuroraBusyError: The reading outlasts this request.
+
+        """
         while True:
-            reading = self._reading()
-            now = self._clock()
-            since = reading.read_since
-            if since > not_before and reading.read_at > now - self._ttl:
-                return self.seen(email, since=since) or self._row(OTHER_ROW, email, since=since)
+            reading, now = self._reading(), self._clock()
+            age = self._age(reading)
+            fresh = reading.read_at > now - age
+            rationed = (
+                doubt and reading.doubted_at > now - age and reading.reading_since <= not_before
+            )
+            if fresh and (reading.read_since > not_before or rationed):
+                return self.known(email, since=reading.read_since)
             if reading.lease_until <= now:
-                self._read(reading, not_before, allowance)
+                self._read(reading, allowance, doubted_at=now if doubt else 0)
             elif not allowance.deadline.poll():
                 raise AuroraBusyError(
                     "The list of Aurora's users is being read. Try again then.",
@@ -73,86 +113,141 @@ class Directory:
                     retry_at=reading.lease_until,
                 )
 
-    def seen(self, email: str, *, since: float) -> Account | None:
-        """Return the active account that Aurora named at `since` or later, without asking it."""
-        return self._row(ACTIVE_ROW, email, since=since)
+    def known(self, email: str, *, since: float = 0) -> Account | None:
+        """Return the newest that Aurora said of a person at `since` or later, without asking it."""
+        return max(
+            (
+                Account(
+                    user_id=item["user_id"],
+                    email=email,
+                    status=item["account_status"],
+                    seen_at=item["seen_at"],
+                    doubted_at=item.get("doubted_at", 0),
+                )
+                for item in self._table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
+                if item["seen_at"] >= since
+            ),
+            # Several rows may bear one address, at most one of them active.
+            key=lambda account: (account.seen_at, account.active),
+            default=None,
+        )
 
-    def remember(self, accounts: list[Account]) -> None:
+    def remember(self, accounts: Sequence[Account], *, seen_at: float) -> None:
         """
-        Write the mappings of `accounts`.
+        Write the mappings of `accounts`, as Aurora named them at `seen_at`.
 
         Several rows may have one e-mail, at most one of them active (Aurora's page on
         activating users). The others go to another item: their order does not matter.
         """
+        self._table.put_all({_key(account): self._row(account, seen_at) for account in accounts})
+
+    def doubt(self, account: Account) -> float:
+        """Note that Aurora refused an account; return the moment of the first doubt about it."""
         now = self._clock()
-        self._table.put_all(
-            {
-                (ACTIVE_ROW if account.active else OTHER_ROW, account.email): {
-                    "user_id": account.user_id,
-                    "account_status": account.status,
-                    "seen_at": now,
-                    "ttl": int(now) + KEPT_FOR,
-                }
-                for account in accounts
-                if account.email
-            }
+        before = self._table.update(
+            ACTIVE_ROW,
+            account.email,
+            assign_once={"doubted_at": now},
+            condition="user_id = :id",
+            values={"id": account.user_id},
         )
+        return float((before or {}).get("doubted_at", now))
 
-    def _read(self, reading: Reading, not_before: float, allowance: Allowance) -> None:
-        """
-        Read the user list from where the last reader stopped, unless somebody else does.
+    def _age(self, reading: Reading) -> float:
+        return max(self._ttl, SHARE * reading.pages * MINUTE / self._rate)
 
-        Paging is not documented: the first request goes without parameters, and a further page is
-        asked for until one brings no new id.
-        """
+    def _read(self, reading: Reading, allowance: Allowance, *, doubted_at: float) -> None:
+        """Read the list from where the last reader stopped, unless somebody else does."""
         now = self._clock()
-        oldest = max(not_before, now - LONGEST_READING)
-        resumed = reading.reading_since > oldest and reading.next_page > 1
-        page = reading.next_page if resumed else 1
-        since = reading.reading_since if resumed else now
+        if reading.next_page and reading.lease_until > now - ABANDONED:
+            since, page, after = reading.reading_since, reading.next_page, reading.after_id
+        else:
+            # As the table keeps it: rows of this reading are told by it.
+            since, page, after = round(now, 3), 1, ""
         lease_id = str(uuid4())
+        begin = {"reading_since": since, "next_page": page, "after_id": after}
+        if doubted_at and page == 1:
+            begin["doubted_at"] = doubted_at
         if not self._write(
             assign={
                 "lease_id": lease_id,
-                "lease_until": allowance.deadline.lease_until,
-                "reading_since": since,
-                "next_page": page,
+                "lease_until": allowance.deadline.lease_until(now),
+                **begin,
             },
             condition="attribute_not_exists(lease_until) OR lease_until <= :now",
             values={"now": now},
         ):
             return
-        seen: set[str] = set()
+        place = {"next_page": page, "after_id": after}
         try:
-            while True:
-                rows = self._aurora.list_users(page, allowance)
-                new = [row for row in rows if row.user_id not in seen]
-                self.remember(new)
-                seen |= {row.user_id for row in new}
-                # Fewer than 100 rows on the first page cannot be a page of a longer list.
-                if not new or (page == 1 and len(rows) < FULL_PAGE):
-                    break
-                page += 1
-                if allowance.deadline.remaining() < READER_NEEDS:
-                    raise AuroraBusyError(
-                        "The list of Aurora's users is long. Try again now.",
-                        cause=f"the directory goes on at page {page}",
-                        retry_at=self._clock() + 1,
-                    )
+            self._read_pages(place, since, allowance)
         except ProblemError:
-            self._release(lease_id, assign={"next_page": page})
+            self._release(lease_id, assign=place)
             raise
         recorder.count(Metric.DIRECTORY_READ)
         self._release(
             lease_id,
-            assign={"read_since": since, "read_at": self._clock()},
-            remove=("reading_since", "next_page"),
+            assign={"read_since": since, "read_at": self._clock(), "pages": place["next_page"]},
+            remove=("reading_since", "next_page", "after_id"),
         )
+
+    def _read_pages(self, place: dict[str, Any], since: float, allowance: Allowance) -> None:
+        """
+        Read and write pages until one is empty or was read before; `place` says how far it came.
+
+        Paging is not documented. The first request goes without parameters. A list that knows no
+        pages answers the second one with the same rows, or refuses it.
+        """
+        while True:
+            page = place["next_page"]
+            listing = self._aurora.list_users(page, allowance)
+            rows = sorted(
+                (row for row in listing.accounts if row.user_id > place["after_id"]),
+                key=lambda row: row.user_id,
+            )
+            repeated = page > 1 and self._was_read(rows, since)
+            if not repeated or len(rows) <= LARGEST_PAGE:
+                self._write_rows(rows, place, since, allowance.deadline)
+            unusable = page > 1 and not listing.accounts
+            if repeated or unusable or not listing.rows or page == MOST_PAGES:
+                return
+            place |= {"next_page": page + 1, "after_id": ""}
+            _check_time(allowance.deadline, page + 1, self._clock())
+
+    def _was_read(self, rows: Sequence[Account], since: float) -> bool:
+        """
+        Tell whether most rows were written by this very reading, be it by another environment.
+
+        Not all: people are added while a list is read.
+        """
+        sample = rows[:: max(1, len(rows) // SAMPLE)]
+        items = self._table.get_all({_key(row) for row in sample})
+        read = [row for row in sample if items.get(_key(row), {}).get("seen_at") == since]
+        return len(read) * 2 > len(sample)
+
+    def _write_rows(
+        self, rows: Sequence[Account], place: dict[str, Any], since: float, deadline: Deadline
+    ) -> None:
+        for start in range(0, len(rows), CHUNK):
+            if start:
+                _check_time(deadline, place["next_page"], self._clock())
+            chunk = rows[start : start + CHUNK]
+            self.remember(chunk, seen_at=since)
+            place["after_id"] = chunk[-1].user_id
+
+    def _row(self, account: Account, seen_at: float) -> Item:
+        return {
+            "user_id": account.user_id,
+            "account_status": account.status,
+            "seen_at": seen_at,
+            "ttl": int(self._clock()) + KEPT_FOR,
+        }
 
     def _release(self, lease_id: str, *, assign: Any, remove: tuple[str, ...] = ()) -> None:
         self._write(
-            assign=assign,
-            remove=("lease_id", "lease_until", *remove),
+            # The end of the lease stays: it tells when the reading last went on.
+            assign=assign | {"lease_until": self._clock()},
+            remove=("lease_id", *remove),
             condition="lease_id = :lease",
             values={"lease": lease_id},
         )
@@ -164,8 +259,15 @@ class Directory:
         item = self._table.get(DIRECTORY)
         return Reading(**{name: value for name, value in item.items() if name in ATTRIBUTES})
 
-    def _row(self, sk: str, email: str, *, since: float) -> Account | None:
-        item = self._table.get(sk, email)
-        if item.get("seen_at", -1) < since:
-            return None
-        return Account(user_id=item["user_id"], email=email, status=item["account_status"])
+
+def _key(account: Account) -> tuple[str, str]:
+    return (ACTIVE_ROW if account.active else OTHER_ROW, account.email)
+
+
+def _check_time(deadline: Deadline, page: int, now: float) -> None:
+    if deadline.remaining() < READER_NEEDS:
+        raise AuroraBusyError(
+            "The list of Aurora's users is long. Try again now.",
+            cause=f"the directory goes on at page {page}",
+            retry_at=now + 1,
+        )

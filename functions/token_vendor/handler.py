@@ -63,11 +63,14 @@ class Endpoint:
         self,
         vendor: TokenVendor,
         settings: Settings,
+        *,
+        now: Callable[[], float],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._vendor = vendor
         self._settings = settings
+        self._now = now
         self._clock = clock
         self._sleep = sleep
         self._claims = ClaimNames(
@@ -150,7 +153,7 @@ class Endpoint:
                     "jwt": token.jwt,
                     "jti": token.jti,
                     "expires_at": _rfc3339(token.expires_at, "seconds"),
-                    "expires_in": max(0, int(token.expires_at - self._clock())),
+                    "expires_in": max(0, int(token.expires_at - self._now())),
                 },
                 "user": {"id": token.user_id, "email": vended.email},
                 "source": vended.source,
@@ -172,7 +175,7 @@ class Endpoint:
         headers = {"content-type": "application/problem+json"}
         if problem.retry_at is not None:
             body["retry_at"] = _rfc3339(problem.retry_at, "milliseconds")
-            headers["retry-after"] = str(max(1, ceil(problem.retry_at - self._clock())))
+            headers["retry-after"] = str(max(1, ceil(problem.retry_at - self._now())))
         return _response(problem.status, body, headers)
 
 
@@ -203,6 +206,15 @@ def wire(
     # the whole of S3's transfer manager at every cold start.
     session = get_session()
     dynamodb = cast("DynamoDBClient", session.create_client("dynamodb", config=DYNAMODB))
+    table = Table(
+        dynamodb,
+        name=settings.table_name,
+        partition=settings.partition,
+        clock=clock,
+        sleep=sleep,
+    )
+    # Stored moments are compared on the time that all environments agree on.
+    now = table.now
     api_key = ApiKey(
         lambda: cast(
             "SecretsManagerClient",
@@ -224,21 +236,16 @@ def wire(
         url=settings.aurora_origin,
         tenant_id=settings.aurora_tenant_id,
         version_header=version if all(version) else None,
-        clock=clock,
-        sleep=sleep,
-    )
-    table = Table(
-        dynamodb,
-        name=settings.table_name,
-        partition=settings.partition,
-        clock=clock,
+        clock=now,
         sleep=sleep,
     )
     vendor = TokenVendor(
-        store=TokenStore(table, clock=clock),
+        store=TokenStore(table, clock=now),
         accounts=Accounts(
             table,
-            Directory(table, aurora, ttl=settings.directory_ttl, clock=clock),
+            Directory(
+                table, aurora, ttl=settings.directory_ttl, rate=settings.request_rate, clock=now
+            ),
             aurora,
             invitations=InvitationPolicy(
                 enabled=settings.invitations,
@@ -247,7 +254,7 @@ def wire(
                 levels_by_group=settings.invite_levels_by_group,
                 partner_ids=settings.invite_partner_ids,
             ),
-            clock=clock,
+            clock=now,
         ),
         budget=RequestBudget(
             table,
@@ -265,9 +272,9 @@ def wire(
             refused_for=settings.directory_ttl,
             renewals_per_hour=settings.renewals_per_hour,
         ),
-        clock=clock,
+        clock=now,
     )
-    return Endpoint(vendor, settings, clock, sleep)
+    return Endpoint(vendor, settings, now=now, clock=clock, sleep=sleep)
 
 
 handler = wire(Settings.from_environment(os.environ)).answer

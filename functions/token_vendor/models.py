@@ -68,11 +68,17 @@ class Vended:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """One record of Aurora's user list."""
+    """
+    One record of Aurora's user list, and when Aurora said so (seconds since the epoch).
+
+    `doubted_at` is when Aurora first refused the account since then, or 0.
+    """
 
     user_id: str
     email: str
     status: str
+    seen_at: float = 0
+    doubted_at: float = 0
 
     @property
     def active(self) -> bool:
@@ -101,10 +107,13 @@ class Deadline:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
-    @property
-    def lease_until(self) -> float:
-        """Return when the leases of this request end: just after Lambda kills their holder."""
-        return self.at + RESERVE + LEASE_OUTLASTS_HOLDER
+    def lease_until(self, now: float) -> float:
+        """
+        Return when the leases of this request end: just after Lambda kills their holder.
+
+        `now` is the time on which all who use the table agree.
+        """
+        return now + self.remaining() + RESERVE + LEASE_OUTLASTS_HOLDER
 
     def remaining(self) -> float:
         """Return the seconds left; negative when it has passed."""

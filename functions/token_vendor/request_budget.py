@@ -324,7 +324,10 @@ class Allowance:
             AuroraBusyError: As `reserve`; or Aurora wants a pause of this operation.
 
         """
-        self._refuse_paused(operation)
+        if self._budget.known.paused:
+            # Before a slot is reserved that could not be used.
+            self._budget.look()
+            self._refuse_paused(operation)
         self.reserve(1)
         self._refuse_paused(operation)
         self._spent = self._slots.pop(0)

@@ -1,9 +1,10 @@
 """
-The one DynamoDB adapter: get, update under a condition, put many.
+The one DynamoDB adapter: get, update under a condition, get and put many.
 
 Python values go in and come out; DynamoDB's types and exceptions end here.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from itertools import batched
@@ -109,9 +110,9 @@ class Table:
             "UpdateExpression": " ".join(
                 f"{clause} {', '.join(parts)}" for clause, parts in clauses.items() if parts
             ),
-            "ExpressionAttributeValues": _to_wire({**assign, **assign_once, **add}, ":")
-            | _to_wire(values, ":"),
         }
+        if given := {**assign, **assign_once, **add, **values}:
+            arguments["ExpressionAttributeValues"] = _to_wire(given, ":")
         if condition:
             arguments["ConditionExpression"] = condition
         if names := {alias: name for name, alias in RESERVED.items() if name in assign}:
@@ -130,6 +131,29 @@ class Table:
             raise _unavailable("write", sk, exc) from exc
         self._hear(answer, asked_at)
         return _from_wire(answer.get("Attributes", {}))
+
+    def get_all(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+        """Return the items of up to 100 keys (sk, e-mail) that exist, read consistently."""
+        wire_keys = {json.dumps(self._key(*key)): key for key in keys}
+        pending: Any = {
+            self._name: {"Keys": [json.loads(key) for key in wire_keys], "ConsistentRead": True}
+        }
+        found: dict[tuple[str, str], Item] = {}
+        for attempt in range(BATCH_ATTEMPTS):
+            if not wire_keys:
+                return found
+            try:
+                answer = self._dynamodb.batch_get_item(RequestItems=pending)
+            except (ClientError, BotoCoreError) as exc:
+                raise _unavailable("read", "a batch", exc) from exc
+            for item in answer["Responses"].get(self._name, []):
+                key = json.dumps({"pk": item.pop("pk"), "sk": item.pop("sk")})
+                found[wire_keys[key]] = _from_wire(item)
+            pending = answer.get("UnprocessedKeys")
+            if not pending:
+                return found
+            self._sleep(FIRST_PAUSE * 2**attempt)
+        raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
 
     def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
         """Write whole items by (sk, e-mail), as many in a call as DynamoDB takes."""

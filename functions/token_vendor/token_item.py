@@ -4,11 +4,11 @@ The TOKEN item of one caller as a state machine.
 | attribute | set by | cleared by | why |
 | --- | --- | --- | --- |
 | `version` | every write, plus one | never | a lease is taken on the version that was read |
-| `user_id` | store | never | the account of the stored token; spares a look-up |
+| `user_id` | store | never | the account of the stored token, which the answer names |
 | `jwt`, `jti` | store | forget | the stored token |
 | `expires_at` | store | never | after a forget, it shows that a good token was given up |
 | `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
-| `generating_since` (the mark) | take_lease or mark | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
+| `generating_since` (the mark) | take_lease | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
 | `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
 | `turn_at`, `turn_slots` | release with a turn | take_lease | the caller's place in the queue for Aurora |
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |

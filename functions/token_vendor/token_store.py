@@ -1,5 +1,5 @@
 """
-Write the TOKEN item of `token_item.py`: lease, mark, store, release, forget.
+Write the TOKEN item of `token_item.py`: lease and mark, store, release, forget.
 
 Every write adds one to `version`. A lease is taken on the condition that the version is still the
 one that was read: a decision about an item holds only if nobody has written since. The holder's
@@ -43,19 +43,18 @@ class TokenStore:
         *,
         until: float,
         renewals: tuple[float, ...],
-        mark: bool,
     ) -> Lease | TokenItem:
         """
         Become the one who generates, if nobody has written since `item` was read.
 
-        With `mark` the possible generate is marked in the same write; a mark that is already
-        there keeps its time.  Returns the item as it is now when somebody was faster.
+        The possible generate is marked in the same write; a mark that is already there keeps its
+        time. Returns the item as it is now when somebody was faster.
         """
         lease_id = str(uuid4())
         if not self._update(
             email,
             assign={"lease_id": lease_id, "lease_until": until, "renewals": renewals},
-            assign_once={"generating_since": self._clock()} if mark else {},
+            assign_once={"generating_since": self._clock()},
             remove=("turn_at", "turn_slots", "failed_until", "failure"),
             condition="attribute_not_exists(version) OR version = :seen",
             values={"seen": item.version},
@@ -65,15 +64,6 @@ class TokenStore:
             if current.lease_id != lease_id:
                 return current
         return Lease(id=lease_id, until=until, item=item, email=email)
-
-    def mark(self, lease: Lease) -> bool:
-        """Say that a generate may happen from now on; False when the lease is lost."""
-        return self._update(
-            lease.email,
-            assign_once={"generating_since": self._clock()},
-            condition="lease_id = :lease",
-            values={"lease": lease.id},
-        )
 
     def store(self, lease: Lease, token: AccessToken) -> bool:
         """

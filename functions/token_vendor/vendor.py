@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import GENERATE, AuroraClient
-from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest, Turn, Vended
+from token_vendor.models import AccessToken, Caller, Deadline, TokenRequest, Turn, Vended
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
     CATALOGUE,
     AuroraBusyError,
-    AuroraUnavailableError,
     InternalError,
     InvitationPendingError,
     ProblemError,
@@ -128,9 +127,8 @@ class TokenVendor:
             return self._store.take_lease(
                 caller.email,
                 item,
-                until=deadline.lease_until,
+                until=deadline.lease_until(now),
                 renewals=renewals,
-                mark=bool(item.user_id),
             )
 
     def _is_renewal(self, item: TokenItem, now: float) -> bool:
@@ -150,7 +148,7 @@ class TokenVendor:
         try:
             if turn := lease.item.turn:
                 allowance.redeem(turn)
-            token = self._ask_aurora(caller, lease, allowance)
+            token = self._ask_aurora(caller, allowance)
         except ProblemError as problem:
             problem = self._release(lease, problem, allowance.turn)
             return self._stale_or_raise(caller, lease.item, request, problem)
@@ -163,34 +161,16 @@ class TokenVendor:
             recorder.count(Metric.RENEWED)
         return self._vended(caller, self._keep(caller, lease, token), "generated")
 
-    def _ask_aurora(self, caller: Caller, lease: Lease, allowance: Allowance) -> AccessToken:
-        """Find the account and generate; one that Aurora does not accept is looked up once more."""
-        user_id = lease.item.user_id
-        marked = bool(user_id)  # In the lease's own write.
-        refused_at = 0.0
-        while True:
-            if not user_id:
-                user_id = self._find(caller, allowance, not_before=refused_at).user_id
-            allowance.reserve(1)
-            if not marked:
-                self._mark(lease)
-                marked = True
-            asked_at = self._clock()
-            try:
-                return self._aurora.generate_token(user_id, allowance)
-            except UserNotEligibleError:
-                if refused_at:
-                    raise
-            user_id, refused_at = "", asked_at
-
-    def _find(self, caller: Caller, allowance: Allowance, *, not_before: float) -> Account:
+    def _ask_aurora(self, caller: Caller, allowance: Allowance) -> AccessToken:
+        """Find the account and generate; one that Aurora refuses is looked up once more."""
         with recorder.phase("account"):
-            return self._accounts.find(caller, allowance, not_before=not_before)
-
-    def _mark(self, lease: Lease) -> None:
-        with recorder.phase("store"):
-            if not self._store.mark(lease):
-                raise AuroraUnavailableError(cause="the lease was lost before the generate")
+            account = self._accounts.find(caller, allowance)
+        try:
+            return self._aurora.generate_token(account, allowance)
+        except UserNotEligibleError as refusal:
+            with recorder.phase("account"):
+                account = self._accounts.after_refusal(account, refusal, allowance)
+        return self._aurora.generate_token(account, allowance)
 
     def _release(
         self, lease: Lease, problem: ProblemError, turn: Turn | None = None

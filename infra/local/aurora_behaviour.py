@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
-Operation = Literal["list_users", "invite_user", "generate_token"]
+Operation = Literal["list_users", "invite_user", "generate_token", "retrieve_user"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 FaultKind = Literal[
@@ -40,8 +40,11 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "kill": ("at_once", "when_loaded", "never"),
     "second_session": ("takes_over", "refused"),
     "unpaged_page": ("ignored", "refused"),
+    "past_end": ("empty", "last", "wraps"),
+    "listed": ("all", "active"),
+    "retrieve_status": (200, 403, 404, 405),
     "order": ("inserted", "shuffled"),
-    "invite_answer": ("with_id", "without_id"),
+    "invite_answer": ("with_id", "top_level", "without_id", "nothing"),
     "rate_window_kind": ("sliding", "fixed"),
     "retry_after": ("seconds", "float", "http_date", "absent"),
 }
@@ -89,6 +92,12 @@ class Behaviour(_FromJson):
     page_size: int = 0
     # What an unpaged list makes of `page=2` is unknown: the whole list again, or 400.
     unpaged_page: str = "ignored"
+    # What a page after the last one holds is unknown: nothing, the last page again, or the first.
+    past_end: str = "empty"
+    # Whether the list shows people who are not active is unknown.
+    listed: str = "all"
+    # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.
+    retrieve_status: int = 200
     # Aurora says that arrays have no guaranteed order.
     order: str = "inserted"
     # Aurora says that unknown keys may appear at any time.
@@ -97,7 +106,8 @@ class Behaviour(_FromJson):
     # Nothing says which members are required; these are all of the page's sample but the phone
     # number, which many identity providers do not have.
     invite_required: tuple[str, ...] = ("first_name", "last_name", "email", "user_level")
-    # Success code and answer are unknown; sibling endpoints answer the created object.
+    # Success code and answer are unknown; sibling endpoints answer the created object, wrapped or
+    # not, and Aurora's page on status codes has 200, 202 and 204.
     invite_status: int = 201
     invite_answer: str = "with_id"
 

@@ -8,18 +8,20 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.local.aurora_behaviour import OPERATIONS
-
 if TYPE_CHECKING:
     from infra.local.aurora_behaviour import Behaviour
 
 MINUTE = 60.0
+ALWAYS = ("list_users", "invite_user", "generate_token")
+"""
+The calls of Aurora's "Access Token" page, which are counted also where none was made.
+"""
 
 
 @dataclass(kw_only=True)
 class Call:
     """
-    One request on one of the three paths, as `GET /_control/calls` shows it.
+    One request, as `GET /_control/calls` shows it.
     """
 
     at: float
@@ -79,8 +81,9 @@ class Calls:
         """
         Count by operation and answer, and find the fullest window; refused calls count here.
         """
-        answers: dict[str, Counter[str]] = {operation: Counter() for operation in OPERATIONS}
+        answers: dict[str, Counter[str]] = {operation: Counter() for operation in ALWAYS}
         for call in self._calls:
+            answers.setdefault(call.operation, Counter())
             answers[call.operation][str(call.answer)] += 1
         return {
             "calls": {operation: counter.total() for operation, counter in answers.items()},

@@ -24,6 +24,7 @@ MOST_BODY = 2_000_000
 LOADER = Path(__file__).with_name("client_sdk_loader.js")
 CALLS = (
     ("list_users", "GET", re.compile(r"/tenants/([^/]+)/users")),
+    ("retrieve_user", "GET", re.compile(r"/tenants/([^/]+)/users/((?!invite$)[^/]+)")),
     ("invite_user", "POST", re.compile(r"/tenants/([^/]+)/users/invite")),
     ("generate_token", "POST", re.compile(r"/tenants/([^/]+)/users/([^/]+)/generate_token")),
 )

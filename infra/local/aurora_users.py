@@ -79,6 +79,14 @@ class Users:
             known = self._users.get(data.get("id", ""))
             self._keep(User(**(asdict(known) if known else {"tenant_id": self._tenant_id}) | data))
 
+    def remove(self, user_ids: Iterable[str]) -> None:
+        """
+        Drop people.
+        """
+        for user_id in user_ids:
+            user = self._users.pop(user_id)
+            del self._by_email[user.email.casefold()][user_id]
+
     def to_json(self) -> list[dict[str, Any]]:
         """
         Give every person with all that Aurora knows.
@@ -98,14 +106,22 @@ class Users:
         """
         List this tenant's users, or one page of them.
         """
-        rows = [each.listed() for each in self._users.values() if each.tenant_id == self._tenant_id]
+        rows = [
+            each.listed()
+            for each in self._users.values()
+            if each.tenant_id == self._tenant_id
+            and (behaviour.listed == "all" or each.account_status == "active")
+        ]
         if behaviour.order == "shuffled":
             # Any fixed order that has nothing to do with insertion: pages must still be disjoint.
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, row["id"]).int)
         if behaviour.page_size:
             size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
-            start = (_positive(query, "page", 1) - 1) * size
-            rows = rows[start : start + size]
+            number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
+            if number > pages:
+                past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
+                number = past[behaviour.past_end]
+            rows = rows[(number - 1) * size : number * size]
         elif "page" in query and behaviour.unpaged_page == "refused":
             raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
         if behaviour.unknown_members:

@@ -4,9 +4,10 @@ A fake Aurora for tests and for people.
     python -m infra.local.fake_aurora --port 9400        # as a program
     with FakeAurora.running() as aurora: ...             # in a test: aurora.url and direct access
 
-It plays the three calls of Aurora's "Access Token" page and nothing else: an unknown path is 501,
-so that a product that calls anything more is found out. It models what Aurora's documentation says
-or leaves open (see `Behaviour`); where a choice had to be made, its reason stands beside it.
+It plays the three calls of Aurora's "Access Token" page, and Retrieve User of its partners page.
+Any other path is 501: a product that calls anything more is found out. It models what Aurora's
+documentation says or leaves open (see `Behaviour`). Where a choice had to be made, its reason is
+beside it.
 """
 
 from __future__ import annotations
@@ -152,6 +153,13 @@ class FakeAurora:
         with self._lock:
             self._users.add(users)
 
+    def remove_users(self, *user_ids: str) -> None:
+        """
+        Let people vanish, as if they had never been.
+        """
+        with self._lock:
+            self._users.remove(user_ids)
+
     # What tests and people read --------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
@@ -234,9 +242,16 @@ class FakeAurora:
                         return Reply(HTTPStatus.OK, self._users.page(argument, self.behaviour))
                     case "invite_user":
                         user = self._users.invite(argument, self.behaviour)
-                        answers = {"with_id": {"user": user.listed()}, "without_id": {}}
+                        answers: dict[str, Any] = {
+                            "with_id": {"user": user.listed()},
+                            "top_level": user.listed(),
+                            "without_id": {},
+                            "nothing": b"",
+                        }
                         body = answers[self.behaviour.invite_answer]
                         return Reply(self.behaviour.invite_status, body)
+                    case "retrieve_user":
+                        return self._retrieve(argument)
                     case _:
                         return Reply(HTTPStatus.OK, self._generate(argument, fault))
             except RefusedError as refused:
@@ -273,6 +288,12 @@ class FakeAurora:
         form = forms.get(self.behaviour.retry_after)
         headers = {} if form is None else {"Retry-After": form}
         raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers)
+
+    def _retrieve(self, user_id: str) -> Reply:
+        status = self.behaviour.retrieve_status
+        if status != HTTPStatus.OK:
+            raise RefusedError(status, "No.")
+        return Reply(HTTPStatus.OK, {"user": self._users.get(user_id).listed()})
 
     def _generate(self, user_id: str, fault: Fault) -> dict[str, Any]:
         user = self._users.get(user_id)

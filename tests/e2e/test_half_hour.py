@@ -78,6 +78,7 @@ def half_hour(
     scaled = {
         "AURORA_RATE_LIMIT": "1000",
         "REQUEST_RATE": str(RATE * 60 / minute),
+        "REQUEST_BURST": "3",
         "PATIENCE": str(minute / 8),
         "QUEUE_HORIZON": str(minute),
         "COOL_DOWN": str(minute / 2),

@@ -44,7 +44,7 @@ STATUSES = {str(status) for status in (400, 401, 403, 404, 405, 409, 422, 429, 5
 VALUES = {
     "source": {"stored", "generated"},
     "problem": set(CATALOGUE),
-    "operation": {"list_users", "invite_user", "generate_token"},
+    "operation": {"list_users", "retrieve_user", "invite_user", "generate_token"},
     "outcome": {"ok", "timeout", "unreachable", "invalid", *STATUSES},
 }
 OPTIONS: dict[str, Any] = {

@@ -83,11 +83,12 @@ class Walk:
         assert (answer.status, answer.slug) == (409, "invitation-pending")
 
     def _lose_the_mapping(self) -> None:
-        """Aurora knows the account no more: it is looked up, and asked for once more."""
-        self._ask(self._other)
+        """Aurora knows the account no more: it is looked up, and found under another id."""
+        old = self._ask(self._other).body["user"]["id"]
         self._ask(self._other, method="DELETE")
         before = self._harness.calls()["list_users"]
-        self._aurora.fail({"operation": "generate_token", "kind": "status", "status": 404})
+        self._aurora.remove_users(old)
+        self._aurora.add_users([{"email": self._other}])
         assert self._ask(self._other).status == 200
         assert self._harness.calls()["list_users"] > before
 

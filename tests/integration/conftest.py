@@ -181,7 +181,7 @@ class Deployment:
         """Count what Aurora was asked, by operation."""
         counts = dict.fromkeys(("list_users", "invite_user", "generate_token"), 0)
         for call in self.aurora.calls():
-            counts[call["operation"]] += 1
+            counts[call["operation"]] = counts.get(call["operation"], 0) + 1
         return counts
 
 

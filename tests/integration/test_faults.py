@@ -76,7 +76,7 @@ TABLE = {
         retry_after=7,
     ),
     "429-absent": Row(fault=status(429), slug="aurora-busy", status=503, calls=1, retry_after=60),
-    "400": Row(fault=status(400), slug=INVALID, status=502, calls=1),
+    "400": Row(fault=status(400), slug=INVALID, status=502, calls=1, operations=(LIST, INVITE)),
     "302": Row(fault={"kind": "redirect"}, slug=INVALID, status=502, calls=1),
     "dropped-get": Row(
         fault={"kind": "drop"}, slug=UNAVAILABLE, status=503, calls=3, operations=GET
@@ -128,7 +128,7 @@ TABLE = {
         operations=(LIST, GENERATE),
     ),
     "huge": Row(
-        fault={"kind": "huge_body", "size": 9_000_000},
+        fault={"kind": "huge_body", "size": 34_000_000},
         slug=INVALID,
         status=502,
         calls=1,
@@ -155,15 +155,18 @@ TABLE = {
     "other-user": Row(
         fault={"kind": "other_user_jwt"}, slug=INVALID, status=502, calls=1, mark=True, operations=G
     ),
-    "refused-user": Row(
-        # Once on the account found, once on the account looked up again: then Aurora means it.
-        fault=status(403),
-        slug="user-not-eligible",
-        status=403,
-        calls=2,
-        retry_after=None,
-        operations=G,
-    ),
+    **{
+        # Retrieve User says that the account is as it was: then Aurora means it.
+        f"refused-user-{code}": Row(
+            fault=status(code),
+            slug="user-not-eligible",
+            status=403,
+            calls=1,
+            retry_after=None,
+            operations=G,
+        )
+        for code in (400, 403, 404, 405, 410, 422)
+    },
     "refused-invitation": Row(
         fault=status(422),
         slug="user-not-eligible",

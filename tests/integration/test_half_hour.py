@@ -150,8 +150,8 @@ def test_table_errors(scene: Scene) -> None:
     minutes(scene, 1, callers[:2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])
-    # The lease, the ticket, its place and the mark are written; the token is not.
-    wire.refuse("UpdateItem", after=4)
+    # The lease, the ticket and its place are written; the token is not.
+    wire.refuse("UpdateItem", after=3)
     scene.minute(callers[2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])
@@ -165,10 +165,10 @@ def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
     """
     Aurora lists and refuses to generate; those with a stored token notice nothing.
     """
-    steady, newcomers = people(scene, "steady", 4), people(scene, "newcomer", 6)
+    steady, newcomers = people(scene, "steady", 4), people(scene, "newcomer", 9)
     minutes(scene, 3, steady)
     scene.deployment.aurora.behave(forbidden=["generate_token"])
-    for come in (newcomers[:2], newcomers[2:4], newcomers[4:]):
+    for come in (newcomers[:3], newcomers[3:6], newcomers[6:]):
         scene.minute(*come, *steady)
     minutes(scene, 1, steady + newcomers)
     scene.deployment.aurora.behave(forbidden=[])

@@ -104,13 +104,13 @@ def test_later_token_stored_meanwhile_stays(
     assert deployment.item()["jwt"] == later.jwt
 
 
-def test_renewal_costs_five_calls(deployment: Deployment, wire: Wire) -> None:
+def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:
     deployment.vend()
     deployment.clock.advance(13 * 3600)
     wire.calls.clear()
     assert deployment.vend().body["source"] == "generated"
-    # Read; lease and mark; ticket; place; store.
-    assert wire.calls == ["GetItem", *["UpdateItem"] * 4]
+    # Read; lease and mark; account; ticket; place; store.
+    assert wire.calls == ["GetItem", "UpdateItem", "BatchGetItem", *["UpdateItem"] * 3]
 
 
 def test_refused_read_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
@@ -133,9 +133,9 @@ def test_refused_lease_asks_nothing_of_aurora(deployment: Deployment, wire: Wire
         pytest.param(1, [], id="reading-the-directory"),
         pytest.param(2, [], id="reserving-the-listing"),
         pytest.param(3, [], id="its-place"),
-        pytest.param(4, ["list_users"], id="finishing-the-directory"),
-        pytest.param(5, ["list_users"], id="reserving-the-generate"),
-        pytest.param(7, ["list_users"], id="marking"),
+        pytest.param(4, ["list_users"], id="reserving-the-second-page"),
+        pytest.param(6, ["list_users"] * 2, id="finishing-the-directory"),
+        pytest.param(7, ["list_users"] * 2, id="reserving-the-generate"),
     ],
 )
 def test_refused_write_on_the_way(

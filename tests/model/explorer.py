@@ -49,8 +49,6 @@ class Scenario:
     replacing: int = 0
     """How many of the callers say that the stored token failed."""
     kill: str = "at_once"
-    known: bool = True
-    """Whether the item names the user, so that the mark goes out with the lease."""
     faults: int = 1
     """How many crashes, lost answers, refusals and overdue holders a schedule may have."""
 
@@ -114,8 +112,6 @@ class World:
         self.running: Client | None = None
         self._directive = "go"
         item: dict[str, Any] = {"version": {"N": "1"}}
-        if scenario.known:
-            item["user_id"] = {"S": "user"}
         if scenario.stored != "none":
             token = self.aurora.generate()
             life = HALF_A_DAY if scenario.stored == "good" else 600
@@ -124,7 +120,6 @@ class World:
                 "jti": {"S": token.jti},
                 "expires_at": {"N": str(int(START) + life)},
             }
-        if scenario.known or scenario.stored != "none":
             self.table.items[KEY] = item
         self.before = self.aurora.generated
         self.clients = [
@@ -158,7 +153,7 @@ class World:
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: the budget has tests of its own."""
 
-    def generate_token(self, _user_id: str, _allowance: Any) -> AccessToken:
+    def generate_token(self, _account: Account, _allowance: Any) -> AccessToken:
         client = self._client()
         if self._step("send") == "refuse":
             raise AuroraBusyError(cause="429", retry_at=self.now + COOL_DOWN)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 KILLS = ("at_once", "when_loaded", "never")
 TWO = [
     Scenario(name="first token", callers=2, stored="none", faults=2),
-    Scenario(name="first token, unknown account", callers=2, stored="none", known=False, faults=2),
     Scenario(name="stale token", callers=2, stored="stale", faults=2),
     Scenario(name="both replace", callers=2, stored="good", replacing=2, faults=2),
     Scenario(name="one replaces", callers=2, stored="good", replacing=1, faults=2),

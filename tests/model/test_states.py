@@ -56,7 +56,7 @@ class History:
     def state(self) -> State:
         return self.store.read(EMAIL).state(self.now, margin=MARGIN)
 
-    def apply(self, event: str, *, mark: bool) -> None:
+    def apply(self, event: str, *, doubtful: bool) -> None:
         """Let one thing happen, as the vendor would; what it would not do is left out."""
         before = self.state()
         name = {"queue": "release", "fail": "release", "hours pass": "time passes"}.get(
@@ -70,7 +70,6 @@ class History:
                     item,
                     until=self.now + LEASE,
                     renewals=(),
-                    mark=mark or bool(item.user_id),
                 )
                 self.lease = taken if isinstance(taken, Lease) else None
             case "store" if self.lease:
@@ -91,7 +90,7 @@ class History:
                 self.store.release(
                     self.lease,
                     Outcome(
-                        may_have_generated=mark and failed,
+                        may_have_generated=doubtful and failed,
                         turn=Turn(at=self.now + PAUSE, slots=((0, 0),)) if queued else None,
                         failure="aurora-timeout" if failed else "",
                         until=self.now + PAUSE if failed else 0,
@@ -116,7 +115,7 @@ def test_changes_that_happen_are_those_declared() -> None:
     for _ in range(300):
         history = History()
         for _ in range(40):
-            history.apply(chance.choice(EVENTS), mark=chance.random() < 0.5)
+            history.apply(chance.choice(EVENTS), doubtful=chance.random() < 0.5)
         seen |= history.changes
     assert seen == DECLARED
 

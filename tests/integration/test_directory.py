@@ -1,0 +1,272 @@
+"""
+Whatever Aurora does with pages, answers and accounts: everybody is served or refused, in few calls.
+
+Each answer that Aurora's pages leave open is played; each scene counts what Aurora was asked.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.local.aurora_users import JESSICA, ROBERT
+from tests.harness.clients import people
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Answer, Deployment
+
+NEWCOMER = "newcomer@example.com"
+TTL = 300
+PAGINGS: dict[str, dict[str, Any]] = {
+    "ignored": {"unpaged_page": "ignored"},
+    "refused": {"unpaged_page": "refused"},
+    "empty": {"page_size": 100, "past_end": "empty"},
+    "last-repeated": {"page_size": 100, "past_end": "last"},
+    "wraps": {"page_size": 100, "past_end": "wraps"},
+    "of-fifty": {"page_size": 50},
+    "of-250": {"page_size": 250},
+    "shuffled": {"page_size": 100, "order": "shuffled", "past_end": "wraps"},
+}
+
+
+def served(deployment: Deployment, email: str, *, within: float = 3600, **body: Any) -> Answer:
+    """Ask as a client does, coming back when told to, until served or refused for good."""
+    end = deployment.clock.now + within
+    while True:
+        answer = deployment.vend(email, **body)
+        if "retry_at" not in answer.body or deployment.clock.now > end:
+            return answer
+        turn = datetime.fromisoformat(answer.body["retry_at"]).timestamp()
+        deployment.clock.now = max(deployment.clock.now, turn)
+
+
+@pytest.fixture(params=PAGINGS.values(), ids=PAGINGS)
+def paged(request: pytest.FixtureRequest, deployment: Deployment) -> Deployment:
+    """257 people at an Aurora that answers pages in one of the possible ways."""
+    deployment.aurora.set_users(people(257))
+    deployment.aurora.behave(**request.param)
+    return deployment
+
+
+def test_everybody_is_found_whatever_the_paging(paged: Deployment) -> None:
+    """The list is read once, to its end: nobody whom Aurora has is invited."""
+    for user in people(257)[::32]:
+        assert served(paged, user["email"]).status == 200
+    for number in range(9):
+        assert served(paged, f"new-{number}@example.com").status == 200
+    calls = paged.calls()
+    most = 7 if paged.aurora.behaviour.page_size == 50 else 4
+    assert calls["list_users"] <= most
+    assert calls["invite_user"] == 9
+
+
+def test_reading_ends_when_every_request_reads_one_page(paged: Deployment) -> None:
+    """A queue lets each invocation read one page; what it knows is where the next one finds it."""
+    served(paged, people(1)[0]["email"])
+    paged.clock.advance(TTL + 1)
+    before = paged.calls()["list_users"]
+    paged.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
+    assert served(paged, NEWCOMER).status == 200
+    most = 7 if paged.aurora.behaviour.page_size == 50 else 4
+    assert paged.calls()["list_users"] - before <= most
+
+
+def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployment) -> None:
+    """A list without pages that grows between two calls repeats most of what it had."""
+    deployment.aurora.set_users(people(257))
+    served(deployment, people(1)[0]["email"])
+    deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
+    deployment.clock.advance(TTL + 1)
+    before = deployment.calls()["list_users"]
+    for number in range(20):
+        answer = deployment.vend(f"new-{number}@example.com")
+        deployment.aurora.add_users([{"email": f"added-{number}@example.com"}])
+        deployment.clock.advance(3)
+        assert answer.status in {200, 503}
+    assert deployment.calls()["list_users"] - before <= 4
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"invite_status": 200, "invite_answer": "top_level"},
+        {"invite_status": 201, "invite_answer": "with_id"},
+        {"invite_status": 202, "invite_answer": "without_id"},
+        {"invite_status": 204, "invite_answer": "nothing"},
+    ],
+    ids=lambda each: f"{each['invite_status']}-{each['invite_answer']}",
+)
+def test_one_invitation_whatever_it_is_answered(
+    deployment: Deployment, answer: dict[str, Any]
+) -> None:
+    """Five thousand people: the reading after an invitation is longer than an invocation."""
+    deployment.aurora.set_users(people(5000))
+    deployment.aurora.behave(page_size=100, latency=0, rate_limit=0, **answer)
+    deployment.restart(PATIENCE="0")
+    assert served(deployment, NEWCOMER).status == 200
+    calls = deployment.calls()
+    assert (calls["invite_user"], calls["generate_token"]) == (1, 1)
+    named = answer["invite_answer"] in {"with_id", "top_level"}
+    assert calls["list_users"] <= (51 if named else 102)
+
+
+def test_lost_invitation_is_not_sent_again_until_a_reading_decides(deployment: Deployment) -> None:
+    """Aurora invited, and its answer was lost: the list, read after that, has the person."""
+    deployment.vend()
+    deployment.aurora.fail({"operation": "invite_user", "kind": "drop_after"})
+    assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
+    deployment.clock.advance(31)
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.calls()["invite_user"] == 1
+
+
+def test_invitation_that_never_arrived_is_sent_again(deployment: Deployment) -> None:
+    """Its connection was cut: the list, read after that, does not have the person."""
+    deployment.vend()
+    deployment.aurora.fail({"operation": "invite_user", "kind": "drop"})
+    assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
+    deployment.clock.advance(31)
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.calls()["invite_user"] == 2
+
+
+def test_pending_person_whom_the_list_hides_is_invited_once(deployment: Deployment) -> None:
+    deployment.aurora.behave(listed="active")
+    deployment.restart(INVITE_LEVEL="Team Member")
+    for _ in range(60):
+        assert deployment.vend(NEWCOMER).slug == "invitation-pending"
+        deployment.clock.advance(60)
+    assert deployment.calls()["invite_user"] == 1
+
+
+def test_person_who_was_switched_off_and_is_no_longer_listed_is_not_invited(
+    deployment: Deployment,
+) -> None:
+    deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
+    assert deployment.vend().slug == "user-not-eligible"
+    deployment.aurora.behave(listed="active")
+    deployment.clock.advance(TTL + 1)
+    assert deployment.vend().slug == "user-not-eligible"
+    assert deployment.calls()["invite_user"] == 0
+
+
+@pytest.mark.parametrize("retrieve", [200, 403, 404, 405])
+def test_person_who_vanished_is_refused_in_few_calls(deployment: Deployment, retrieve: int) -> None:
+    """Aurora answers 404 to the stored account and no longer lists it."""
+    deployment.vend()
+    deployment.clock.advance(12 * 3600)
+    deployment.aurora.behave(retrieve_status=retrieve)
+    deployment.aurora.remove_users(JESSICA["id"])
+    before = deployment.calls()
+    for _ in range(29):
+        assert deployment.vend().slug == "user-not-eligible"
+        deployment.clock.advance(10)
+    after = deployment.calls()
+    assert after["list_users"] - before["list_users"] == 2
+    assert after["generate_token"] - before["generate_token"] == 1
+    assert after.get("retrieve_user", 0) == 1
+    # Later, the list alone says that nothing has changed.
+    deployment.clock.advance(TTL)
+    assert deployment.vend().slug == "user-not-eligible"
+    assert deployment.calls()["invite_user"] == 0
+    assert deployment.calls()["generate_token"] == after["generate_token"]
+
+
+@pytest.mark.parametrize("retrieve", [200, 403, 404, 405])
+@pytest.mark.parametrize("status", [400, 403, 410, 422])
+def test_person_who_was_created_anew_is_served_in_one_request(
+    deployment: Deployment, retrieve: int, status: int
+) -> None:
+    """Under a new id, which the next call must have too: never the old account's token again."""
+    old = deployment.vend()
+    deployment.aurora.behave(retrieve_status=retrieve, inactive_status=status)
+    deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
+    deployment.aurora.add_users([JESSICA | {"id": "another-id", "account_status": "active"}])
+    if retrieve == 200:
+        # Retrieve User would say "inactive"; a person who was deleted is not there at all.
+        deployment.aurora.remove_users(JESSICA["id"])
+    answer = deployment.vend(replace=old.jti)
+    assert (answer.status, answer.body["user"]["id"]) == (200, "another-id")
+    assert deployment.vend().body["user"]["id"] == "another-id"
+
+
+def test_ten_refused_people_who_reload_share_one_reading(deployment: Deployment) -> None:
+    """Beside 2,000 in twenty pages, for a quarter of an hour."""
+    everybody = people(2000)
+    refused = [user | {"account_status": "inactive"} for user in everybody[:10]]
+    deployment.aurora.set_users(refused + everybody[10:])
+    deployment.aurora.behave(page_size=100)
+    served(deployment, everybody[-1]["email"])
+    readings = deployment.calls()["list_users"]
+    for _ in range(15):
+        for user in refused:
+            assert served(deployment, user["email"]).slug == "user-not-eligible"
+            deployment.clock.advance(6)
+    assert deployment.calls()["list_users"] - readings <= 3 * 21
+    assert deployment.calls()["generate_token"] == 1
+
+
+def test_key_without_the_right_to_generate_does_not_cost_readings(deployment: Deployment) -> None:
+    """It makes everybody's account look wrong, whether Aurora retrieves users or not."""
+    users = people(60)
+    deployment.aurora.set_users(users)
+    deployment.vend(users[0]["email"])
+    for retrieve in (200, 403):
+        deployment.aurora.behave(forbidden=["generate_token"], retrieve_status=retrieve)
+        deployment.clock.advance(TTL + 1)
+        before = deployment.calls()["list_users"]
+        for user in users[1:]:
+            assert served(deployment, user["email"]).slug == "user-not-eligible"
+            deployment.clock.advance(4)
+        assert deployment.calls()["list_users"] - before <= 4
+
+
+def test_thirty_thousand_people_are_read_once_an_hour(deployment: Deployment) -> None:
+    """A long list is kept longer: a reading takes at most a twentieth of the calls."""
+    deployment.aurora.set_users(people(30_000))
+    deployment.aurora.behave(page_size=100, rate_limit=0)
+    deployment.restart(PATIENCE="0")
+    assert served(deployment, people(30_000)[-1]["email"]).status == 200
+    before = deployment.calls()
+    assert before["list_users"] == 301
+    deployment.clock.advance(3300)
+    newcomer = deployment.vend(NEWCOMER)
+    assert newcomer.status == 200
+    after = deployment.calls()
+    assert after["list_users"] == before["list_users"]
+    assert (after["invite_user"], after["generate_token"]) == (1, 2)
+
+
+def test_fifty_thousand_people_without_pages(deployment: Deployment) -> None:
+    """Writing obeys the deadline, and goes on where it stopped."""
+    deployment.aurora.set_users(people(50_000))
+    deployment.aurora.behave(rate_limit=0)
+    slow = deployment.service._vendor._accounts._directory._table
+
+    put_all, written = slow.put_all, []
+
+    def slowly(items: Any) -> None:
+        deployment.clock.advance(0.4)  # Twenty batches of 20 ms.
+        written.append(len(items))
+        put_all(items)
+
+    slow.put_all = slowly
+    assert served(deployment, people(50_000)[-1]["email"]).status == 200
+    assert sum(written) == 50_000
+    assert 2 <= deployment.calls()["list_users"] <= 6
+    assert deployment.calls()["invite_user"] == 0
+
+
+def test_reassigned_address_is_never_served_its_former_owners_token(
+    deployment: Deployment,
+) -> None:
+    """Jessica was renamed; her old address is Robert's now, at Aurora and at the provider."""
+    deployment.vend()
+    deployment.clock.advance(20 * 86_400)
+    deployment.aurora.add_users(
+        [JESSICA | {"email": "jessica.jones@aurorasolar.com"}, ROBERT | {"email": JESSICA["email"]}]
+    )
+    answer = served(deployment, JESSICA["email"])
+    assert (answer.status, answer.body["user"]["id"]) == (200, ROBERT["id"])
