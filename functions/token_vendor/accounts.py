@@ -95,6 +95,19 @@ class Accounts:
         gone = "; Aurora refused it since" if account.doubted_at else ""
         raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
+    def confirm(self, email: str, user_id: str, allowance: Allowance) -> bool:
+        """
+        Ask Aurora whether an id still is the active account of an address.
+
+        Where Aurora does not say it of one user, the directory does, within its age.
+        """
+        current = self._aurora.retrieve_user(user_id, allowance)
+        current = current or self._directory.look_up(email, allowance)
+        if current and (current.user_id, current.email) == (user_id, email) and current.active:
+            return True
+        self._directory.doubt(Account(user_id=user_id, email=email, status=ACTIVE))
+        return False
+
     def after_refusal(
         self, account: Account, refusal: UserNotEligibleError, allowance: Allowance
     ) -> Account:

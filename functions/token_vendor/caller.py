@@ -6,14 +6,20 @@ strings (`"true"`, `"1629926482"`, lists as `"[a b]"`); emulators may hand over 
 are accepted.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from token_vendor.models import Caller, normalised_email
+from token_vendor.observability import digest, logger
 from token_vendor.problems import CallerNotIdentifiedError
 
 LONGEST_NAME = 100
+SUBJECT = 16
+"""Characters of a subject's digest: enough to tell the few people of one address apart."""
+ID = re.compile(r"[0-9A-Fa-f-]{32,36}")
+"""A group's id, such as Entra's: it has no blanks, and is no part of another one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +52,7 @@ def identify(
         CallerNotIdentifiedError: The e-mail is missing, malformed, or not verified.
 
     """
-    email = claims.get(names.email)
+    email = _single(claims.get(names.email))
     if not isinstance(email, str):
         raise CallerNotIdentifiedError(cause=f"no claim {names.email!r}")
     verified = claims.get(names.email_verified)
@@ -61,6 +67,7 @@ def identify(
     last_name = _text(claims, names.family_name) or whole_last or profile.get("last_name", "")
     return Caller(
         email=address,
+        subject=digest(f"{claims.get('iss', '')}|{claims.get('sub', '')}")[:SUBJECT],
         # Aurora's page shows both names in an invitation: the address stands in for a missing one.
         first_name=first_name or address.partition("@")[0][:LONGEST_NAME],
         last_name=last_name or address.rpartition("@")[2][:LONGEST_NAME],
@@ -70,7 +77,7 @@ def identify(
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
+    value = _single(claims.get(name))
     if not isinstance(value, str):
         return ""
     # A claim may hold half a surrogate pair, which no request to Aurora could carry.
@@ -78,16 +85,31 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
     return " ".join(word for word in words if word)[:LONGEST_NAME]
 
 
+def _single(value: Any) -> Any:
+    """Return the one element of a list claim, in either form; other values as they are."""
+    if isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        inner = value[1:-1].strip()
+        return None if not inner or " " in inner or "," in inner else inner
+    return value
+
+
 def _groups(value: Any) -> tuple[str, ...]:
     """
     Read a list claim: JSON list, or API Gateway's `[a b]`.
 
-    In the string form a group whose name has a blank cannot be told from two groups.
+    The text does not say whether `[Read-only Admins]` are two groups or one. Several groups are
+    read from a text only where all of them are ids; otherwise nothing is granted.
     """
     if isinstance(value, list):
         return tuple(str(group) for group in value)
     if not isinstance(value, str):
         return ()
-    if value.startswith("[") and value.endswith("]"):
-        return tuple(value[1:-1].replace(",", " ").split())
-    return (value,) if value else ()
+    if not (value.startswith("[") and value.endswith("]")):
+        return (value,) if value else ()
+    parts = value[1:-1].replace(",", " ").split()
+    if len(parts) > 1 and not all(ID.fullmatch(part) for part in parts):
+        logger.warning("the group claim can be read two ways: no group counts; configure group ids")
+        return ()
+    return tuple(parts)

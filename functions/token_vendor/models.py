@@ -21,9 +21,14 @@ POLL = (0.060, 0.250)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """The verified person behind a request; `email` is normalised."""
+    """
+    The verified person behind a request; `email` is normalised.
+
+    `subject` is a digest of the sign-in's `iss` and `sub`: who the identity provider says it is.
+    """
 
     email: str
+    subject: str = ""
     first_name: str = ""
     last_name: str = ""
     phone: str = ""

@@ -11,6 +11,8 @@ The TOKEN item of one caller as a state machine.
 | `generating_since` (the mark) | take_lease | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
 | `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
 | `turn_at`, `turn_slots` | release with a turn | take_lease | the caller's place in the queue for Aurora |
+| `subjects` | store, admit | store of another account's token | digests of the identities that the token was vended to |
+| `forgets` | forget, plus one | never | a sign-out during a lease wins over the store that ends it |
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
 
@@ -84,6 +86,8 @@ class TokenItem:
     turn_at: float = 0
     turn_slots: tuple[tuple[int, int], ...] = ()
     renewals: tuple[float, ...] = ()
+    subjects: tuple[str, ...] = ()
+    forgets: int = 0
 
     @property
     def token(self) -> AccessToken | None:

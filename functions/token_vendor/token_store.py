@@ -17,6 +17,7 @@ from token_vendor.token_item import Lease, Outcome, TokenItem
 
 KEPT_FOR = 30 * 86_400
 """Seconds that an item outlives its last write: the user id in it spares a look-up."""
+MOST_SUBJECTS = 8
 TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
 ATTRIBUTES = frozenset(field.name for field in fields(TokenItem))
 
@@ -65,24 +66,31 @@ class TokenStore:
                 return current
         return Lease(id=lease_id, until=until, item=item, email=email)
 
-    def store(self, lease: Lease, token: AccessToken) -> bool:
+    def store(self, lease: Lease, token: AccessToken, subject: str) -> bool:
         """
         Store what the holder generated, and release; False when the lease is lost.
 
         It also returns False when a former holder has stored a later token since the lease was
         taken: of two that were generated at the same time, the later `exp` stays. The replaced
-        token is ignored, even if it expires later.
+        token is ignored, even if it expires later. And it returns False when the caller has signed
+        out since then.
         """
+        known = lease.item.subjects if lease.item.user_id == token.user_id else ()
         return self._update(
             lease.email,
-            assign=_token_attributes(token),
+            assign={**_token_attributes(token), "subjects": _with(known, subject)},
             remove=("lease_id", "lease_until", "generating_since", "failed_until", "failure"),
             condition="lease_id = :lease AND (attribute_not_exists(expires_at) "
-            "OR expires_at <= :expires_at OR expires_at = :seen)",
-            values={"lease": lease.id, "seen": lease.item.expires_at},
+            "OR expires_at <= :expires_at OR expires_at = :seen) "
+            "AND (attribute_not_exists(forgets) OR forgets = :forgets)",
+            values={
+                "lease": lease.id,
+                "seen": lease.item.expires_at,
+                "forgets": lease.item.forgets,
+            },
         )
 
-    def store_if_newer(self, email: str, token: AccessToken) -> bool:
+    def store_if_newer(self, email: str, token: AccessToken, subject: str) -> bool:
         """
         Store a token whose lease was lost, if it outlives the one that is there.
 
@@ -91,7 +99,7 @@ class TokenStore:
         """
         return self._update(
             email,
-            assign=_token_attributes(token),
+            assign={**_token_attributes(token), "subjects": (subject,)},
             condition="attribute_not_exists(expires_at) OR expires_at < :expires_at",
         )
 
@@ -120,9 +128,23 @@ class TokenStore:
             values={"lease": lease.id},
         )
 
+    def admit(self, email: str, token: AccessToken, item: TokenItem, subject: str) -> None:
+        """Note that a stored token may be vended to one more identity of its owner."""
+        self._update(
+            email,
+            assign={"subjects": _with(item.subjects, subject)},
+            condition="jti = :jti",
+            values={"jti": token.jti},
+        )
+
     def forget(self, email: str) -> bool:
-        """Drop the stored JWT; False when there was none."""
-        return self._update(email, remove=("jwt", "jti"), condition="attribute_exists(jwt)")
+        """Drop the stored JWT, and what a holder is about to store; False when there was none."""
+        return self._update(
+            email,
+            remove=("jwt", "jti"),
+            add={"forgets": 1},
+            condition="attribute_exists(jwt) OR attribute_exists(lease_id)",
+        )
 
     def _update(  # noqa: PLR0913 - as `Table.update`.
         self,
@@ -131,6 +153,7 @@ class TokenStore:
         condition: str,
         assign: Mapping[str, Any] = {},
         assign_once: Mapping[str, Any] = {},
+        add: Mapping[str, float] = {},
         remove: Iterable[str] = (),
         values: Mapping[str, Any] = {},
     ) -> bool:
@@ -141,7 +164,7 @@ class TokenStore:
             assign={"ttl": int(self._clock()) + KEPT_FOR, **assign},
             assign_once=assign_once,
             remove=remove,
-            add={"version": 1},
+            add={"version": 1, **add},
             condition=condition,
             values=values,
         )
@@ -151,6 +174,10 @@ class TokenStore:
 def token_item(item: Item) -> TokenItem:
     """Return the value of an item as the table holds it."""
     return TokenItem(**{name: value for name, value in item.items() if name in ATTRIBUTES})
+
+
+def _with(subjects: tuple[str, ...], subject: str) -> tuple[str, ...]:
+    return (*(each for each in subjects if each != subject), subject)[-MOST_SUBJECTS:]
 
 
 def _token_attributes(token: AccessToken) -> dict[str, Any]:

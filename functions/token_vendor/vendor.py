@@ -7,6 +7,7 @@ holder at a time, and mark the item first.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import GENERATE, AuroraClient
@@ -72,7 +73,7 @@ class TokenVendor:
                 gets its problem, just as it would get its token.
 
         """
-        margin = max(self._policy.refresh_margin, request.min_ttl)
+        margin: float = max(self._policy.refresh_margin, request.min_ttl)
         with recorder.phase("store"):
             item = self._store.read(caller.email)
         waited_since = 0.0
@@ -85,7 +86,9 @@ class TokenVendor:
                 waited_since = 0.0
             match state:
                 case State.GOOD if token := item.token:
-                    return self._vended(caller, token, "stored")
+                    if self._may_have(caller, item, token, deadline):
+                        return self._vended(caller, token, "stored")
+                    margin = inf
                 case State.LEASED:
                     waited_since = waited_since or now
                     item = self._wait(caller, item, deadline)
@@ -101,6 +104,26 @@ class TokenVendor:
         """Drop the caller's stored JWT; Aurora is not told, it knows no such call."""
         if self._store.forget(caller.email):
             recorder.count(Metric.FORGOTTEN)
+
+    def _may_have(
+        self, caller: Caller, item: TokenItem, token: AccessToken, deadline: Deadline
+    ) -> bool:
+        """
+        Tell whether a stored token is the caller's, and not a former owner's of the address.
+
+        An identity that it was not vended to before costs one question to Aurora, but no generate:
+        one person with two ways to sign in would end their own sessions.
+        """
+        if caller.subject in item.subjects:
+            return True
+        with recorder.phase("account"):
+            allowance = self._budget.allowance(deadline)
+            if not self._accounts.confirm(caller.email, token.user_id, allowance):
+                logger.warning("the stored token belongs to a former owner of the address")
+                return False
+        with recorder.phase("store"):
+            self._store.admit(caller.email, token, item, caller.subject)
+        return True
 
     def _wait(self, caller: Caller, item: TokenItem, deadline: Deadline) -> TokenItem:
         """Look again after a moment; give up when the lease outlasts this request."""
@@ -213,13 +236,18 @@ class TokenVendor:
         """
         try:
             with recorder.phase("store"):
-                if self._store.store(lease, token):
+                if self._store.store(lease, token, caller.subject):
                     return token
-                survivor = self._store.read(caller.email).token
+                item = self._store.read(caller.email)
+                survivor = item.token
+                if item.forgets != lease.item.forgets:
+                    # The caller signed out meanwhile: nothing is kept.
+                    self._store.release(lease, Outcome(may_have_generated=True))
+                    return token
                 if survivor and survivor.jti == token.jti:
                     # A write whose answer was lost is sent again, and then fails on itself.
                     return token
-                if self._store.store_if_newer(caller.email, token):
+                if self._store.store_if_newer(caller.email, token, caller.subject):
                     survivor = token
                 else:
                     survivor = self._store.read(caller.email).token
@@ -240,6 +268,7 @@ class TokenVendor:
         token = item.token
         if (
             token is None
+            or caller.subject not in item.subjects
             or item.is_marked
             or problem.in_doubt == GENERATE
             or isinstance(problem, PERMANENT)

@@ -97,7 +97,7 @@ def test_later_token_stored_meanwhile_stays(
 
     def another_stores(operation: str) -> None:
         if operation == "generate_token":
-            assert store.store_if_newer(JESSICA, later)
+            assert store.store_if_newer(JESSICA, later, "")
 
     while_aurora_works(deployment, monkeypatch, another_stores)
     assert deployment.vend().jti == "later"

@@ -118,6 +118,8 @@ class World:
             item |= {
                 "jwt": {"S": token.jwt},
                 "jti": {"S": token.jti},
+                "user_id": {"S": token.user_id},
+                "subjects": {"L": [{"S": ""}]},
                 "expires_at": {"N": str(int(START) + life)},
             }
             self.table.items[KEY] = item

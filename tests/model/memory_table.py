@@ -74,9 +74,9 @@ class MemoryTable:
                 for name in body.split(","):
                     new.pop(name.strip(), None)
             else:
-                name, value = body.split()
-                added = _value(ExpressionAttributeValues[value]) + _value(old.get(name, {"N": "0"}))
-                new[name] = {"N": str(int(added))}
+                for name, value in map(str.split, body.split(",")):
+                    added = _value(ExpressionAttributeValues[value])
+                    new[name] = {"N": str(int(added + _value(old.get(name, {"N": "0"}))))}
         self.items[_key(Key)] = new
         return {"Attributes": dict(old)} | self._metadata()
 

@@ -83,6 +83,7 @@ class History:
                         expires_at=int(self.now) + LIFE,
                         user_id="user",
                     ),
+                    "",
                 )
                 self.lease = None
             case "release" | "queue" | "fail" if self.lease:
