@@ -1,5 +1,6 @@
 """The Aurora API key: the value of a secret, cached, and read again once after a 401."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_TAGS = {"sandbox": "sand", "production": "prod"}
 """How a key's prefix (`sk_sand_…`, `rk_prod_…`) names its environment, as Aurora documents it."""
+ALONE = "put in the key alone, as text"
+ALMOST = {
+    r"\ufeff": "the secret begins with a byte order mark",
+    r"\{": "the secret is JSON",
+    r"[\"'“”]": "the Aurora API key is in quotes",
+    r"bearer\b|authorization\b": "the secret is a header, not a key",
+}
+"""How a secret is almost right, and how to say so."""
 REREAD_PAUSE = 5
 """Seconds between two readings for a rejected key: a burst of 401s asks once."""
 
@@ -53,7 +62,14 @@ class ApiKey:
 
         """
         if not self._value or self._clock() - self._read_at > self._kept_for:
-            self._read()
+            try:
+                self._read()
+            except AuroraUnavailableError as problem:
+                if not self._value:
+                    raise
+                # Aurora decides whether the key still is good: a 401 has it read again.
+                self._read_at = self._clock()
+                logger.warning("went on with the API key in memory", extra={"cause": problem.cause})
         return self._value
 
     def after_rejection(self, rejected: str) -> str | None:
@@ -79,8 +95,10 @@ class ApiKey:
             raise AuroraUnavailableError(cause=f"Secrets Manager: {error}") from error
         except BotoCoreError as error:
             raise AuroraUnavailableError(cause=f"Secrets Manager: {error}") from error
+        if "SecretBinary" in answer:
+            raise AuroraKeyRejectedError(cause=f"the secret is binary: {ALONE}")
         value = answer.get("SecretString", "").strip()
-        if problem := unusable(value, self._environment):
+        if problem := why_unusable(value, self._environment):
             raise AuroraKeyRejectedError(cause=problem)
         if not value.startswith(("sk_", "rk_")):
             logger.warning("the Aurora API key has no known prefix")
@@ -88,10 +106,13 @@ class ApiKey:
         self._read_at = self._clock()
 
 
-def unusable(key: str, environment: str) -> str:
+def why_unusable(key: str, environment: str) -> str:
     """Say why `key` cannot work in `environment`, or return an empty string."""
     if not key:
         return "the secret of the Aurora API key is empty: run `token-vendor set-api-key`"
+    for wrong, what in ALMOST.items():
+        if re.match(wrong, key, re.IGNORECASE):
+            return f"{what}: {ALONE}"
     if not key.isascii() or not key.isprintable() or " " in key:
         return "the Aurora API key holds characters that no key has"
     kind, _, rest = key.partition("_")

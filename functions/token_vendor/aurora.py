@@ -55,7 +55,10 @@ LONGEST_ID = 128
 LONGEST_STATUS = 64
 LONGEST_JWT = 16_384
 """Characters: some forty times the sample, and far below what an item and a response may hold."""
-JWT_LIKE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+")
+PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
+"""What looks like a JWT, a key, an address or a telephone number."""
+SHORTEST_LIFE = 60
+"""Seconds; a token with less would be over before a page has loaded the SDK with it."""
 LONGEST_LIFE = 48 * 3600
 """Seconds; Aurora's tokens live 12 hours, and one that claims much more is not believed."""
 
@@ -214,7 +217,7 @@ class AuroraClient:
         now = self._clock()
         if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
             raise _unusable("the JWT has no exp")
-        if not now < expires_at < now + LONGEST_LIFE:
+        if not now + SHORTEST_LIFE < expires_at < now + LONGEST_LIFE:
             raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
         if unverified_claims.get("id") != account.user_id:
             raise _unusable("the JWT is another user's")
@@ -408,6 +411,6 @@ def _json(data: bytes) -> Any:
 
 
 def _excerpt(data: bytes, key: str) -> str:
-    """Return the start of an answer for the log, without the key or what looks like a JWT."""
-    start = data.replace(key.encode(), b"***")[:LOGGED_BODY]
-    return JWT_LIKE.sub("…", start.decode("utf-8", "replace"))
+    """Return the start of an answer for the log, without secrets and personal data."""
+    text = data.replace(key.encode(), b"***")[: LOGGED_BODY * 4].decode("utf-8", "replace")
+    return PRIVATE.sub("…", text)[:LOGGED_BODY]

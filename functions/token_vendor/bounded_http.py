@@ -6,6 +6,7 @@ would hold the function until Lambda kills it. Errors name the type of what happ
 text: a broken answer may echo our request, and with it the API key.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
+# It logs headers that it cannot parse, which may echo our own.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 IDLE_LIMIT = 5
 """Seconds after which a kept connection is not trusted: Lambda froze, Aurora may have hung up."""
 

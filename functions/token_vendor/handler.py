@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, cast
@@ -98,8 +99,12 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001 - Nothing may leave without an answer.
             logger.exception("unforeseen failure")
             response = self._problem(InternalError(cause=repr(error)), request_id)
-        recorder.event["status"] = response["statusCode"]
-        recorder.flush()
+        try:
+            recorder.event["status"] = response["statusCode"]
+            recorder.flush()
+        except Exception:  # noqa: BLE001 - What is told of an answer never changes it.
+            with suppress(Exception):
+                logger.exception("the request could not be recorded")
         return response
 
     def _route(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -164,7 +169,9 @@ class Endpoint:
         recorder.count(Metric.PROBLEM, problem=problem.slug)
         recorder.event |= {"outcome": "problem", "problem": problem.slug}
         log = logger.error if problem.status >= 500 else logger.warning  # noqa: PLR2004
-        log("problem", extra={"problem": problem.slug, "cause": problem.cause or problem.detail})
+        with suppress(Exception):
+            told = {"problem": problem.slug, "cause": problem.cause or problem.detail}
+            log("problem", extra=told)
         body: dict[str, Any] = {
             "type": URN + problem.slug,
             "title": problem.title,

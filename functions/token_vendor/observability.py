@@ -57,6 +57,10 @@ SHARED = {"_aws", "service"}
 logger = Logger()
 
 
+MOST_VALUES = 99
+"""Values of one metric in a document: at the 100th, Powertools writes it out by itself."""
+
+
 class Recorder:
     """
     Collect what one request did; an execution environment serves one at a time.
@@ -126,15 +130,7 @@ class Recorder:
         them name the same dimension or the same metric.
         """
         documents: list[dict[str, Any]] = []
-        for dimensions, values in self._values.items():
-            for name, value in dimensions:
-                self._emitter.add_dimension(name, value)
-            for metric, samples in values.items():
-                unit = MetricUnit.Milliseconds if metric in MILLISECONDS else MetricUnit.Count
-                for sample in samples:
-                    self._emitter.add_metric(metric.value, unit, sample)
-            added: dict[str, Any] = dict(self._emitter.serialize_metric_set())
-            self._emitter.clear_metrics()
+        for added in self._sets():
             for document in documents:
                 if document.keys() & added.keys() == SHARED:
                     document["_aws"]["CloudWatchMetrics"] += added.pop("_aws")["CloudWatchMetrics"]
@@ -143,6 +139,19 @@ class Recorder:
             else:
                 documents.append(added)
         return documents
+
+    def _sets(self) -> Iterator[dict[str, Any]]:
+        """Yield the values of each set of dimensions, at most `MOST_VALUES` of a metric at once."""
+        for dimensions, values in self._values.items():
+            for start in range(0, max(map(len, values.values())), MOST_VALUES):
+                for name, value in dimensions:
+                    self._emitter.add_dimension(name, value)
+                for metric, samples in values.items():
+                    unit = MetricUnit.Milliseconds if metric in MILLISECONDS else MetricUnit.Count
+                    for sample in samples[start : start + MOST_VALUES]:
+                        self._emitter.add_metric(metric.value, unit, sample)
+                yield dict(self._emitter.serialize_metric_set())
+                self._emitter.clear_metrics()
 
 
 def digest(text: str) -> str:

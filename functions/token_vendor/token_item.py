@@ -6,6 +6,7 @@ The TOKEN item of one caller as a state machine.
 | `version` | every write, plus one | never | a lease is taken on the version that was read |
 | `user_id` | store | never | the account of the stored token, which the answer names |
 | `jwt`, `jti` | store | forget | the stored token |
+| `lifetime` | store | never | seconds that the token lived from then on; bounds the refresh margin |
 | `expires_at` | store | never | after a forget, it shows that a good token was given up |
 | `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
 | `generating_since` (the mark) | take_lease | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
@@ -78,6 +79,7 @@ class TokenItem:
     jwt: str = field(default="", repr=False)
     jti: str = ""
     expires_at: int = 0
+    lifetime: int = 0
     lease_id: str = ""
     lease_until: float = 0
     generating_since: float = 0
@@ -108,19 +110,25 @@ class TokenItem:
         """Tell whether a generate may have happened whose token is not stored."""
         return self.generating_since > 0
 
-    def state(self, now: float, *, margin: float, replace: str | None = None) -> State:
+    def state(
+        self, now: float, *, margin: float, min_ttl: float = 0, replace: str | None = None
+    ) -> State:
         """
         Return what a request comes upon.
 
         Args:
             now: Seconds since the epoch.
-            margin: The least remaining life, in seconds, that makes a token good.
+            margin: The least remaining life, in seconds, that makes a token good. Aurora decides
+                how long tokens live: the margin is never more than a quarter of that.
+            min_ttl: The least remaining life that the caller accepts.
             replace: The `jti` of a token that is not good, because it failed.
 
         """
         token = self.token
         wanted = token is not None and token.jti != replace and not self.is_marked
-        if wanted and self.expires_at - now > margin:
+        if self.lifetime:
+            margin = min(margin, self.lifetime / 4)
+        if wanted and self.expires_at - now > max(margin, min_ttl):
             return State.GOOD
         if self.lease_until > now:
             return State.LEASED

@@ -78,7 +78,7 @@ class TokenStore:
         known = lease.item.subjects if lease.item.user_id == token.user_id else ()
         return self._update(
             lease.email,
-            assign={**_token_attributes(token), "subjects": _with(known, subject)},
+            assign={**self._token_attributes(token), "subjects": _with(known, subject)},
             remove=("lease_id", "lease_until", "generating_since", "failed_until", "failure"),
             condition="lease_id = :lease AND (attribute_not_exists(expires_at) "
             "OR expires_at <= :expires_at OR expires_at = :seen) "
@@ -99,7 +99,7 @@ class TokenStore:
         """
         return self._update(
             email,
-            assign={**_token_attributes(token), "subjects": (subject,)},
+            assign={**self._token_attributes(token), "subjects": (subject,)},
             condition="attribute_not_exists(expires_at) OR expires_at < :expires_at",
         )
 
@@ -146,6 +146,15 @@ class TokenStore:
             condition="attribute_exists(jwt) OR attribute_exists(lease_id)",
         )
 
+    def _token_attributes(self, token: AccessToken) -> dict[str, Any]:
+        return {
+            "jwt": token.jwt,
+            "jti": token.jti,
+            "expires_at": token.expires_at,
+            "lifetime": max(1, int(token.expires_at - self._clock())),
+            "user_id": token.user_id,
+        }
+
     def _update(  # noqa: PLR0913 - as `Table.update`.
         self,
         email: str,
@@ -178,12 +187,3 @@ def token_item(item: Item) -> TokenItem:
 
 def _with(subjects: tuple[str, ...], subject: str) -> tuple[str, ...]:
     return (*(each for each in subjects if each != subject), subject)[-MOST_SUBJECTS:]
-
-
-def _token_attributes(token: AccessToken) -> dict[str, Any]:
-    return {
-        "jwt": token.jwt,
-        "jti": token.jti,
-        "expires_at": token.expires_at,
-        "user_id": token.user_id,
-    }

@@ -6,8 +6,7 @@ holder at a time, and mark the item first.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
 
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import GENERATE, AuroraClient
@@ -73,13 +72,17 @@ class TokenVendor:
                 gets its problem, just as it would get its token.
 
         """
-        margin: float = max(self._policy.refresh_margin, request.min_ttl)
         with recorder.phase("store"):
             item = self._store.read(caller.email)
         waited_since = 0.0
         while True:
             now = self._clock()
-            state = item.state(now, margin=margin, replace=request.replace)
+            state = item.state(
+                now,
+                margin=self._policy.refresh_margin,
+                min_ttl=request.min_ttl,
+                replace=request.replace,
+            )
             if waited_since and state not in {State.GOOD, State.LEASED}:
                 recorder.count(Metric.LEASE_WAITED)
                 recorder.count(Metric.LEASE_WAIT, (now - waited_since) * 1000)
@@ -88,14 +91,17 @@ class TokenVendor:
                 case State.GOOD if token := item.token:
                     if self._may_have(caller, item, token, deadline):
                         return self._vended(caller, token, "stored")
-                    margin = inf
+                    request = replace(request, replace=token.jti)
                 case State.LEASED:
                     waited_since = waited_since or now
                     item = self._wait(caller, item, deadline)
                 case State.COOLING_DOWN | State.QUEUED:
                     return self._stale_or_raise(caller, item, request, _inherited(item, state))
                 case State.STALE | State.EMPTY:
-                    taken = self._take_lease(caller, item, deadline)
+                    try:
+                        taken = self._take_lease(caller, item, deadline)
+                    except TooManyRenewalsError as problem:
+                        return self._stale_or_raise(caller, item, request, problem)
                     if isinstance(taken, Lease):
                         return self._generate(caller, request, taken, deadline)
                     item = taken
@@ -156,11 +162,11 @@ class TokenVendor:
 
     def _is_renewal(self, item: TokenItem, now: float) -> bool:
         """
-        Tell whether the caller gives up a token that was good: replaced, too short, or forgotten.
+        Tell whether a generate replaces a token that has not expired, forgotten or not.
 
         A mark means that the token may be dead by our own fault. The caller does not pay for that.
         """
-        return not item.is_marked and item.expires_at - now > self._policy.refresh_margin
+        return not item.is_marked and item.expires_at > now
 
     def _generate(
         self, caller: Caller, request: TokenRequest, lease: Lease, deadline: Deadline
@@ -180,7 +186,8 @@ class TokenVendor:
             self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE))
             raise
         recorder.count(Metric.GENERATED)
-        if self._is_renewal(lease.item, now):
+        asked = request.replace or request.min_ttl or not lease.item.jwt
+        if asked and self._is_renewal(lease.item, now):
             recorder.count(Metric.RENEWED)
         return self._vended(caller, self._keep(caller, lease, token), "generated")
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from token_vendor.api_key import unusable
+from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
 from token_vendor.settings import Options
 
@@ -87,7 +87,7 @@ def set_api_key(stage: Stage) -> None:
     with _stage(stage) as deployed:
         settings = deployed.settings
         api_key = _secret(f"Aurora API key ({settings.aurora_environment})")
-        if wrong := unusable(api_key, settings.aurora_environment):
+        if wrong := why_unusable(api_key, settings.aurora_environment):
             raise OperatorError(wrong)
         if missing := probes.missing_right(settings, api_key):
             raise OperatorError(f"the key was not stored: {missing}")

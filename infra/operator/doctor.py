@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from token_vendor.api_key import unusable
+from token_vendor.api_key import why_unusable
 
 from infra.operator import probes
 from infra.operator.deployed import Deployed, message
@@ -73,7 +73,7 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
     settings = deployed.settings
     api_key = deployed.api_key()
     set_key = f"token-vendor set-api-key --stage {deployed.stage}"
-    if wrong := unusable(api_key, settings.aurora_environment):
+    if wrong := why_unusable(api_key, settings.aurora_environment):
         yield Finding(check="API key", state="fail", found=wrong, fix=set_key)
         return
     known = api_key.startswith(("sk_", "rk_"))
