@@ -45,6 +45,8 @@ export interface TokenSource {
   replaceToken(jti: string): Promise<AccessToken>;
   /** Drop the token here, in other tabs and at the service: the person signs out. */
   forget(): Promise<void>;
+  /** Stop listening to other tabs and end what is under way; for tests, servers and unmounting. */
+  close(): void;
 }
 
 export interface TokenSourceOptions {

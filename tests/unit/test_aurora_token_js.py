@@ -550,21 +550,104 @@ def test_forget_drops_the_token_here_and_at_the_service(tab: Tab) -> None:
     assert tab.get()["jti"] == "second"
 
 
-def test_forget_without_a_signed_in_caller_only_drops(tab: Tab) -> None:
-    tab.start(vended())
+def test_forget_after_signing_out_at_the_provider_still_reaches_the_service(tab: Tab) -> None:
+    tab.start(vended(), {"status": 204})
     tab.get()
     tab.page.evaluate("window.callerToken = null")
     assert "error" not in tab.get("forget()")
-    assert (len(tab["calls"]), tab["signOuts"]) == (1, 0)
+    assert [call["method"] for call in tab["calls"]] == ["POST", "DELETE"]
+    assert tab["signOuts"] == 0
 
 
-def test_an_answer_that_comes_after_forget_is_not_kept(tab: Tab) -> None:
+def test_forget_without_anybody_who_ever_signed_in_asks_nothing(tab: Tab) -> None:
+    tab.start(caller="")
+    assert "error" not in tab.get("forget()")
+    assert tab["calls"] == []
+
+
+NOBODY_IN_PARTICULAR = ({"sub": "everybody"}, {"sub": None})
+
+
+@pytest.mark.parametrize("claims", NOBODY_IN_PARTICULAR, ids=["one sub", "no sub"])
+def test_people_whose_provider_gives_all_the_same_sub_share_nothing(
+    tab: Tab, claims: dict[str, Any]
+) -> None:
+    ann, bob = (jwt(**claims, email=f"{name}@example.com") for name in ("ann", "bob"))
+    tab.start(vended("anns"), vended("bobs"), caller=ann, storage="session")
+    assert tab.get()["jti"] == "anns"
+    tab.page.evaluate("bob => { window.callerToken = bob; }", bob)
+    assert tab.get()["jti"] == "bobs"
+
+
+def test_token_without_an_identity_is_kept_for_nobody(tab: Tab) -> None:
+    tab.start(vended(), vended("second"), caller=jwt(sub=None), storage="session")
+    assert (tab.get()["jti"], tab.get()["jti"]) == ("first", "second")
+    assert tab["sessionStorage.length"] == 0
+
+
+def test_answer_for_another_address_is_not_kept(tab: Tab) -> None:
+    tab.start(vended(), vended("second"), caller=jwt(email="robert.johnson@aurorasolar.com"))
+    assert (tab.get()["jti"], tab.get()["jti"]) == ("first", "second")
+
+
+def test_somebody_else_signs_in_while_an_answer_is_on_its_way(tab: Tab) -> None:
+    tab.start(vended() | {"held": True}, vended("bobs"))
+    tab.begin("getToken()")
+    tab.settle()
+    tab.page.evaluate("bob => { window.callerToken = bob; }", jwt(sub="bob"))
+    tab.page.evaluate("release()")
+    assert tab.end()["slug"] == "caller-changed"
+    assert tab.get()["jti"] == "bobs"
+
+
+def test_callback_that_throws_changes_nothing(tab: Tab) -> None:
+    tab.start(vended(), {"status": 204})
+    tab.page.evaluate(
+        """() => { window.source = createTokenSource({
+          endpoint: "/token", getCallerToken: () => callerToken,
+          onToken: () => { throw new Error("a page's own"); },
+          fetch: async (url, init) => {
+            calls.push({ method: init.method });
+            const { status, body } = script.shift();
+            return new Response(body && JSON.stringify(body), { status });
+          },
+        }); }"""
+    )
+    assert tab.get()["jti"] == "first"
+    assert "error" not in tab.get("forget()")
+    assert [call["method"] for call in tab["calls"]] == ["POST", "DELETE"]
+
+
+def test_margin_is_a_quarter_of_a_short_life(tab: Tab) -> None:
+    """Tokens of half an hour are not one request each time."""
+    tab.start(vended(life=1800), vended("second", life=1800))
+    assert (tab.get()["jti"], tab.get()["jti"]) == ("first", "first")
+    tab.page.clock.fast_forward(1400 * 1000)
+    assert tab.get()["jti"] == "second"
+
+
+def test_wait_of_thirty_days_is_one_wait(tab: Tab) -> None:
+    """A browser ends a timer of more than 2³¹ ms at once."""
+    tab.start(refused("aurora-busy", str(30 * 86_400)), vended(), patience=10**9)
+    tab.begin("getToken()")
+    tab.settle()
+    tab.pass_time(60_000)
+    assert len(tab["calls"]) == 1
+
+
+def test_closed_source_no_longer_listens(tab: Tab) -> None:
+    tab.start(vended())
+    tab.get()
+    assert tab.page.evaluate("source.close()") is None
+
+
+def test_an_answer_that_comes_after_forget_is_nobodys(tab: Tab) -> None:
     tab.start(vended() | {"held": True}, {"status": 204}, vended("second"), storage="session")
     tab.begin("getToken()")
     tab.settle()
     tab.page.evaluate("source.forget()")
     tab.page.evaluate("release()")
-    assert tab.end()["jti"] == "first"
+    assert tab.end()["slug"] == "signed-out"
     assert (tab["sessionStorage.length"], tab["tokens"]) == (0, [None])
     assert tab.get()["jti"] == "second"
 
