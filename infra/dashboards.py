@@ -23,7 +23,7 @@ just generated somebody's token.
 - **Aurora's budget**: calls left is near its top. At 08:00 it may touch 0 for some minutes:
 people get *turns*, come back by themselves and get in.
 
-An alarm is on? Its description names its section of the README.
+An alarm is on? Its description names its section of docs/runbook.md.
 """
 
 

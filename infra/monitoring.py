@@ -1,7 +1,7 @@
 """
 What operators look at and what wakes them: two dashboards, the alarms, and their topic.
 
-Every alarm names the section of the README that says what it means, what to look at and what to do.
+Every alarm names the section of docs/runbook.md that says what it means, what to look at and what to do.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from infra.dashboards import operations_dashboard, service_dashboard
 from infra.measures import FAILURES, Measures, math, total
 from infra.stage import StageConfig
 
-RUNBOOK = "README.md#alarm-"
+RUNBOOK = "docs/runbook.md#alarm-"
 # A stored token takes milliseconds; one that Aurora generates takes its answer and, in a rush, the
 # patience before it.
 AURORA_SECONDS = 3
@@ -30,7 +30,7 @@ class Condition:
     """
     When an alarm is on: the value is at least `threshold` in `minutes` of the last `of` minutes.
 
-    `slug` names the alarm and its section of the README; `below` turns the comparison round.
+    `slug` names the alarm and its section of docs/runbook.md; `below` turns the comparison round.
     """
 
     slug: str

@@ -192,7 +192,7 @@ def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
     }
     for alarm in alarms:
         slug = alarm["AlarmName"].removeprefix("token-vendor-test-")
-        assert alarm["AlarmDescription"].endswith(f"README.md#alarm-{slug}")
+        assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#alarm-{slug}")
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
         assert alarm["TreatMissingData"] == "notBreaching"
 

@@ -283,5 +283,9 @@ def test_readme_names_every_option(option: str) -> None:
     """
     Each stands in the table of options; the stage's own name is what `cdk.json` calls it by.
     """
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line[:3] == "| `"]
+    rows = [
+        line
+        for line in (ROOT / "docs/configuration.md").read_text().splitlines()
+        if line[:3] == "| `"
+    ]
     assert option == "stage" or any(f"`{option}`" in row.split(" | ")[0] for row in rows)

@@ -1,5 +1,5 @@
 """
-Every fault of Aurora on every operation, from one table; the README's "when X fails" says the same.
+Every fault of Aurora on every operation, from one table; docs/failures.md says the same.
 
 Each row is tried by somebody without a stored token, and, where the fault is one of generate, by
 somebody whose stored token is past its refresh margin but still alive.
