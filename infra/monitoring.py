@@ -1,7 +1,7 @@
 """
 What operators look at and what wakes them: two dashboards, the alarms, and their topic.
 
-Every alarm names the section of docs/runbook.md that says what it means, what to look at and what to do.
+Every alarm names its section of docs/runbook.md: what it means, what to look at and what to do.
 """
 
 from dataclasses import dataclass

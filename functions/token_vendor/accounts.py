@@ -78,9 +78,9 @@ class Accounts:
             ProblemError: Whatever asking Aurora raises.
 
         """
+        if mapping := self._directory.mapping(caller.email):
+            return mapping
         known = self._directory.known(caller.email)
-        if known and known.active and not known.doubted_at:
-            return known
         doubted_at = known.doubted_at if known else 0
         account = self._directory.look_up(
             caller.email, allowance, not_before=doubted_at, doubt=bool(doubted_at)

@@ -113,6 +113,18 @@ class Directory:
                     retry_at=reading.lease_until,
                 )
 
+    def mapping(self, email: str) -> Account | None:
+        """Return the active account that Aurora named last and has not refused since."""
+        item = self._table.get(ACTIVE_ROW, email)
+        if not item or "doubted_at" in item:
+            return None
+        return Account(
+            user_id=item["user_id"],
+            email=email,
+            status=item["account_status"],
+            seen_at=item["seen_at"],
+        )
+
     def known(self, email: str, *, since: float = 0) -> Account | None:
         """Return the newest that Aurora said of a person at `since` or later, without asking it."""
         return max(

@@ -36,6 +36,8 @@ WARM = 2000
 STAMPEDE = 500
 STORM_LIMIT = 3000
 RUSH = 80
+DEFAULT_SLACK = 90 / 88
+"""How much longer than Aurora's minute a place rests by default."""
 EMAIL = JESSICA["email"]
 UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
 METRICS, ALARMS = 25, 12
@@ -213,7 +215,7 @@ def rushed() -> Row:
         harness.warm_up()
         visits = rush(harness, [user["email"] for user in users])
         refused = harness.aurora.stats()["answers"]["generate_token"].get("429", 0)
-    served = sum(len(visit.answers) == 1 and visit.answer.status == 200 for visit in visits)  # noqa: PLR2004
+    served = sum(len(visit.answers) == 1 and visit.answer.status == 200 for visit in visits)
     longest = max(visit.served_at - visit.arrived_at for visit in visits)
     return {
         "value": served / RUSH,
@@ -226,7 +228,7 @@ def in_the_storm(*, known: bool) -> Row:
     """
     Use as much of Aurora's limit as a thousand first-time callers can.
     """
-    done = storm(limit=STORM_LIMIT, known=known)
+    done = storm(limit=STORM_LIMIT, known=known, slack=DEFAULT_SLACK)
     most = max(len(visit.answers) for visit in done.visits)
     return {
         "value": round(done.efficiency, 3),

@@ -73,14 +73,16 @@ class Storm:
         return sorted(visit.served_at - start for visit in self.visits)
 
 
-def settings(limit: int, *, window: float = WINDOW, grace: float = GRACE) -> dict[str, str]:
+def settings(
+    limit: int, *, window: float = WINDOW, grace: float = GRACE, slack: float = SLACK
+) -> dict[str, str]:
     """
     Give the settings under which no window of Aurora's holds more than its limit.
     """
     burst = round(limit * window / 60)
     return {
         "AURORA_RATE_LIMIT": str(limit),
-        "REQUEST_RATE": f"{burst * 60 / (window * SLACK):.3f}",
+        "REQUEST_RATE": f"{burst * 60 / (window * slack):.3f}",
         "REQUEST_BURST": str(burst),
         "TURN_GRACE": str(grace),
     }
@@ -93,6 +95,7 @@ def storm(  # noqa: PLR0913 - what a storm is like has this many parts.
     callers: int = CALLERS,
     window: float = WINDOW,
     grace: float = GRACE,
+    slack: float = SLACK,
     others: Mapping[str, str] | None = None,
 ) -> Storm:
     """
@@ -101,7 +104,7 @@ def storm(  # noqa: PLR0913 - what a storm is like has this many parts.
     `limit` is per minute; the fake enforces it in every window of `window` seconds.
     """
     users = people(callers)
-    chosen = settings(limit, window=window, grace=grace)
+    chosen = settings(limit, window=window, grace=grace, slack=slack)
     behaviour = {
         "page_size": PAGE,
         "rate_limit": round(limit * window / 60),

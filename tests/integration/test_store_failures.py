@@ -110,7 +110,7 @@ def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:
     wire.calls.clear()
     assert deployment.vend().body["source"] == "generated"
     # Read; lease and mark; account; ticket; place; store.
-    assert wire.calls == ["GetItem", "UpdateItem", "BatchGetItem", *["UpdateItem"] * 3]
+    assert wire.calls == ["GetItem", "UpdateItem", "GetItem", *["UpdateItem"] * 3]
 
 
 def test_refused_read_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
