@@ -200,6 +200,7 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
             "Should be rare",
             [
                 own(Metric.DOUBLE_GENERATE),
+                own(Metric.WRONG_ACCOUNT),
                 own(Metric.STORE_FAILED),
                 own(Metric.KEY_REREAD),
                 own(Metric.DIRECTORY_READ),

@@ -109,7 +109,7 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
         ),
         Condition(
             slug="generate-refused",
-            # One refused person makes two such calls, and then none for `directory_ttl`: more, and
+            # One refused person makes one such call, and then none for `directory_ttl`: more, and
             # again in another minute, are the key's fault.
             means="Aurora refuses to generate for people it lists: the key may lack access to the "
             "Platform API.",
@@ -167,6 +167,13 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             slug="double-generate",
             means="Aurora generated twice for one person, and the first token may have died.",
             value=measures.own(Metric.DOUBLE_GENERATE),
+            threshold=1,
+        ),
+        Condition(
+            slug="wrong-account",
+            means="An address passed to somebody else: Aurora's token for it, stored or new, was "
+            "another person's, and was not vended.",
+            value=measures.own(Metric.WRONG_ACCOUNT),
             threshold=1,
         ),
         Condition(

@@ -220,9 +220,11 @@ class AuroraClient:
         if not now + SHORTEST_LIFE < expires_at < now + LONGEST_LIFE:
             raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
         if unverified_claims.get("id") != account.user_id:
+            recorder.count(Metric.WRONG_ACCOUNT)
             raise _unusable("the JWT is another user's")
         if not _is_address(unverified_claims.get("email", account.email), account.email):
             # The account was renamed: it is somebody else's by now.
+            recorder.count(Metric.WRONG_ACCOUNT)
             raise UserNotEligibleError(
                 cause="the JWT names another e-mail than the caller's", in_doubt=GENERATE
             )

@@ -36,6 +36,7 @@ class Metric(StrEnum):
     BUDGET_LEFT = "BudgetLeft"
     BUDGET_WAIT = "BudgetWait"
     DOUBLE_GENERATE = "DoubleGenerate"
+    WRONG_ACCOUNT = "WrongAccount"
     STORE_FAILED = "StoreFailed"
     KEY_REREAD = "KeyReread"
     DIRECTORY_READ = "DirectoryRead"

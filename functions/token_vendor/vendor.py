@@ -125,6 +125,7 @@ class TokenVendor:
         with recorder.phase("account"):
             allowance = self._budget.allowance(deadline)
             if not self._accounts.confirm(caller.email, token.user_id, allowance):
+                recorder.count(Metric.WRONG_ACCOUNT)
                 logger.warning("the stored token belongs to a former owner of the address")
                 return False
         with recorder.phase("store"):

@@ -40,7 +40,7 @@ DEFAULT_SLACK = 90 / 88
 """How much longer than Aurora's minute a place rests by default."""
 EMAIL = JESSICA["email"]
 UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
-METRICS, ALARMS = 25, 12
+METRICS, ALARMS = 26, 13
 """Series with data in a month, and alarms: the worst case of infra/monitoring.py."""
 BARS = {
     "cold_stored_ratio": 1.05,

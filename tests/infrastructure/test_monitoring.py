@@ -188,7 +188,7 @@ def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
     assert slugs == {
         *("key-rejected", "aurora-unavailable", "failed-share", "budget-exhausted", "slow"),
         *("double-generate", "throttled", "table-errors", "function-errors", "no-traffic"),
-        *("generate-refused", "internal-error"),
+        *("generate-refused", "internal-error", "wrong-account"),
     }
     for alarm in alarms:
         slug = alarm["AlarmName"].removeprefix("token-vendor-test-")

@@ -62,7 +62,7 @@ def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
 def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
     half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
     scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
-    scenes |= {"generate-refused", "internal-error"}
+    scenes |= {"generate-refused", "internal-error", "wrong-account"}
     assert set(alarms) == half_hour | scenes | {"throttled", "function-errors"}
 
 
@@ -138,6 +138,20 @@ def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     minutes(scene, 2, [caller, other])
     assert scene.on() == {"double-generate": [2]}
     assert scene.deployment.aurora.stats()["double_generates"] == 1
+
+
+def test_wrong_account(scene: Scene) -> None:
+    """
+    A person is renamed at Aurora, and a new colleague gets the address.
+    """
+    [caller] = people(scene, "caller", 1)
+    minutes(scene, 2, [caller])
+    aurora = scene.deployment.aurora
+    [renamed] = [user for user in aurora.users() if user["email"] == caller]
+    aurora.add_users([{"id": renamed["id"], "email": "renamed@example.com"}, {"email": caller}])
+    scene.deployment.forget(caller)
+    minutes(scene, 3, [caller])
+    assert scene.on() == {"wrong-account": [2]}
 
 
 def test_table_errors(scene: Scene) -> None:

@@ -176,6 +176,19 @@ def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) 
     lose_the_lease(deployment, monkeypatch, ROBERT)
     deployment.vend(ROBERT)
     assert walk.happened() == {Metric.DOUBLE_GENERATE: 1, Metric.GENERATED: 2, Metric.VENDED: 2}
+    deployment.restart()
+
+    # Robert is renamed, and his address is somebody else's.
+    deployment.clock.advance(13 * HOUR)
+    [robert] = [user for user in deployment.aurora.users() if user["email"] == ROBERT]
+    deployment.aurora.add_users([robert | {"email": "renamed@example.com"}, {"email": ROBERT}])
+    deployment.vend(ROBERT)
+    assert walk.happened() == {
+        Metric.WRONG_ACCOUNT: 1,
+        Metric.DIRECTORY_READ: 1,
+        Metric.GENERATED: 1,
+        Metric.VENDED: 1,
+    }
 
 
 def test_walk_emits_every_metric(
@@ -199,6 +212,7 @@ def test_walk_emits_every_metric(
     calls = map(dict, walk.series[Metric.AURORA_CALL])
     assert {(call["operation"], call["outcome"]) for call in calls} == {
         ("list_users", "ok"),
+        ("retrieve_user", "ok"),
         ("invite_user", "ok"),
         ("generate_token", "ok"),
         ("generate_token", "401"),

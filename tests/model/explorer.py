@@ -49,6 +49,8 @@ class Scenario:
     replacing: int = 0
     """How many of the callers say that the stored token failed."""
     kill: str = "at_once"
+    signs_out: bool = False
+    """Whether somebody signs the caller out at some moment."""
     faults: int = 1
     """How many crashes, lost answers, refusals and overdue holders a schedule may have."""
 
@@ -96,6 +98,7 @@ class Client:
     """The jti in the item when it last looked, if that token was live then."""
     unstored: bool = False
     woken: bool = False
+    signs_out: bool = False
 
 
 class World:
@@ -109,6 +112,10 @@ class World:
         self.extra = 0
         """Generates beyond the first that crashes, lost answers and overdue holders excuse."""
         self.faults_left = scenario.faults
+        self.lease_of: dict[str, str] = {}
+        """Under which lease each token was generated."""
+        self.void_lease = ""
+        """The lease that was held when the caller signed out: its token must not be stored."""
         self.running: Client | None = None
         self._directive = "go"
         item: dict[str, Any] = {"version": {"N": "1"}}
@@ -128,6 +135,8 @@ class World:
             Client(n, TokenRequest(replace="t1" if n < scenario.replacing else None))
             for n in range(scenario.callers)
         ]
+        if scenario.signs_out:
+            self.clients.append(Client(scenario.callers, TokenRequest(), signs_out=True))
         for client in self.clients:
             client.strand = greenlet(lambda _, client=client: self._run(client))
             self._resume(client)
@@ -160,6 +169,7 @@ class World:
         if self._step("send") == "refuse":
             raise AuroraBusyError(cause="429", retry_at=self.now + COOL_DOWN)
         token = self.aurora.generate()
+        self.lease_of[token.jti] = f"lease of {client.number}"
         client.unstored = True
         if self._step("answer") == "lose":
             raise AuroraTimeoutError(cause="lost answer", in_doubt=GENERATE)
@@ -191,6 +201,10 @@ class World:
             clock=self.clock,
         )
         deadline = Deadline(self.now + INVOCATION, self.clock, self.sleep)
+        if client.signs_out:
+            vendor.forget(Caller(email=EMAIL))
+            client.outcome = "signed out"
+            return
         try:
             vended = vendor.vend(Caller(email=EMAIL), client.request, deadline)
         except ProblemError as problem:
@@ -247,7 +261,7 @@ class World:
             ways.append((-1, "overdue"))
         return ways
 
-    def apply(self, choice: tuple[int, str]) -> None:  # noqa: C901 - one branch a kind of fault.
+    def apply(self, choice: tuple[int, str]) -> None:  # noqa: C901, PLR0912 - one a kind of fault.
         """Let one thing happen, and check what must always hold."""
         number, directive = choice
         if directive != "go":
@@ -278,6 +292,12 @@ class World:
             self._wake()
             if client.unstored and after.get("jti") != before.get("jti"):
                 client.unstored = False
+        if client.signs_out and after is not before:
+            self.extra += 1
+            self.void_lease = before.get("lease_id", {}).get("S", "")
+        stored = after.get("jti", {}).get("S", "")
+        if stored and self.void_lease and self.lease_of.get(stored) == self.void_lease:
+            raise ViolationError(f"{stored} was stored although the caller had signed out")
         expires = [float(item.get("expires_at", {"N": "0"})["N"]) for item in (before, after)]
         if expires[1] < expires[0]:
             raise ViolationError("an older token overwrote a newer one")
@@ -334,7 +354,13 @@ class World:
         """Return what the future depends on; callers are interchangeable but for `replace`."""
         item = self.table.items.get(KEY, {})
         clients = sorted(
-            (c.request.replace or "", c.waits_for, c.woken, c.unstored, *map(str, c.history))
+            (
+                c.request.replace or str(c.signs_out),
+                c.waits_for,
+                c.woken,
+                c.unstored,
+                *map(str, c.history),
+            )
             for c in self.clients
         )
         return (

@@ -27,6 +27,12 @@ TWO = [
     Scenario(name="both replace", callers=2, stored="good", replacing=2, faults=2),
     Scenario(name="one replaces", callers=2, stored="good", replacing=1, faults=2),
 ]
+SIGNED_OUT = [
+    Scenario(name="first token, signed out", callers=1, signs_out=True),
+    Scenario(
+        name="one replaces, signed out", callers=2, stored="good", replacing=1, signs_out=True
+    ),
+]
 THREE = [
     Scenario(name="three, stale token", callers=3, stored="stale", faults=2),
     Scenario(name="three, one replaces", callers=3, stored="good", replacing=1, faults=2),
@@ -49,6 +55,11 @@ def test_two_callers(scenario: Scenario, kill: str, monkeypatch: pytest.MonkeyPa
     assert explore(replace(scenario, kill=kill), monkeypatch) > 50
 
 
+@pytest.mark.parametrize("scenario", SIGNED_OUT, ids=lambda s: s.name)
+def test_sign_out_at_every_step(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explore(scenario, monkeypatch) > 50
+
+
 @pytest.mark.parametrize("scenario", THREE, ids=lambda s: s.name)
 def test_three_callers(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     assert explore(scenario, monkeypatch) > 500
@@ -58,6 +69,7 @@ MUTATIONS = {
     # What is broken: the text in a condition of the store, and what replaces it.
     "lease": ("attribute_not_exists(version) OR version = :seen", ""),
     "fence": ("lease_id = :lease AND (", "("),
+    "sign-out": ("AND (attribute_not_exists(forgets) OR forgets = :forgets)", ""),
     "store-condition": ("attribute_not_exists(expires_at) OR expires_at < :expires_at", ""),
 }
 
@@ -85,5 +97,5 @@ def test_broken_protocol_is_found_out(mutation: str, monkeypatch: pytest.MonkeyP
 
         monkeypatch.setattr(token_store.TokenStore, "_update", broken)
     with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.
-        for scenario in (*TWO, *THREE):
+        for scenario in (*TWO, *SIGNED_OUT, *THREE):
             explore(scenario, monkeypatch)
