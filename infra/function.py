@@ -54,6 +54,13 @@ class VendorFunction(Construct):
                 resources=[self.log.log_group_arn],
             )
         )
+        self.environment = {
+            **stage.variables(),
+            **variables,
+            "POWERTOOLS_SERVICE_NAME": f"token-vendor-{stage.stage}",
+            "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
         self.function = lambda_.Function(
             self,
             "Function",
@@ -67,13 +74,7 @@ class VendorFunction(Construct):
             log_group=self.log,
             role=self.role,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
-            environment={
-                **stage.variables(),
-                **variables,
-                "POWERTOOLS_SERVICE_NAME": f"token-vendor-{stage.stage}",
-                "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
-                "POWERTOOLS_LOG_LEVEL": "INFO",
-            },
+            environment=self.environment,
         )
         Validations.of(self.function).acknowledge(
             *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())

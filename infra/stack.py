@@ -10,6 +10,7 @@ from infra.api import Api
 from infra.function import VendorFunction
 from infra.measures import Measures
 from infra.monitoring import Monitoring
+from infra.schedule import ScheduledReading
 from infra.stage import StageConfig
 from infra.storage import Storage
 from infra.website import Website
@@ -55,6 +56,9 @@ class TokenVendorStack(Stack):
         )
         api = Api(self, "Api", handler=vendor.live, stage=stage)
         self._allow(vendor.role, storage)
+        if stage.directory_schedule:
+            reading = ScheduledReading(self, "Reading", stage=stage, variables=vendor.environment)
+            self._allow(reading.role, storage)
         monitoring = Monitoring(
             self,
             "Monitoring",

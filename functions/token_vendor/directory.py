@@ -113,6 +113,21 @@ class Directory:
                     retry_at=reading.lease_until,
                 )
 
+    def refresh(self, begun: float, allowance: Allowance) -> None:
+        """
+        Read the list whole, or go on with that, unless a reading has ended since `begun`.
+
+        Raises:
+            AuroraBusyError: Not ended in time, or somebody else reads.
+
+        """
+        reading, now = self._reading(), self._clock()
+        if reading.read_at > begun:
+            return
+        if reading.lease_until > now:
+            raise AuroraBusyError(cause="somebody else reads", retry_at=reading.lease_until)
+        self._read(reading, allowance, doubted_at=0)
+
     def mapping(self, email: str) -> Account | None:
         """Return the active account that Aurora named last and has not refused since."""
         item = self._table.get(ACTIVE_ROW, email)

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, cast
@@ -202,13 +203,33 @@ def _rfc3339(moment: float, precision: str) -> str:
     return text.replace("+00:00", "Z")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What is wired once for an execution environment; `now` is the time that all agree on."""
+
+    vendor: TokenVendor
+    directory: Directory
+    budget: RequestBudget
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
 def wire(
     settings: Settings,
     *,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Endpoint:
-    """Build the parts from the settings; tests call it with others."""
+    """Build the endpoint from the settings; tests call it with others."""
+    parts = wire_parts(settings, clock=clock, sleep=sleep)
+    return Endpoint(parts.vendor, settings, now=parts.now, clock=clock, sleep=sleep)
+
+
+def wire_parts(
+    settings: Settings, *, clock: Callable[[], float], sleep: Callable[[float], None]
+) -> Parts:
+    """Build the parts from the settings."""
     # botocore's session is what boto3 makes its clients with; importing boto3 itself would load
     # the whole of S3's transfer manager at every cold start.
     session = get_session()
@@ -246,13 +267,23 @@ def wire(
         clock=now,
         sleep=sleep,
     )
+    directory = Directory(
+        table, aurora, ttl=settings.directory_ttl, rate=settings.request_rate, clock=now
+    )
+    budget = RequestBudget(
+        table,
+        rate=settings.request_rate,
+        burst=settings.request_burst,
+        grace=settings.turn_grace,
+        patience=settings.patience,
+        queue_horizon=settings.queue_horizon,
+        sleep=sleep,
+    )
     vendor = TokenVendor(
         store=TokenStore(table, clock=now),
         accounts=Accounts(
             table,
-            Directory(
-                table, aurora, ttl=settings.directory_ttl, rate=settings.request_rate, clock=now
-            ),
+            directory,
             aurora,
             invitations=InvitationPolicy(
                 enabled=settings.invitations,
@@ -263,15 +294,7 @@ def wire(
             ),
             clock=now,
         ),
-        budget=RequestBudget(
-            table,
-            rate=settings.request_rate,
-            burst=settings.request_burst,
-            grace=settings.turn_grace,
-            patience=settings.patience,
-            queue_horizon=settings.queue_horizon,
-            sleep=sleep,
-        ),
+        budget=budget,
         aurora=aurora,
         policy=Policy(
             refresh_margin=settings.refresh_margin,
@@ -281,7 +304,9 @@ def wire(
         ),
         clock=now,
     )
-    return Endpoint(vendor, settings, now=now, clock=clock, sleep=sleep)
+    return Parts(
+        vendor=vendor, directory=directory, budget=budget, now=now, clock=clock, sleep=sleep
+    )
 
 
 handler = wire(Settings.from_environment(os.environ)).answer

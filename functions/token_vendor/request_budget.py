@@ -110,28 +110,28 @@ class RequestBudget:
         """Return the virtual time in microseconds; while Aurora wants a pause, that of its end."""
         return max(self.now(), self.known.held_until) - self.known.delay
 
-    def allowance(self, deadline: Deadline) -> "Allowance":
-        """Return the purse of one request, with nothing in it."""
-        return Allowance(self, deadline)
+    def allowance(self, deadline: Deadline, *, queueing: bool = True) -> "Allowance":
+        """Return the purse of one request; without `queueing` it takes what nobody waits for."""
+        return Allowance(self, deadline, queueing=queueing)
 
     def look(self) -> Ring:
         """Read the ring anew."""
         return self._seen(self._table.get(RING))
 
-    def reserve(self, calls: int) -> list[Slot]:
+    def reserve(self, calls: int, *, queueing: bool = True) -> list[Slot]:
         """
         Draw `calls` tickets and return their slots, in order.
 
         Two writes for a place that is free; one more for a place that others wait for.
 
         Raises:
-            AuroraBusyError: A slot would lie beyond the queue's horizon.
+            AuroraBusyError: A slot would lie beyond the queue's horizon; or in the queue at all.
 
         """
         before = self._table.update(RING, assign_once={"born": self.now()}, add={"tickets": calls})
         first = self._seen(before or {}).tickets
         places = [(first + number) % self._burst for number in range(calls)]
-        return [self._free(place) or self._queued(place) for place in places]
+        return [self._free(place) or self._queued(place, queueing=queueing) for place in places]
 
     def use(self, slot: Slot) -> tuple[Slot, float]:
         """Mark the place of a slot as used; return the slot, and how many seconds to wait first."""
@@ -207,8 +207,10 @@ class RequestBudget:
         self._count(0)
         return Slot(place, now, used=True)
 
-    def _queued(self, place: int) -> Slot:
+    def _queued(self, place: int, *, queueing: bool) -> Slot:
         """Take the next slot of a place that others wait for."""
+        if not queueing:
+            raise AuroraBusyError(cause="others use the calls", retry_at=self._table.now() + 1)
         now = self.virtual_now()
         before = self._table.update(
             PLACE.format(place),
@@ -272,8 +274,9 @@ class Allowance:
     `AuroraClient` takes one before every attempt. No call leaves unreserved.
     """
 
-    def __init__(self, budget: RequestBudget, deadline: Deadline) -> None:
+    def __init__(self, budget: RequestBudget, deadline: Deadline, *, queueing: bool = True) -> None:
         self._budget = budget
+        self._queueing = queueing
         self.deadline = deadline
         self._slots: list[Slot] = []
         self._spent = Slot(0, 0)
@@ -305,7 +308,7 @@ class Allowance:
         with recorder.phase("budget"):
             self._slots = [valid for slot in self._slots if (valid := self._budget.valid(slot))]
             if (missing := calls - len(self._slots)) > 0:
-                self._slots += self._budget.reserve(missing)
+                self._slots += self._budget.reserve(missing, queueing=self._queueing)
             while True:
                 self._slots[0], wait = self._budget.use(self._slots[0])
                 if not wait:

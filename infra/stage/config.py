@@ -100,6 +100,17 @@ class StageConfig(Options):
         (),
         shape=is_origin,
     )
+    directory_schedule: str = option(
+        "when to read Aurora's user list beforehand, as EventBridge Scheduler writes it, such as "
+        '"cron(30 6 ? * MON-FRI *)"; or "" for never',
+        "",
+        shape=r"(?:(?:cron|rate)\([^()]+\))?",
+    )
+    time_zone: str = option(
+        'an IANA time zone such as "Europe/Berlin", for the schedule',
+        "UTC",
+        shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
+    )
     disposable: bool = option("true lets `cdk destroy` delete table, key and logs", False)
 
     @classmethod

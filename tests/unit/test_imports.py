@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http", "table"}
     | ADAPTERS
     | VALUES,
+    "scheduled": {"handler", "settings"} | VALUES,
     "vendor": {"token_item"} | ADAPTERS | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
     "directory": {"aurora", "request_budget", "table", "token_store"} | VALUES,
@@ -125,9 +126,9 @@ def test_imports_point_one_way(path: Path) -> None:
     assert not {"infra", "tests"} & {name.partition(".")[0] for name in names}
 
 
-def test_only_the_handler_reads_the_environment() -> None:
+def test_only_entry_points_read_the_environment() -> None:
     """
     Every variable goes through the settings, which check it once.
     """
     readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
-    assert readers <= {"handler", "settings"}
+    assert readers <= {"handler", "scheduled", "settings"}

@@ -1,0 +1,56 @@
+"""
+Read Aurora's user list before the working day, where a stage has `directory_schedule`.
+
+It is the same asset with another entry point. It takes only calls that nobody waits for: where a
+place of the ring is taken, it tries again a moment later instead of queueing.
+"""
+
+import os
+import time
+from typing import Any
+
+from token_vendor.handler import Parts, wire_parts
+from token_vendor.models import Deadline
+from token_vendor.observability import recorder
+from token_vendor.problems import AuroraBusyError
+from token_vendor.settings import RESERVE, Settings
+
+STRETCH = 20.0
+"""Seconds for which it holds the directory: if it ends in the middle, nobody waits for longer."""
+PAUSE = 2.0
+"""Seconds until it tries again after it met people who wait, or somebody else's reading."""
+
+
+def read(parts: Parts, *, until: float) -> bool:
+    """
+    Read the list, going on with an unfinished reading; False when `until` came first.
+
+    Raises:
+        ProblemError: Aurora or the table failed.
+
+    """
+    begun = parts.now()
+    while (left := until - parts.clock()) > STRETCH:
+        deadline = Deadline(parts.clock() + min(left, STRETCH), parts.clock, parts.sleep)
+        try:
+            parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))
+        except AuroraBusyError:
+            parts.sleep(PAUSE)
+        else:
+            return True
+    return False
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Serve EventBridge Scheduler, which tries again after an exception."""
+    recorder.start(str(event.get("id", "")))
+    recorder.event["route"] = "scheduled reading"
+    left = context.get_remaining_time_in_millis() / 1000 - RESERVE
+    settings = Settings.from_environment(os.environ)
+    parts = wire_parts(settings, clock=time.time, sleep=time.sleep)
+    try:
+        done = read(parts, until=parts.clock() + left)
+        recorder.event["outcome"] = "directory read" if done else "directory not read to its end"
+        return {"read": done}
+    finally:
+        recorder.flush()

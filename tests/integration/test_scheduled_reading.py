@@ -1,0 +1,84 @@
+"""
+The list is read before the working day, with calls that nobody waits for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor import scheduled
+from token_vendor.handler import Parts, wire_parts
+from token_vendor.problems import AuroraUnavailableError
+from token_vendor.settings import Settings
+
+from tests.harness.clients import people
+from tests.integration.conftest import ENVIRONMENT, Context
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Deployment
+
+PEOPLE = 2000
+
+
+def parts(deployment: Deployment, **settings: str) -> Parts:
+    """Wire what the scheduled function wires, on the deployment's table and Aurora."""
+    aurora = {"AURORA_URL": deployment.aurora.url, "AURORA_TENANT_ID": deployment.aurora.tenant_id}
+    return wire_parts(
+        Settings.from_environment(ENVIRONMENT | aurora | settings),
+        clock=deployment.clock,
+        sleep=deployment.clock.sleep,
+    )
+
+
+@pytest.fixture
+def large(deployment: Deployment) -> Deployment:
+    deployment.aurora.set_users(people(PEOPLE))
+    deployment.aurora.behave(page_size=100)
+    return deployment
+
+
+def test_newcomer_after_it_is_served_with_two_calls(large: Deployment) -> None:
+    assert scheduled.read(parts(large), until=large.clock.now + 900)
+    before = large.calls()
+    assert before == {"list_users": 21, "invite_user": 0, "generate_token": 0}
+    assert large.vend("newcomer@example.com").status == 200
+    assert large.calls() == before | {"invite_user": 1, "generate_token": 1}
+
+
+def test_it_takes_no_call_that_somebody_waits_for(large: Deployment) -> None:
+    """With a queue of people, the reading waits for its end and nobody's turn moves."""
+    large.aurora.set_users(people(20))
+    large.vend(people(1)[0]["email"])
+    large.clock.advance(3600)
+    slow = {"REQUEST_RATE": "6", "REQUEST_BURST": "1"}
+    large.restart(**slow, PATIENCE="0")
+    first, *waiting = [user["email"] for user in people(20)[1:6]]
+    assert large.vend(first).status == 200
+    turns = {}
+    for email in waiting:
+        assert large.vend(email).slug == "aurora-busy"
+        turns[email] = large.item(email)["turn_at"]
+    assert not scheduled.read(parts(large, **slow), until=large.clock.now + 35)
+    assert {email: large.item(email)["turn_at"] for email in waiting} == turns
+
+
+def test_it_goes_on_where_it_stopped(large: Deployment) -> None:
+    slow = parts(large, REQUEST_RATE="10", REQUEST_BURST="1")
+    assert not scheduled.read(slow, until=large.clock.now + 60)
+    some = large.calls()["list_users"]
+    assert 0 < some < 21
+    assert scheduled.read(parts(large), until=large.clock.now + 900)
+    assert large.calls()["list_users"] == 21
+
+
+def test_failure_is_left_to_the_scheduler_to_try_again(
+    large: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduled, "wire_parts", lambda *_, **__: parts(large))
+    for name, value in (ENVIRONMENT | {"AURORA_URL": large.aurora.url}).items():
+        monkeypatch.setenv(name, value)
+    context: Any = Context(remaining=900)
+    with large.aurora.down(), pytest.raises(AuroraUnavailableError):
+        scheduled.handler({"id": "one"}, context)
+    assert scheduled.handler({"id": "two"}, context) == {"read": True}
