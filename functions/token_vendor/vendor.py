@@ -27,6 +27,8 @@ from token_vendor.token_item import Lease, Outcome, State, TokenItem
 from token_vendor.token_store import TokenStore
 
 HOUR = 3600
+EARLY = 1.0
+"""Seconds that a caller may come before its turn: so far environments may differ on the time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,10 +85,8 @@ class TokenVendor:
                 min_ttl=request.min_ttl,
                 replace=request.replace,
             )
-            if waited_since and state not in {State.GOOD, State.LEASED}:
-                recorder.count(Metric.LEASE_WAITED)
-                recorder.count(Metric.LEASE_WAIT, (now - waited_since) * 1000)
-                waited_since = 0.0
+            if state not in {State.GOOD, State.LEASED}:
+                waited_since = _counted_wait(waited_since, now)
             match state:
                 case State.GOOD if token := item.token:
                     if self._may_have(caller, item, token, deadline):
@@ -95,16 +95,15 @@ class TokenVendor:
                 case State.LEASED:
                     waited_since = waited_since or now
                     item = self._wait(caller, item, deadline)
+                case State.QUEUED if item.turn_at - now < EARLY:
+                    self._budget.sleep(item.turn_at - now)
                 case State.COOLING_DOWN | State.QUEUED:
                     return self._stale_or_raise(caller, item, request, _inherited(item, state))
                 case State.STALE | State.EMPTY:
-                    try:
-                        taken = self._take_lease(caller, item, deadline)
-                    except TooManyRenewalsError as problem:
-                        return self._stale_or_raise(caller, item, request, problem)
-                    if isinstance(taken, Lease):
-                        return self._generate(caller, request, taken, deadline)
-                    item = taken
+                    done = self._generate_first(caller, item, request, deadline)
+                    if isinstance(done, Vended):
+                        return done
+                    item = done
 
     def forget(self, caller: Caller) -> None:
         """Drop the caller's stored JWT; Aurora is not told, it knows no such call."""
@@ -142,6 +141,18 @@ class TokenVendor:
                     retry_at=item.lease_until,
                 )
             return self._store.read(caller.email)
+
+    def _generate_first(
+        self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
+    ) -> Vended | TokenItem:
+        """Generate, unless somebody else was faster; then return the item as it is now."""
+        try:
+            taken = self._take_lease(caller, item, deadline)
+        except TooManyRenewalsError as problem:
+            return self._stale_or_raise(caller, item, request, problem)
+        if isinstance(taken, Lease):
+            return self._generate(caller, request, taken, deadline)
+        return taken
 
     def _take_lease(self, caller: Caller, item: TokenItem, deadline: Deadline) -> Lease | TokenItem:
         now = self._clock()
@@ -294,6 +305,14 @@ class TokenVendor:
     def _vended(self, caller: Caller, token: AccessToken, source: str) -> Vended:
         recorder.count(Metric.VENDED, source=source)
         return Vended(token=token, email=caller.email, source=source)
+
+
+def _counted_wait(since: float, now: float) -> float:
+    """Count a wait for another request, if there was one; return that there is none any more."""
+    if since:
+        recorder.count(Metric.LEASE_WAITED)
+        recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
+    return 0.0
 
 
 def _inherited(item: TokenItem, state: State) -> ProblemError:
