@@ -9,6 +9,7 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --all-groups
 STAGE ?=
+ARGS ?=
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,9 +54,9 @@ format: setup
 bench: setup ## measure, print the table, write .local/bench.json
 	@$(RUN) python -m tests.benchmarks
 
-bootstrap synth deploy destroy: setup ## (STAGE=sandbox) the CDK CLI on one stage
+bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI on one stage
 	@test -n "$(STAGE)" || { echo "name the stage: make $@ STAGE=sandbox"; exit 2; }
-	@$(RUN) python -m infra.cdk $@ $(STAGE)
+	@$(RUN) python -m infra.cdk $@ $(STAGE) $(ARGS)
 
 clean: ## remove what these targets made
 	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules

@@ -40,6 +40,7 @@ class Condition:
     minutes: int = 1
     of: int = 1
     below: bool = False
+    percentile: bool = False
 
 
 class Monitoring(Construct):
@@ -88,6 +89,10 @@ class Monitoring(Construct):
             evaluation_periods=condition.of,
             # A quiet minute has no data, and is no reason to wake anybody.
             treat_missing_data=cw.TreatMissingData.NOT_BREACHING,
+            # Nor are three slow requests of a night: too few for a percentile to say anything.
+            # docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/
+            # percentiles-with-low-samples.html
+            evaluate_low_sample_count_percentile="ignore" if condition.percentile else None,
         )
         action = actions.SnsAction(self.topic)
         alarm.add_alarm_action(action)
@@ -159,6 +164,7 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             slug="slow",
             means=f"One request in a hundred takes {slowest:g} s or more.",
             value=measures.own(Metric.LATENCY, "p99"),
+            percentile=True,
             threshold=slowest * 1000,
             minutes=3,
             of=5,

@@ -43,7 +43,8 @@ class Storage(Construct):
                 point_in_time_recovery_enabled=True
             ),
             deletion_protection=not stage.disposable,
-            removal_policy=removal,
+            # A protected table cannot be rolled back: it is left where a first deployment fails.
+            removal_policy=removal if stage.disposable else RemovalPolicy.RETAIN,
         )
         # The CDK's own Secret generates a random password where no value is given.  It would look
         # like an API key and be refused by Aurora; without a value the cause can be named.
@@ -77,4 +78,8 @@ def log_group(scope: Construct, id_: str, *, stage: StageConfig) -> logs.LogGrou
 
 
 def _removal(stage: StageConfig) -> RemovalPolicy:
-    return RemovalPolicy.DESTROY if stage.disposable else RemovalPolicy.RETAIN
+    # RetainExceptOnCreate: what a first deployment created before it failed is rolled back, and
+    # costs nobody money. docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/
+    # aws-attribute-deletionpolicy.html
+    kept = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+    return RemovalPolicy.DESTROY if stage.disposable else kept

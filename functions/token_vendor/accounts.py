@@ -20,6 +20,10 @@ from token_vendor.token_store import KEPT_FOR
 SDK_USER = "SDK User"
 """The one level that needs no accepted invitation: Aurora's "Access Token" page."""
 INVITATION = "INVITATION"
+"""
+The item of an invitation. `asked_at` is when it was over at the latest: until an answer is there,
+the end of the request that sent it. `answer` is what Aurora said.
+"""
 ACCEPTED, REFUSED = "accepted", "refused"
 """What Aurora answered to an invitation; without an answer, nobody knows."""
 
@@ -143,6 +147,10 @@ class Accounts:
         # Items of version 0.1 have the moment under another name, and were accepted.
         asked_at: float = begun.get("asked_at", 0.0) or begun.get("seen_at", 0.0)
         answer: str = begun.get("answer", ACCEPTED if "seen_at" in begun else "")
+        if asked_at > self._clock():
+            raise AuroraBusyError(
+                cause="an invitation of this person may still be under way", retry_at=asked_at
+            )
         if asked_at:
             found = self._directory.look_up(
                 caller.email, allowance, not_before=asked_at, doubt=answer == REFUSED
@@ -156,9 +164,11 @@ class Accounts:
     def _invite(self, caller: Caller, allowance: Allowance, *, before: float) -> Account:
         level = self._invitations.level_of(caller)
         allowance.reserve(2)  # The invitation and the generate after it.
-        asked_at = self._clock()
-        if not self._mark(caller, level, asked_at, before=before):
-            raise AuroraBusyError(cause="somebody else invites this person", retry_at=asked_at + 1)
+        # Until then it may reach Aurora, whatever becomes of us; a list that was read before that
+        # decides nothing.
+        over_at = allowance.deadline.lease_until(self._clock())
+        if not self._mark(caller, level, over_at, before=before):
+            raise AuroraBusyError(cause="somebody else invites this person", retry_at=over_at)
         try:
             accepted, user_id = self._aurora.invite_user(
                 caller, level=level, partner_ids=self._invitations.partner_ids, allowance=allowance
@@ -167,8 +177,12 @@ class Accounts:
             if problem.in_doubt != INVITE:
                 self._table.update(INVITATION, caller.email, remove=("asked_at", "answer"))
             raise
-        answer = ACCEPTED if accepted else REFUSED
-        self._table.update(INVITATION, caller.email, assign={"answer": answer})
+        answer, asked_at = ACCEPTED if accepted else REFUSED, self._clock()
+        self._table.update(
+            INVITATION,
+            caller.email,
+            assign={"answer": answer, "asked_at": asked_at, "ttl": int(asked_at) + KEPT_FOR},
+        )
         if accepted:
             recorder.count(Metric.INVITED)
         if user_id:

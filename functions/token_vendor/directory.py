@@ -48,6 +48,7 @@ class Reading:
     read_since: float = 0
     read_at: float = 0
     pages: int = 0
+    lease_id: str = ""
     lease_until: float = 0
     reading_since: float = 0
     next_page: int = 0
@@ -186,7 +187,10 @@ class Directory:
     def _read(self, reading: Reading, allowance: Allowance, *, doubted_at: float) -> None:
         """Read the list from where the last reader stopped, unless somebody else does."""
         now = self._clock()
-        if reading.next_page and reading.lease_until > now - ABANDONED:
+        # A reader that was killed left no word of how far it came. Going on from where it began
+        # would take its own rows for those of a list that repeats itself.
+        stopped = reading.next_page and not reading.lease_id
+        if stopped and reading.lease_until > now - ABANDONED:
             since, page, after = reading.reading_since, reading.next_page, reading.after_id
         else:
             # As the table keeps it: rows of this reading are told by it.

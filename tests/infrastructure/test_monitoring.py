@@ -197,6 +197,19 @@ def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
+def test_percentile_of_a_few_requests_wakes_nobody(template):
+    alarms = [
+        each["Properties"] for each in template.find_resources("AWS::CloudWatch::Alarm").values()
+    ]
+    judged = {
+        alarm["AlarmName"].removeprefix("token-vendor-test-"): alarm.get(
+            "EvaluateLowSampleCountPercentile"
+        )
+        for alarm in alarms
+    }
+    assert {slug for slug, how in judged.items() if how == "ignore"} == {"slow"}
+
+
 def test_an_alarm_on_what_fill_makes_looks_back(template):
     """
     FILL gives the newest minute a value before its metrics arrive: alone it would keep an alarm OK.

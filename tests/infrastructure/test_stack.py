@@ -334,7 +334,9 @@ def test_secret_has_no_value(assembly: Assembly, stage: str) -> None:
     assert not secret.keys() & {"SecretString", "GenerateSecretString"}
 
 
-@pytest.mark.parametrize(("stage", "policy"), [("sandbox", "Delete"), ("production", "Retain")])
+@pytest.mark.parametrize(
+    ("stage", "policy"), [("sandbox", "Delete"), ("production", "RetainExceptOnCreate")]
+)
 def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, policy: str) -> None:
     """
     Production keeps table, secret, key and logs; a sandbox leaves nothing that costs money.
@@ -342,8 +344,11 @@ def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, poli
     template = assembly.template(stage)
     for type_ in (TABLE, SECRET, KEY, LOGS):
         for resource in template.resources(type_).values():
-            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
-    assert template.properties(TABLE)["DeletionProtectionEnabled"] is (policy == "Retain")
+            protected = policy != "Delete" and type_ == TABLE
+            assert resource["DeletionPolicy"] == ("Retain" if protected else policy)
+            kept = "Delete" if policy == "Delete" else "Retain"
+            assert resource["UpdateReplacePolicy"] == kept
+    assert template.properties(TABLE)["DeletionProtectionEnabled"] is (policy != "Delete")
 
 
 def test_changed_options_do_not_replace_what_is_kept(assembly: Assembly) -> None:

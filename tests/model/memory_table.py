@@ -50,16 +50,34 @@ class MemoryTable:
         item = self.items.get(_key(Key))
         return ({"Item": dict(item)} if item else {}) | self._metadata()
 
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self._step("read")
+        [(table, asked)] = RequestItems.items()
+        found = [
+            dict(key) | item for key in asked["Keys"] if (item := self.items.get(_key(key), {}))
+        ]
+        return {"Responses": {table: found}}
+
+    def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        self._step("write")
+        [requests] = RequestItems.values()
+        for request in requests:
+            item = dict(request["PutRequest"]["Item"])
+            key = {name: item.pop(name) for name in ("pk", "sk")}
+            self.items[_key(key)] = item
+        return {}
+
     def update_item(
         self,
         *,
         Key: dict[str, Any],  # noqa: N803
         UpdateExpression: str,  # noqa: N803
         ConditionExpression: str = "",  # noqa: N803
-        ExpressionAttributeValues: dict[str, Any],  # noqa: N803
+        ExpressionAttributeValues: dict[str, Any] | None = None,  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
         self._step("write")
+        ExpressionAttributeValues = ExpressionAttributeValues or {}  # noqa: N806
         old = self.items.get(_key(Key), {})
         names = {"old": old, "values": ExpressionAttributeValues, "value": _value}
         if ConditionExpression and not eval(_condition(ConditionExpression), names):  # noqa: S307
