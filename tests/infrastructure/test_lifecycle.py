@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from token_vendor.caller import SUBJECT
+from token_vendor.observability import digest
 
 from infra.cdk import cdk
 from infra.local.gaps import adapt
@@ -36,6 +38,8 @@ STORED = {
     "jti": {"S": "stored"},
     "user_id": {"S": "3fa85f64-5717-4562-b3fc-2c963f66afa6"},
     "expires_at": {"N": str(int(time.time()) + 12 * 3600)},
+    # The identity of an event without `iss` and `sub`: another one would have Aurora asked first.
+    "subjects": {"L": [{"S": digest("|")[:SUBJECT]}]},
 }
 CHANGED = {"memory_mb": 1536, "claim_email": "upn"}
 

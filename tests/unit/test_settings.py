@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -119,14 +118,3 @@ def test_every_wrong_variable_is_named() -> None:
         read(COOL_DOWN="soon", PATIENCE="-1", STAGE="")
     lines = str(refused.value).splitlines()
     assert [line.split(" ")[0] for line in lines] == ["STAGE", "PATIENCE", "COOL_DOWN"]
-
-
-def test_nothing_else_reads_the_environment() -> None:
-    """Only the handler hands it over, once."""
-    readers = {
-        file.name
-        for file in PACKAGE.glob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
-    }
-    assert readers == {"handler.py"}
