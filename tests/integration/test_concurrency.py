@@ -82,8 +82,8 @@ def test_turns_are_kept() -> None:
         visits = rush(harness, [user["email"] for user in users])
         requests = [len(visit.answers) for visit in visits]
         assert [visit.answer.status for visit in visits] == [200] * len(users)
-        # On a machine that is busy with other things somebody may come later than the grace.
-        assert requests.count(2) > len(users) / 3
+        # On a busy machine a caller may be late, and the next one of its place is told again.
+        assert sum(number > 1 for number in requests) > len(users) / 3
         # A turn is not reserved twice: as many calls left as were needed.
         assert harness.calls()["generate_token"] == len(users)
 
