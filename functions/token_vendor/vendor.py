@@ -85,7 +85,7 @@ class TokenVendor:
                 min_ttl=request.min_ttl,
                 replace=request.replace,
             )
-            if state not in {State.GOOD, State.LEASED}:
+            if state is not State.LEASED:
                 waited_since = _counted_wait(waited_since, now)
             match state:
                 case State.GOOD if token := item.token:

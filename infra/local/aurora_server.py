@@ -128,12 +128,28 @@ class _Handler(BaseHTTPRequestHandler):
                 loader = LOADER.read_bytes()
                 self._send(Reply(HTTPStatus.OK, loader, content_type="text/javascript"))
             elif path.path.startswith("/_control/"):
+                if self._is_from_a_page(path.path):
+                    self._send(Reply(HTTPStatus.FORBIDDEN, {"error": "not for web pages"}))
+                    return
                 self._send(control(self.server.aurora, method, path.path, parsed(body)))
             else:
                 self._call(method, path.path, path.query, body)
         except OSError:
             # The client went away; there is nobody to tell.
             self.close_connection = True
+
+    def _is_from_a_page(self, path: str) -> bool:
+        """
+        Tell whether a page directs the fake, which any that the developer visits could try.
+
+        A simple POST asks no permission (CORS), so the origin that browsers name has to be read;
+        a name that an attacker points to loopback (DNS rebinding) makes even that go away.
+        """
+        host = self.headers.get("Host", "").partition(":")[0]
+        is_stand_in = path.startswith(BROWSER_PATHS)
+        return host not in {"127.0.0.1", "localhost"} or (
+            "Origin" in self.headers and not is_stand_in
+        )
 
     # The three calls -----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,11 +17,11 @@ from infra.local.processes import clean_environment, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 START_TIMEOUT = 30
+GUARDED = Path(__file__).with_name("guarded_ministack.py")
 # MiniStack takes any credentials; without these the SDKs would look for real ones.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -72,7 +73,7 @@ def ministack(*, port: int, log: Path, scratch: Path) -> Iterator[MiniStack]:
         **CREDENTIALS,
     )
     stack = MiniStack(f"http://127.0.0.1:{port}")
-    with running([sys.executable, "-m", "ministack"], log=log, env=env) as child:
+    with running([sys.executable, "-P", GUARDED], log=log, env=env) as child:
         child.wait_until(lambda: _is_healthy(stack.url), START_TIMEOUT)
         yield stack
 

@@ -1,0 +1,53 @@
+"""
+MiniStack behind a guard that keeps web pages out of it.
+
+MiniStack checks no signature and allows every origin in a browser (CORS). Without the guard, any
+page that the developer visits could read the secret with Aurora's key, or create a function that
+runs as the developer. Its own `AUTH=true` would refuse unsigned requests, but refuses the roles
+that `cdk deploy` takes on as well ("Bucket … exists, but we dont have access to it").
+
+Run as a file, with `-P`: a `ministack` lies beside it that must not hide the package.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ministack import app as ministack
+
+# What browsers say of every request that a page makes, and AWS's SDKs and CLIs never:
+# https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
+OF_PAGES = {b"origin", b"sec-fetch-site"}
+# The deployed API is there for pages, and has its own list of allowed origins.
+FOR_PAGES = "/_aws/execute-api/"
+# A name that an attacker points to 127.0.0.1 makes their page one of the same origin, without
+# `Origin` (DNS rebinding). Browsers resolve names below `localhost` by themselves.
+LOOPBACK = re.compile(rb"(127\.0\.0\.1|([\w.-]+\.)?localhost)(:\d+)?")
+
+unguarded = ministack.app
+
+
+async def guarded(scope: Any, receive: Any, send: Any) -> None:
+    """
+    Answer 403 to web pages, outside of the deployed API.
+    """
+    if scope["type"] == "lifespan" or _is_allowed(scope):
+        await unguarded(scope, receive, send)
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        await send({"type": "http.response.body", "body": b"Not for web pages.\n"})
+    else:
+        await send({"type": "websocket.close"})
+
+
+def _is_allowed(scope: Any) -> bool:
+    headers = dict(scope["headers"])
+    return bool(LOOPBACK.fullmatch(headers.get(b"host", b""))) and (
+        scope["path"].startswith(FOR_PAGES) or not OF_PAGES & headers.keys()
+    )
+
+
+if __name__ == "__main__":
+    ministack.app = guarded
+    ministack.main()
