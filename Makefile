@@ -12,7 +12,7 @@ STAGE ?=
 ARGS ?=
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-33s %s\n", $$1, $$2}'
 
 .uv/$(UV_VERSION):
 	@rm -rf .uv && $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
@@ -26,7 +26,7 @@ infra/node_modules/.installed: infra/package.json infra/package-lock.json .venv/
 	@cd infra && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-setup: .venv/.synced infra/node_modules/.installed
+setup: .venv/.synced infra/node_modules/.installed ## install everything, .venv/bin/token-vendor too
 
 run: setup ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run
@@ -47,7 +47,7 @@ lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" infra/node_modules/.bin/tsc --project infra/web
 
-format: setup
+format: setup ## format and mend what ruff can
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
 
@@ -59,4 +59,4 @@ bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI
 	@$(RUN) python -m infra.cdk $@ $(STAGE) $(ARGS)
 
 clean: ## remove what these targets made
-	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules
+	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules *.egg-info

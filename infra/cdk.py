@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
+from botocore.exceptions import BotoCoreError
+
 from infra.bundling import ROOT, BundlingError, build_asset
 from infra.stage import StageConfig, StageError, parse_override
 
@@ -48,17 +51,37 @@ def main() -> int:
         stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
         StageConfig.read(stages, chosen.stage, parse_override(chosen.override))
         build_asset()
+    except json.JSONDecodeError as error:
+        print(f"cdk.json is not JSON: {error}", file=sys.stderr)
+        return 2
     except (StageError, BundlingError) as error:
         print(error, file=sys.stderr)
         return 2
     if not CLI.exists():
         print("the CDK CLI is not installed; `make setup` brings it", file=sys.stderr)
         return 2
+    if chosen.verb != "synth" and (missing := _missing_credentials()):
+        print(missing, file=sys.stderr)
+        return 2
     # The template is in cdk.out; printed whole it hides what matters.
     quiet = ["--quiet"] if chosen.verb == "synth" else []
     context = ["-c", f"stage={chosen.stage}", "-c", f"override={chosen.override}"]
     command = cdk(chosen.verb, *context, *quiet, *rest)
-    return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    if chosen.verb == "synth" and code == 0:
+        print(f"cdk.out/AuroraTokenVendor-{chosen.stage}.template.json")
+    return code
+
+
+def _missing_credentials() -> str:
+    """
+    Say why AWS would not know who deploys; empty where credentials are there.
+    """
+    try:
+        found = boto3.Session().get_credentials()
+    except BotoCoreError as error:
+        return str(error)
+    return "" if found else "no AWS credentials: set AWS_PROFILE, or sign in with `aws sso login`"
 
 
 if __name__ == "__main__":

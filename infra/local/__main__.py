@@ -26,7 +26,7 @@ from rich.console import Console
 from infra.local.aurora_users import JESSICA
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
-from infra.local.stack import NEWCOMER, Aurora, LocalStack, Outputs, Ports, local_stack
+from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,9 @@ def main() -> None:
     login = commands.add_parser("login", help="print a fresh ID token")
     login.add_argument("email")
     arguments = parser.parse_args()
+    # A profile of the developer's has no business here, and boto3 refuses one that does not exist.
+    for variable in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(variable, None)
     try:
         if arguments.command == "login":
             print(sign_in(_outputs()["issuer"], arguments.email))
@@ -84,9 +87,9 @@ def _run() -> None:
             id_token = stack.sign_in(JESSICA["email"])
         with _step("POST /token"):
             answer = _vend(stack, id_token)
-        _show_other_ports(stack.outputs)
+        _show_other_ports(stack)
         _show(answer, time.monotonic() - started)
-        _show_what_to_do(stack)
+        _show_what_to_do(stack, answer.get("token", {}).get("jti", ""))
         end.wait()
 
 
@@ -166,42 +169,51 @@ def _show(answer: dict[str, Any], seconds: float) -> None:
     console.print_json(json.dumps(answer, ensure_ascii=False))
 
 
-def _show_other_ports(outputs: Outputs) -> None:
+def _show_other_ports(stack: LocalStack) -> None:
+    outputs = stack.outputs
     places = {
         "AWS": (PORTS.aws, outputs.aws_endpoint_url),
         "The OIDC provider": (PORTS.issuer, outputs.issuer),
         "The demo page": (PORTS.demo, outputs.demo_url),
     }
-    if outputs.aurora_url.startswith("http://127.0.0.1:"):
+    if stack.fake_aurora:
         places["The fake Aurora"] = (PORTS.aurora, outputs.aurora_url)
     for what, (port, url) in places.items():
         if urlsplit(url).port != port:
             console.print(f"[yellow]![/] Port {port} is taken; {what} is at {url}")
 
 
-def _show_what_to_do(stack: LocalStack) -> None:
+def _show_what_to_do(stack: LocalStack, jti: str) -> None:
     outputs = stack.outputs
     python = Path(sys.executable)
     if python.is_relative_to(Path.cwd()):
         python = python.relative_to(Path.cwd())
     login = f"{python} -m infra.local login"
+    rejected = json.dumps({"replace": jti})
     call = f'-H "Authorization: Bearer $ID_TOKEN" {outputs.token_url}'
     lines = [
         ("Sign somebody in", f"ID_TOKEN=$({login} {JESSICA['email']})"),
         ("Get the token", f"curl -s -X POST {call}"),
-        ("Say that it failed", f'curl -s -X POST -d \'{{"replace": "JTI"}}\' {call}'),
+        ("Say that it failed", f"curl -s -X POST -d '{rejected}' {call}"),
         ("Sign out", f"curl -s -i -X DELETE {call}"),
-        ("Somebody new, who is invited", f"ID_TOKEN=$({login} {NEWCOMER})"),
     ]
     if stack.fake_aurora:
         control = f"{outputs.aurora_url}/_control"
         fault = '{"faults": [{"operation": "generate_token", "kind": "status", "status": 503}]}'
-        lines.append(("What Aurora saw", f"curl -s {control}/stats"))
-        lines.append(("Let Aurora fail", f"curl -s -X PUT -d '{fault}' {control}/faults"))
+        newcomer = f'-H "Authorization: Bearer $({login} {NEWCOMER})" {outputs.token_url}'
+        lines += [
+            (
+                "Let Aurora fail at the next generate",
+                f"curl -s -X PUT -d '{fault}' {control}/faults",
+            ),
+            ("Somebody new, who is invited, and fails so", f"curl -s -X POST {newcomer}"),
+            ("What Aurora saw", f"curl -s {control}/stats"),
+        ]
     console.print("\nTo try:")
     for what, line in lines:
         console.print(f"  [dim]# {what}[/]\n  {line}", soft_wrap=True, markup=True)
-    console.print(f"\nDemo page  {outputs.demo_url}\nLogs       {DIRECTORY}/*.log")
+    console.print(f"\nDemo page  {outputs.demo_url} (sign in as {JESSICA['email']})")
+    console.print(f"Logs       {DIRECTORY}/*.log")
     console.print("Ctrl-C ends it.")
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ministack import app as ministack
+from ministack import app as ministack  # type: ignore[import-untyped]  # It ships no types.
 
 # What browsers say of every request that a page makes, and AWS's SDKs and CLIs never:
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import urllib3
+from botocore.config import Config
 
 from infra.local.processes import clean_environment, running
 
@@ -48,6 +49,8 @@ class MiniStack:
         return make(
             service,
             endpoint_url=self.url,
+            # Loopback is not behind a proxy, whatever HTTP_PROXY says.
+            config=Config(proxies={}),
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
@@ -73,7 +76,7 @@ def ministack(*, port: int, log: Path, scratch: Path) -> Iterator[MiniStack]:
         **CREDENTIALS,
     )
     stack = MiniStack(f"http://127.0.0.1:{port}")
-    with running([sys.executable, "-P", GUARDED], log=log, env=env) as child:
+    with running([sys.executable, "-P", str(GUARDED)], log=log, env=env) as child:
         child.wait_until(lambda: _is_healthy(stack.url), START_TIMEOUT)
         yield stack
 

@@ -6,6 +6,7 @@ that `make run` started. Exit codes: 0 done, 1 a check failed or the answer was 
 usage, 3 the stage cannot be reached.
 """
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -227,6 +228,11 @@ def dashboard(  # noqa: PLR0913 - one option each.
         if stage == LOCAL:
             written = pages.render(deployed, names, to=to, png=png, hours=hours, period=period)
             addresses = {name: str(path) for name, path in written.items()}
+            if png:
+                addresses |= {
+                    f"{name} (picture)": str(path.with_suffix(".png"))
+                    for name, path in written.items()
+                }
         else:
             console = f"https://{deployed.region}.console.aws.amazon.com/cloudwatch/home"
             addresses = {
@@ -275,7 +281,9 @@ def _secret(prompt: str) -> str:
     """
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True)).strip()
-    return sys.stdin.read().strip()
+    if not (given := sys.stdin.read().strip()):
+        raise OperatorError(f"{prompt}: nothing came on stdin")
+    return given
 
 
 def _local_sign_in(deployed: Deployed, email: str) -> str:
@@ -289,4 +297,8 @@ def main() -> None:
     """
     Run the command line.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a sign shows "?"; what was done is done all the same.
+            stream.reconfigure(errors="replace")
     app()

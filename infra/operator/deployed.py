@@ -5,6 +5,7 @@ What a command knows about a stage comes from what runs there, not from this che
 """
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
 from token_vendor.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +30,8 @@ LOCAL_OUTPUTS = Path(".local") / "outputs.json"
 # MiniStack takes any credentials; real ones stay out of a process that talks to it.
 LOCAL_CREDENTIALS = "test"
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+# Loopback is not behind a proxy, whatever HTTP_PROXY says.
+ON_LOOPBACK = QUICK.merge(Config(proxies={}, retries={"mode": "standard", "max_attempts": 1}))
 
 
 class OperatorError(Exception):
@@ -60,26 +69,23 @@ class Deployed:
 
         """
         local = _local_outputs() if stage == LOCAL else {}
-        session = (
-            boto3.Session(
-                region_name=local["region"],
-                aws_access_key_id=LOCAL_CREDENTIALS,
-                aws_secret_access_key=LOCAL_CREDENTIALS,
-            )
-            if local
-            else boto3.Session()
-        )
         name = f"AuroraTokenVendor-{stage}"
         try:
-            client = session.client(
-                "cloudformation", endpoint_url=local.get("aws_endpoint_url"), config=QUICK
-            )
+            session = _local_session(local) if local else _session()
+            client = _client(session, "cloudformation", local)
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             where = f"{session.region_name}, profile {session.profile_name}"
             raise NotDeployedError(f"{name} ({where}): {message(error)}") from error
-        except BotoCoreError as error:
+        except (NoCredentialsError, NoRegionError, ProfileNotFound) as error:
             mend = "Set AWS_PROFILE, or AWS_REGION and credentials."
+            raise NotDeployedError(f"{name}: {error} {mend}") from error
+        except BotoCoreError as error:
+            mend = (
+                f"The local stack is gone ({LOCAL_OUTPUTS} is of a run that was killed): make run."
+                if local
+                else "AWS was not reached: look at the network, HTTPS_PROXY and AWS_REGION."
+            )
             raise NotDeployedError(f"{name}: {error} {mend}") from error
         return cls(
             stage=stage,
@@ -94,9 +100,7 @@ class Deployed:
         """
         Return an AWS client of this stage.
         """
-        # The names of services are data here, and boto3's stubs want a literal.
-        make: Any = self.session.client
-        return make(service, endpoint_url=self.local.get("aws_endpoint_url"), config=QUICK)
+        return _client(self.session, service, self.local)
 
     @cached_property
     def settings(self) -> Settings:
@@ -133,6 +137,30 @@ def message(error: ClientError) -> str:
     Return AWS's own words, without the name of the call around them.
     """
     return str(error.response.get("Error", {}).get("Message") or error)
+
+
+def _session() -> boto3.Session:
+    # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
+    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
+
+
+def _local_session(local: "Mapping[str, str]") -> boto3.Session:
+    # A profile that this machine does not know would be refused, though none is needed here.
+    for variable in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(variable, None)
+    return boto3.Session(
+        region_name=local["region"],
+        aws_access_key_id=LOCAL_CREDENTIALS,
+        aws_secret_access_key=LOCAL_CREDENTIALS,
+    )
+
+
+def _client(session: boto3.Session, service: str, local: "Mapping[str, str]") -> Any:
+    # The names of services are data here, and boto3's stubs want a literal.
+    make: Any = session.client
+    if local:
+        return make(service, endpoint_url=local["aws_endpoint_url"], config=ON_LOOPBACK)
+    return make(service, config=QUICK)
 
 
 def _local_outputs() -> dict[str, str]:

@@ -22,13 +22,14 @@ MARKS = {
     "fail": Text("✗ fail", "red"),
 }
 BAR = 60
+WIDEST = 10_000
 SHOWN_PHASES = ("store", "lease", "account", "budget", "aurora")
 
 
-def _console(*, stderr: bool = False) -> Console:
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
     # Made at each use, because tests replace stdout. What is printed comes from tables, logs and
     # AWS, where `[/b]` and `:key:` mean themselves: colour is given by Text alone.
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
 def failure(text: str) -> None:
@@ -53,9 +54,21 @@ def _table(*columns: str, rows: Iterable[Iterable[str | Text]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows:
+    filled = [list(row) for row in rows]
+    for row in filled:
         table.add_row(*row)
-    _console().print(table)
+    console = _console()
+    needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+    if needed <= console.width or not console.is_terminal:
+        # Into a pipe or a file whole lines go, however long.
+        _console(width=needed).print(table)
+        return
+    # A name or an id that is cut into pieces cannot be copied: a block for each row instead.
+    for row in filled:
+        for column, cell in zip(columns, row, strict=False):
+            if cell:
+                console.print(*([f"{column}:"] if column else []), cell, soft_wrap=True)
+        console.print()
 
 
 def _when(moment: float) -> str:
@@ -112,8 +125,9 @@ def _readable(name: str, value: Any) -> str:
     """
     Return an attribute for people: times in UTC, and a dash for what is not there.
     """
-    if isinstance(value, tuple):
-        return ", ".join(map(_when, value)) or "-"
+    if isinstance(value, list | tuple):
+        said = map(_when if name == "renewals" else str, value)
+        return ", ".join(said) or "-"
     if name == "ttl" or name.endswith(("_at", "_until")):
         return _when(float(value)) if float(value) else "-"
     return str(value) if value not in {"", 0} else "-"
@@ -145,7 +159,7 @@ def _history(found: list[dict[str, Any]]) -> None:
             for each in found
         ],
     )
-    _console().print(f"\n{len(found)} requests")
+    _console().print(f"\n{len(found)} request{'' if len(found) == 1 else 's'}")
 
 
 def smoke(

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.local.aurora_users import JESSICA, ROBERT
+from infra.local.processes import free_port
 from infra.operator import pages
 from infra.operator.cli import app
 
@@ -245,15 +248,16 @@ def test_smoke_with_a_token_that_nobody_signed() -> None:
 def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> None:
     deployed.vend(JESSICA["email"])
     written = read("dashboard", "--png", "--period", "10")
-    service, operations = (Path(path) for path in written.values())
+    service, operations, *pictures = (Path(path) for path in written.values())
+    assert pictures == [path.with_suffix(".png") for path in (service, operations)]
     page = service.read_text()
     assert "Vended a minute, by source" in page
     # Other tests may just have turned other alarms on.
     assert "token-vendor-local-double-generate: OK" in page
     assert "http" not in page.partition("<script")[0]
     assert "Who burns generates" in operations.read_text()
-    for path in (service, operations):
-        picture = path.with_suffix(".png").read_bytes()
+    for path in pictures:
+        picture = path.read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 20_000
 
@@ -271,9 +275,88 @@ def test_without_a_browser_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_stage_that_is_not_deployed(deployed: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
+    # boto3 by itself reads AWS_DEFAULT_REGION alone.
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
     result = CliRunner().invoke(app, ["tokens", "--stage", "sandbox"])
     assert result.exit_code == 3
-    assert "AuroraTokenVendor-sandbox" in result.stderr
+    assert "AuroraTokenVendor-sandbox (eu-west-1" in result.stderr
+
+
+def test_a_network_failure_is_not_blamed_on_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    result = CliRunner().invoke(app, ["tokens", "--stage", "sandbox"])
+    assert result.exit_code == 3
+    assert "AWS was not reached" in result.stderr
+    assert "AWS_PROFILE" not in result.stderr
+
+
+def test_outputs_of_a_killed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = tmp_path / "stale" / ".local"
+    stale.mkdir(parents=True)
+    outputs = {"region": "us-east-1", "aws_endpoint_url": f"http://127.0.0.1:{free_port()}"}
+    (stale / "outputs.json").write_text(json.dumps(outputs))
+    monkeypatch.chdir(stale.parent)
+    result = run("tokens")
+    assert result.exit_code == 3
+    assert "make run" in result.stderr
+
+
+def test_an_empty_stdin_is_named(deployed: Running) -> None:
+    for command in ("set-api-key", "smoke"):
+        result = run(command, stdin="")
+        assert result.exit_code == 1
+        assert "nothing came on stdin" in result.stderr
+    assert stored_key(deployed) == deployed.aurora.api_key
+
+
+# Other people's machines ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
+        {"AWS_PROFILE": "not-configured"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
+    ],
+    ids="+".join,
+)
+def test_commands_under_a_usual_environment(
+    deployed: Running, environment: dict[str, str], tmp_path: Path
+) -> None:
+    jti = deployed.vend(JESSICA["email"])["token"]["jti"]
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / ".local").symlink_to(deployed.directory)
+    for command in (
+        ["doctor"],
+        ["tokens"],
+        ["show", JESSICA["email"]],
+        ["smoke", "--as", JESSICA["email"]],
+        ["dashboard", "--hours", "0.1"],
+    ):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("token-vendor"), *command, "--stage", "local"],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        assert b"Traceback" not in done.stderr
+        if command[0] == "tokens":
+            assert jti.encode() in done.stdout
+
+
+def test_show_reads_every_attribute_of_a_token(deployed: Running) -> None:
+    vended = deployed.vend(JESSICA["email"])
+    result = run("show", JESSICA["email"])
+    assert result.exit_code == 0, result.output
+    assert vended["token"]["jti"] in result.stdout
 
 
 def test_dashboards_on_aws_are_addresses(

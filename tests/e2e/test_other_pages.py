@@ -98,7 +98,9 @@ def test_a_page_cannot_act_without_reading(page: Page, deployed: Running) -> Non
 def test_a_page_cannot_direct_the_fake_aurora(page: Page, deployed: Running) -> None:
     users = deployed.aurora.users()
     control = f"{deployed.aurora.url}/_control"
-    fetch(page, "POST", f"{control}/users", mode="no-cors", body='{"users": [{"email": "m@x.org"}]}')
+    fetch(
+        page, "POST", f"{control}/users", mode="no-cors", body='{"users": [{"email": "m@x.org"}]}'
+    )
     assert deployed.aurora.users() == users
     assert fetch(page, "GET", f"{control}/users")["status"] == 0
 
