@@ -19,7 +19,8 @@ from infra.stage import StageConfig
 from infra.storage import log_group
 
 # Enough to find a request again and to see who failed it.  Nothing of the caller: no address, no
-# header, no claim, and the route instead of the path, which a client may fill with anything.
+# header, no claim, and the route instead of the path, which a client may fill with anything. No
+# error's own words either: AWS does not say that it escapes them, and a quote would end the line.
 ACCESS_LOG = {
     "request_id": "$context.requestId",
     "time": "$context.requestTimeEpoch",
@@ -29,9 +30,7 @@ ACCESS_LOG = {
     "latency_ms": "$context.responseLatency",
     "lambda_latency_ms": "$context.integrationLatency",
     "lambda_status": "$context.integrationStatus",
-    "lambda_error": "$context.integrationErrorMessage",
     "gateway_error": "$context.error.responseType",
-    "authorizer_error": "$context.authorizer.error",
 }
 
 

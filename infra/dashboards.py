@@ -37,7 +37,7 @@ def service_dashboard(
     stored = own(Metric.VENDED, label="stored", source="stored")
     generated = own(Metric.VENDED, label="generated", source="generated")
     share = math(
-        "100 * FILL(stored, 0) / (FILL(stored, 0) + FILL(generated, 0))",
+        "100 * SUM([stored, TIME_SERIES(0)]) / SUM([stored, generated])",
         "stored, %",
         stored=stored,
         generated=generated,
@@ -68,7 +68,9 @@ def service_dashboard(
             right=[own(Metric.LEASE_WAITED, label="requests that waited for somebody else")],
         ),
     )
+    api = measures.api
     dashboard.add_widgets(
+        _graph("What people are answered", [api("Count"), api("4xx"), api("5xx")], width=THIRD),
         _graph(
             "What was done",
             [
@@ -81,8 +83,8 @@ def service_dashboard(
                     (Metric.FORGOTTEN, "forgotten: signed out"),
                 )
             ],
-            width=FULL,
-        )
+            width=FULL - THIRD,
+        ),
     )
     return dashboard
 

@@ -109,9 +109,13 @@ def math(expression: str, label: str, **metrics: cw.IMetric) -> cw.MathExpressio
 def total(metrics: list[cw.IMetric], label: str) -> cw.MathExpression:
     """
     Return the sum of metrics, where an absent one counts as nothing.
+
+    SUM over an array leaves out what is missing. FILL would invent a 0 for the newest minute, whose
+    metrics arrive late, and nobody documents what it makes of a series without any value:
+    docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
     """
     named = {f"m{number}": metric for number, metric in enumerate(metrics)}
-    return math(" + ".join(f"FILL({name}, 0)" for name in named), label, **named)
+    return math(f"SUM([{', '.join(named)}])", label, **named)
 
 
 def _metric(

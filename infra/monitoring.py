@@ -151,6 +151,35 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             of=5,
         ),
         Condition(
+            slug="gateway-errors",
+            means="API Gateway answers 5xx, and not to tell people their turn: where nothing else "
+            "is on, requests fail before they reach the function.",
+            value=math(
+                "SUM([failed, TIME_SERIES(0)]) - SUM([turns, TIME_SERIES(0)])",
+                "5xx without turns",
+                failed=measures.api("5xx"),
+                turns=measures.problems("aurora-busy")[0],
+            ),
+            threshold=3,
+            minutes=3,
+            of=5,
+        ),
+        Condition(
+            slug="rejected-share",
+            # A browser asks before its first call (CORS): at worst half of what counts are calls.
+            means="API Gateway or the function refuses 40 % or more of at least 20 requests a "
+            "minute: sign-ins that the authorizer does not take, or too many requests.",
+            value=math(
+                "IF(counted >= 20, 100 * rejected / counted, 0)",
+                "refused, %",
+                rejected=measures.api("4xx"),
+                counted=measures.api("Count"),
+            ),
+            threshold=40,
+            minutes=5,
+            of=5,
+        ),
+        Condition(
             slug="budget-exhausted",
             means="For five minutes all of Aurora's calls of the next minute have been taken: "
             "people wait for their turn.",
@@ -199,9 +228,7 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
                 "failures of the table",
             ),
             threshold=1,
-            # Metrics arrive late, and FILL makes a newest minute that has none yet 0: over that
-            # minute alone the alarm could stay OK for good. CloudWatch's guide therefore has an
-            # expression with FILL look back, where the minute is whole.
+            # Metrics arrive late: an alarm over the newest minute alone could miss one.
             of=5,
         ),
         Condition(
@@ -221,9 +248,8 @@ def _failed_share(measures: Measures) -> cw.MathExpression:
     Return the percentage of failed requests; a handful of requests make no percentage.
     """
     failures = {f"f{number}": m for number, m in enumerate(measures.problems(*FAILURES))}
-    failed = " + ".join(f"FILL({name}, 0)" for name in failures)
     return math(
-        f"IF(requests >= 20, 100 * ({failed}) / requests, 0)",
+        f"IF(requests >= 20, 100 * SUM([{', '.join(failures)}]) / requests, 0)",
         "failed, %",
         requests=measures.requests(),
         **failures,
@@ -240,7 +266,10 @@ def _no_traffic(measures: Measures, hours: str) -> Condition:
             "IF(DAY(requests) <= 5 AND HOUR(requests) >= "
             f"{start} AND HOUR(requests) < {end}, requests, 1)",
             "requests in business hours",
-            requests=math("FILL(counted, 0)", "requests", counted=measures.requests()),
+            # TIME_SERIES has a value in every minute, also in those in which nobody asked.
+            requests=math(
+                "SUM([counted, TIME_SERIES(0)])", "requests", counted=measures.requests()
+            ),
         ),
         threshold=1,
         below=True,

@@ -128,16 +128,16 @@ class _Math:
                 return value
             case ast.Name(id=name):
                 return self._values[name]
-            case ast.Call(func=ast.Name(id="FILL"), args=[inner, fill]):
-                filled = self.of(inner)
-                return self.of(fill) if filled is None else filled
+            case ast.Call(func=ast.Name(id="SUM"), args=[ast.List(elts=parts)]):
+                found = [value for value in map(self.of, parts) if value is not None]
+                return sum(found) if found else None
+            case ast.Call(func=ast.Name(id="TIME_SERIES"), args=[value]):
+                return self.of(value)
             case ast.Call(func=ast.Name(id="IF"), args=[test, then, other]):
                 holds = self.of(test)
                 return None if holds is None else self.of(then if holds else other)
-            case ast.Call(func=ast.Name(id="HOUR")):
-                return self._moment.hour
-            case ast.Call(func=ast.Name(id="DAY")):
-                return self._moment.isoweekday()
+            case ast.Call(func=ast.Name(id=("HOUR" | "DAY") as part)):
+                return self._moment.hour if part == "HOUR" else self._moment.isoweekday()
             case ast.BoolOp(values=parts):
                 return float(all(self.of(part) for part in parts))
             case ast.BinOp(left=left, op=op, right=right):

@@ -63,7 +63,8 @@ def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
     half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
     scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
     scenes |= {"generate-refused", "internal-error", "wrong-account"}
-    assert set(alarms) == half_hour | scenes | {"throttled", "function-errors"}
+    counted_by_aws = {"throttled", "function-errors", "gateway-errors", "rejected-share"}
+    assert set(alarms) == half_hour | scenes | counted_by_aws
 
 
 def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
@@ -262,3 +263,50 @@ def test_what_lambda_counts(scene: Scene, slug: str, metric: str) -> None:
         line = {"_aws": {"CloudWatchMetrics": [directive]}, "FunctionName": FUNCTION}
         scene.emitted(line | {metric: counted})
     assert scene.on() == {slug: [2]}
+
+
+@pytest.mark.parametrize(
+    ("failed", "refused", "on"),
+    [
+        pytest.param(3, 0, {"gateway-errors": [*range(4, 12)]}, id="5xx"),
+        pytest.param(2, 0, {}, id="a few 5xx"),
+        pytest.param(0, 8, {"rejected-share": [*range(6, 10)]}, id="4xx"),
+        pytest.param(0, 7, {}, id="a few 4xx"),
+    ],
+)
+def test_what_api_gateway_counts(
+    scene: Scene, failed: int, refused: int, on: dict[str, list[int]]
+) -> None:
+    """
+    Eight minutes of requests that never reach the function: a line as API Gateway would count it.
+    """
+    (caller,) = people(scene, "caller", 1)
+    directive = {
+        "Namespace": "AWS/ApiGateway",
+        "Dimensions": [["ApiId"]],
+        "Metrics": [{"Name": name} for name in ("Count", "4xx", "5xx")],
+    }
+    for minute in range(14):
+        scene.minute(caller)
+        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "Count": 20}
+        is_bad = 2 <= minute < 10
+        scene.emitted(line | {"4xx": refused * is_bad, "5xx": failed * is_bad})
+    assert scene.on() == on
+
+
+def test_turns_are_no_failures_of_the_gateway(scene: Scene) -> None:
+    """
+    A rush answers people with their turn, which API Gateway counts as 5xx like anything else.
+    """
+    callers = people(scene, "caller", 60)
+    scene.deployment.restart(REQUEST_RATE="1", REQUEST_BURST="1", PATIENCE="0")
+    directive = {
+        "Namespace": "AWS/ApiGateway",
+        "Dimensions": [["ApiId"]],
+        "Metrics": [{"Name": "5xx"}],
+    }
+    for minute in range(6):
+        scene.minute(*callers[minute * 10 : minute * 10 + 9])
+        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "5xx": 8}
+        scene.emitted(line)
+    assert "gateway-errors" not in scene.on()

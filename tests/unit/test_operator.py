@@ -92,7 +92,9 @@ def test_statistics(name: str, expected: float) -> None:
     ("expression", "expected"),
     [
         ("100 * a / (a + b)", 25),
-        ("FILL(absent, 0) + b", 3),
+        ("SUM([absent, b])", 3),
+        ("SUM([absent])", None),
+        ("SUM([absent, TIME_SERIES(0)])", 0),
         ("absent + b", None),
         ("a / 0", None),
         ("IF(b >= 3, 1, 2)", 1),
