@@ -4,6 +4,7 @@ The two dashboards: *service* shows whether people get in, *operations* where it
 
 from collections.abc import Sequence
 
+from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cw
 from constructs import Construct
 from token_vendor.observability import Metric
@@ -42,7 +43,7 @@ def service_dashboard(
         stored=stored,
         generated=generated,
     )
-    dashboard = cw.Dashboard(scope, "Service", dashboard_name=f"token-vendor-{stage}-service")
+    dashboard = cw.Dashboard(scope, "Service", dashboard_name=_name(stage, "service"))
     dashboard.add_widgets(cw.AlarmStatusWidget(title="Alarms", alarms=alarms, width=FULL, height=3))
     dashboard.add_widgets(
         cw.TextWidget(markdown=HEALTHY, width=THIRD, height=7),
@@ -95,7 +96,7 @@ def operations_dashboard(
     """
     Show each part, what it costs, and what the log knows.
     """
-    dashboard = cw.Dashboard(scope, "Operations", dashboard_name=f"token-vendor-{stage}-operations")
+    dashboard = cw.Dashboard(scope, "Operations", dashboard_name=_name(stage, "operations"))
     for row in (
         _function_and_api(measures),
         _table(measures),
@@ -124,6 +125,11 @@ def operations_dashboard(
             )
         )
     return dashboard
+
+
+def _name(stage: str, kind: str) -> str:
+    # An account has dashboards in no region: those of two regions need two names.
+    return f"token-vendor-{stage}-{kind}-{Aws.REGION}"
 
 
 def _function_and_api(measures: Measures) -> list[cw.IWidget]:

@@ -10,7 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from aws_cdk import Acknowledgment, Duration, Fn, RemovalPolicy, Stack, Validations
+from aws_cdk import (
+    Acknowledgment,
+    Aws,
+    DefaultStackSynthesizer,
+    Duration,
+    Fn,
+    RemovalPolicy,
+    Stack,
+    Validations,
+)
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_s3 as s3
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 
 # Where Aurora's "Access Token" page has its loader, which is also what the helper imports.
 LOADER_ORIGIN = "https://aurora-sdk.s3.amazonaws.com"
+BOOTSTRAP_QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 ONE_YEAR = Duration.days(365)
 ACKNOWLEDGED = {
     "AwsSolutions-CFR1": "The page may be used from wherever the company's people are.",
@@ -52,10 +62,6 @@ ACKNOWLEDGED_OF_COPIER = (
     *(
         f"AwsSolutions::AwsSolutions-IAM5[Action::s3:{action}*]"
         for action in ("Abort", "DeleteObject", "GetBucket", "GetObject", "List")
-    ),
-    (
-        "AwsSolutions::AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::"
-        "cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*]"
     ),
 )
 
@@ -106,6 +112,7 @@ class Website(Construct):
         policy = cloudfront.ResponseHeadersPolicy(
             self,
             "Headers",
+            response_headers_policy_name=_global_name(stage),
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
                     content_security_policy=headers["Content-Security-Policy"], override=True
@@ -129,7 +136,12 @@ class Website(Construct):
             ),
         )
         return cloudfront.BehaviorOptions(
-            origin=origins.S3BucketOrigin.with_origin_access_control(self._bucket),
+            origin=origins.S3BucketOrigin.with_origin_access_control(
+                self._bucket,
+                origin_access_control=cloudfront.S3OriginAccessControl(
+                    self, "Access", origin_access_control_name=_global_name(stage)
+                ),
+            ),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
             response_headers_policy=policy,
         )
@@ -175,13 +187,29 @@ class Website(Construct):
         files_id = Stack.of(self).get_logical_id(
             cast("CfnElement", self._bucket.node.default_child)
         )
-        its_bucket = f"AwsSolutions::AwsSolutions-IAM5[Resource::<{files_id}.Arn>/*]"
+        # An account may be bootstrapped under another qualifier than the CDK's own.
+        qualifier = (
+            self.node.try_get_context(BOOTSTRAP_QUALIFIER)
+            or DefaultStackSynthesizer.DEFAULT_QUALIFIER
+        )
+        assets = (
+            f"arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-<AWS::Region>/*"
+        )
+        buckets = (
+            f"AwsSolutions::AwsSolutions-IAM5[Resource::{bucket}]"
+            for bucket in (f"<{files_id}.Arn>/*", assets)
+        )
         Validations.of(cast("Construct", copier)).acknowledge(
             *(
                 Acknowledgment(id=rule, reason=COPIER)
-                for rule in (*ACKNOWLEDGED_OF_COPIER, its_bucket)
+                for rule in (*ACKNOWLEDGED_OF_COPIER, *buckets)
             )
         )
+
+
+def _global_name(stage: StageConfig) -> str:
+    # CloudFront has no regions: the same stage in two of them needs two names.
+    return f"token-vendor-{stage.stage}-{Aws.REGION}"
 
 
 def _origin(url: str) -> str:

@@ -369,6 +369,6 @@ def test_dashboards_on_aws_are_addresses(
     monkeypatch.setattr("infra.operator.cli.LOCAL", "elsewhere")
     assert os.environ["AWS_REGION"] == "us-east-1"
     addresses = read("dashboard")
-    assert addresses["token-vendor-local-service"].endswith(
-        "region=us-east-1#dashboards/dashboard/token-vendor-local-service"
+    assert addresses["token-vendor-local-service-us-east-1"].endswith(
+        "region=us-east-1#dashboards/dashboard/token-vendor-local-service-us-east-1"
     )

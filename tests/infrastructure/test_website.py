@@ -18,6 +18,7 @@ from tests.infrastructure.test_judges import NEEDLESS
 if TYPE_CHECKING:
     from pathlib import Path
 
+DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"
 DISTRIBUTION = "AWS::CloudFront::Distribution"
 # AWS's managed policies, by the ids that its documentation gives.
@@ -171,6 +172,21 @@ def test_cdk_nag_and_cfn_lint_have_nothing_to_say(published: Assembly, template:
     assert [
         each for each in messages if not NEEDLESS.search(each) and "CDKBucketDeployment" not in each
     ] == []
+
+
+def test_what_an_account_has_once_is_named_after_the_region(template: Template) -> None:
+    """
+    The stage in a second region would find the name taken.
+    """
+    policy = template.properties("AWS::CloudFront::ResponseHeadersPolicy")
+    access = template.properties("AWS::CloudFront::OriginAccessControl")
+    names = [
+        policy["ResponseHeadersPolicyConfig"]["Name"],
+        access["OriginAccessControlConfig"]["Name"],
+        *(each["Properties"]["DashboardName"] for each in template.resources(DASHBOARD).values()),
+    ]
+    assert len(names) == 4
+    assert all({"Ref": "AWS::Region"} in name["Fn::Join"][1] for name in names)
 
 
 def test_an_origin_with_a_path_is_refused() -> None:
