@@ -6,7 +6,7 @@ The TOKEN item of one caller as a state machine.
 | `version` | every write, plus one | never | a lease is taken on the version that was read |
 | `user_id` | store | never | the account of the stored token, which the answer names |
 | `jwt`, `jti` | store | forget | the stored token |
-| `lifetime` | store | never | seconds that the token lived from then on; bounds the refresh margin |
+| `lifetime` | store | never | seconds that the token had left when it was stored; bounds the refresh margin |
 | `expires_at` | store | never | after a forget, it shows that a good token was given up |
 | `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
 | `generating_since` (the mark) | take_lease | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
@@ -17,7 +17,7 @@ The TOKEN item of one caller as a state machine.
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
 
-The mark is orthogonal to the states: a marked token is never GOOD, under any other state.
+A marked token is never GOOD; any other state may carry the mark.
 """  # noqa: E501 - A row of a table is one line.
 
 from dataclasses import dataclass, field

@@ -1,12 +1,13 @@
 """
-The protocol: one generate per caller, inside Aurora's limits, whatever fails.
+The protocol: one generate at a time for each caller, inside Aurora's limits.
 
 Generating can end a user's live session. We generate only when no stored token will do, one lease
 holder at a time, and mark the item first.
 """
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import GENERATE, AuroraClient
@@ -28,7 +29,7 @@ from token_vendor.token_store import TokenStore
 
 HOUR = 3600
 EARLY = 1.0
-"""Seconds that a caller may come before its turn: so far environments may differ on the time."""
+"""Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,7 @@ class Policy:
 
 
 PERMANENT = (UserNotEligibleError, InvitationPendingError)
-"""Problems that waiting does not solve. They cool down too: asking again soon costs no call."""
+"""Problems that waiting does not solve. They cool down too, so that repeats do not ask Aurora."""
 
 
 class TokenVendor:
@@ -91,7 +92,7 @@ class TokenVendor:
                 case State.GOOD if token := item.token:
                     if self._may_have(caller, item, token, deadline):
                         return self._vended(caller, token, "stored")
-                    request = replace(request, replace=token.jti)
+                    request = dataclasses.replace(request, replace=token.jti)
                 case State.LEASED:
                     waited_since = waited_since or now
                     item = self._wait(caller, item, deadline)
@@ -116,8 +117,8 @@ class TokenVendor:
         """
         Tell whether a stored token is the caller's, and not a former owner's of the address.
 
-        An identity that it was not vended to before costs one question to Aurora, but no generate:
-        one person with two ways to sign in would end their own sessions.
+        For an identity that it was not vended to before, Aurora is asked who owns the account.
+        Generating instead would end the sessions of a person who signs in by two providers.
         """
         if caller.subject in item.subjects:
             return True
@@ -161,7 +162,7 @@ class TokenVendor:
             if len(renewals) >= self._policy.renewals_per_hour:
                 raise TooManyRenewalsError(
                     cause=f"{len(renewals)} renewals within the hour",
-                    retry_at=renewals[0] + HOUR,
+                    retry_at=renewals[-self._policy.renewals_per_hour] + HOUR,
                 )
             renewals += (now,)
         with recorder.phase("lease"):
@@ -176,7 +177,7 @@ class TokenVendor:
         """
         Tell whether a generate replaces a token that has not expired, forgotten or not.
 
-        A mark means that the token may be dead by our own fault. The caller does not pay for that.
+        A mark means that the token may be dead by our own fault: replacing it does not count.
         """
         return not item.is_marked and item.expires_at > now
 
@@ -204,7 +205,7 @@ class TokenVendor:
         return self._vended(caller, self._keep(caller, lease, token), "generated")
 
     def _ask_aurora(self, caller: Caller, allowance: Allowance) -> AccessToken:
-        """Find the account and generate; one that Aurora refuses is looked up once more."""
+        """Find the account and generate; an account that Aurora refuses is looked up once more."""
         with recorder.phase("account"):
             account = self._accounts.find(caller, allowance)
         try:
@@ -217,7 +218,7 @@ class TokenVendor:
     def _release(
         self, lease: Lease, problem: ProblemError, turn: Turn | None = None
     ) -> ProblemError:
-        """Give the lease back; return the problem, with the time of its end where waiting helps."""
+        """Give the lease back; return the problem, with `retry_at` where waiting helps."""
         problem, outcome = self._outcome(problem, turn)
         if outcome.turn:
             recorder.count(Metric.TURN_GIVEN)
@@ -264,7 +265,7 @@ class TokenVendor:
                     self._store.release(lease, Outcome(may_have_generated=True))
                     return token
                 if survivor and survivor.jti == token.jti:
-                    # A write whose answer was lost is sent again, and then fails on itself.
+                    # The first write succeeded and its answer was lost: the retry found it there.
                     return token
                 if self._store.store_if_newer(caller.email, token, caller.subject):
                     survivor = token

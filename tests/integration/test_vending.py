@@ -166,6 +166,18 @@ def test_replace_is_capped_per_hour(deployment: Deployment) -> None:
     assert deployment.vend(replace=jti).status == 200
 
 
+def test_a_cap_that_was_lowered_still_says_when_it_ends(deployment: Deployment) -> None:
+    jti = deployment.vend().jti
+    for _ in range(4):
+        deployment.clock.advance(600)
+        jti = deployment.vend(replace=jti).jti
+    deployment.restart(RENEWALS_PER_HOUR="2")
+    refused = deployment.vend(replace=jti)
+    assert refused.slug == "too-many-renewals"
+    deployment.clock.advance(int(refused.headers["retry-after"]))
+    assert deployment.vend(replace=jti).status == 200
+
+
 def test_signing_out_and_in_counts_as_a_renewal(deployment: Deployment) -> None:
     statuses = []
     for _ in range(9):
