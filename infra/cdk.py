@@ -15,6 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from infra.bundling import ROOT, BundlingError, build_asset
+from infra.issuer import IssuerError, signing_keys
 from infra.stage import StageConfig, StageError, parse_override
 
 CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
@@ -49,7 +50,7 @@ def main() -> int:
     chosen, rest = parser.parse_known_args()
     try:
         stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
-        StageConfig.read(stages, chosen.stage, parse_override(chosen.override))
+        stage = StageConfig.read(stages, chosen.stage, parse_override(chosen.override))
         build_asset()
     except json.JSONDecodeError as error:
         print(f"cdk.json is not JSON: {error}", file=sys.stderr)
@@ -59,6 +60,9 @@ def main() -> int:
         return 2
     if not CLI.exists():
         print("the CDK CLI is not installed; `make setup` brings it", file=sys.stderr)
+        return 2
+    if chosen.verb == "deploy" and (wrong := _wrong_issuer(stage.issuer)):
+        print(wrong, file=sys.stderr)
         return 2
     if chosen.verb != "synth" and (missing := _missing_credentials()):
         print(missing, file=sys.stderr)
@@ -71,6 +75,19 @@ def main() -> int:
     if chosen.verb == "synth" and code == 0:
         print(f"cdk.out/AuroraTokenVendor-{chosen.stage}.template.json")
     return code
+
+
+def _wrong_issuer(issuer: str) -> str:
+    """
+    Say why AWS would refuse the issuer, minutes later and with a roll-back; else return nothing.
+    """
+    try:
+        signing_keys(issuer)
+    except IssuerError as error:
+        if error.answered:
+            return f"{error}: {error.fix}"
+        print(f"{error}. AWS has to reach it; going on", file=sys.stderr)
+    return ""
 
 
 def _missing_credentials() -> str:

@@ -71,6 +71,7 @@ class VendorFunction(Construct):
             handler="token_vendor.handler.handler",
             memory_size=stage.memory_mb,
             timeout=Duration.seconds(stage.function_timeout),
+            reserved_concurrent_executions=stage.reserved_concurrency or None,
             log_group=self.log,
             role=self.role,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,

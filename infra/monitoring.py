@@ -58,7 +58,11 @@ class Monitoring(Construct):
         log_group_name: str,
     ) -> None:
         super().__init__(scope, id_)
-        self.topic = _topic(self, stage)
+        self.topic = (
+            sns.Topic.from_topic_arn(self, "Topic", stage.alarm_topic_arn)
+            if stage.alarm_topic_arn
+            else _topic(self, stage)
+        )
         conditions = alarm_conditions(measures, stage)
         self.alarms = [self._alarm(each, stage.stage) for each in conditions]
         dashboards = (

@@ -42,7 +42,10 @@ class TokenVendorStack(Stack):
 
     def __init__(self, scope: Construct, id_: str, *, stage: StageConfig) -> None:
         super().__init__(
-            scope, id_, description=f"Vends Aurora Client SDK access tokens ({stage.stage})"
+            scope,
+            id_,
+            description=f"Vends Aurora Client SDK access tokens ({stage.stage})",
+            termination_protection=stage.termination_protection,
         )
         storage = Storage(self, "Storage", stage=stage)
         vendor = VendorFunction(

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 
+from infra.issuer import IssuerError, signing_keys
 from infra.operator import probes
 from infra.operator.deployed import Deployed, message
 
 State = Literal["ok", "warn", "fail"]
 # Aurora's `exp` is compared with AWS's clock; the refresh margin hides less than this.
 TOLERATED_SKEW = 30
-TIMEOUT = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,30 +133,11 @@ def _issuer(deployed: Deployed) -> Iterator[Finding]:
         ApiId=deployed.outputs["ApiId"]
     )["Items"]
     issuer = authorizer["JwtConfiguration"]["Issuer"]
-    address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    correct = "correct issuer in cdk.json and deploy"
+    check = "identity provider"
     try:
-        discovery = _json(address)
-        keys = _json(discovery["jwks_uri"])["keys"]
-    except (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError) as error:
-        found = f"no discovery document and keys at {address} ({type(error).__name__})"
-        yield Finding(check="identity provider", state="fail", found=found, fix=correct)
-        return
-    if discovery.get("issuer") != issuer:
-        found = f"{address} is of {discovery.get('issuer')}, not {issuer}"
-        yield Finding(check="identity provider", state="fail", found=found, fix=correct)
-        return
-    rsa = [key for key in keys if key.get("kty") == "RSA"]
-    yield Finding(
-        check="identity provider",
-        state="ok" if rsa else "fail",
-        found=f"{issuer} signs with RSA ({len(rsa)} of {len(keys)} keys)",
-        fix="" if rsa else "let the provider sign with RSA: API Gateway takes nothing else",
-    )
-
-
-def _json(url: str) -> Any:
-    return urllib3.request("GET", url, retries=False, timeout=TIMEOUT).json()
+        yield Finding(check=check, state="ok", found=signing_keys(issuer))
+    except IssuerError as error:
+        yield Finding(check=check, state="fail", found=str(error), fix=error.fix)
 
 
 def _cors(deployed: Deployed) -> Iterator[Finding]:

@@ -111,6 +111,19 @@ class StageConfig(Options):
         "UTC",
         shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
     )
+    reserved_concurrency: int = option(
+        "most execution environments at once, out of the account's; 0 for no bound of its own",
+        0,
+        least=0,
+        most=10_000,
+    )
+    termination_protection: bool = option("true refuses to delete the stack", False)
+    alarm_topic_arn: str = option(
+        'the ARN of an SNS topic that alarms go to, which lets CloudWatch publish; or "" for a '
+        "topic of the stack",
+        "",
+        shape=r"(?:arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+)?",
+    )
     disposable: bool = option("true lets `cdk destroy` delete table, key and logs", False)
 
     @classmethod
@@ -158,6 +171,10 @@ class StageConfig(Options):
             yield "log_retention_days", f"CloudWatch Logs takes one of {RETENTIONS}"
         if self.snap_start and self.provisioned_concurrency:
             yield "snap_start", "AWS refuses it together with provisioned_concurrency"
+        if 0 < self.reserved_concurrency < self.provisioned_concurrency:
+            yield "reserved_concurrency", "must be at least provisioned_concurrency"
+        if self.alarm_topic_arn and self.alarm_email:
+            yield "alarm_email", "subscribe it to alarm_topic_arn, which is not the stack's"
         variables = self.variables()
         size = sum(len(name) + len(value.encode()) for name, value in variables.items())
         if size > ENVIRONMENT_BYTES - STACK_BYTES:

@@ -91,6 +91,13 @@ class Assembly:
         path = self.folder / f"AuroraTokenVendor-{stage}.template.json"
         return Template(path, json.loads(path.read_text()))
 
+    def manifest(self, stage: str) -> dict[str, Any]:
+        """
+        Return how the CLI is told to deploy a stage's stack.
+        """
+        artifacts = json.loads((self.folder / "manifest.json").read_text())["artifacts"]
+        return artifacts[f"AuroraTokenVendor-{stage}"]["properties"]
+
     @property
     def report(self) -> dict[str, Any]:
         return json.loads((self.folder / "validation-report.json").read_text())
@@ -140,6 +147,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
             snap_start=True,
             cors_origins=[],
             memory_mb=2048,
+            reserved_concurrency=9,
+            termination_protection=True,
             claim_email="upn",
             issuer="https://login.example.com/" + "i" * 200,
             invite_domains=[f"department-{number:02}.example.com" for number in range(40)],

@@ -10,7 +10,11 @@ import re
 import subprocess
 import sys
 import tarfile
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING, override
 
 import aws_cdk
 import pytest
@@ -19,6 +23,9 @@ from infra.bundling import ROOT
 from infra.local.ministack import ministack
 from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -104,6 +111,62 @@ def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> No
         assert done.returncode == 0, done.stderr
         (stack,) = aws.client("cloudformation").describe_stacks(StackName="CDKToolkit")["Stacks"]
         assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+@contextmanager
+def site(documents: dict[str, object]) -> Iterator[str]:
+    """
+    Serve JSON by path on loopback.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path in documents
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(documents.get(self.path)).encode())
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_deploy_asks_the_issuer_before_aws_does() -> None:
+    """
+    AWS would find out after minutes, and roll the first deployment back.
+    """
+    documents: dict[str, object] = {}
+    with site(documents) as issuer:
+        documents["/.well-known/openid-configuration"] = {
+            "issuer": f"{issuer}/another",
+            "jwks_uri": f"{issuer}/keys",
+        }
+        documents["/keys"] = {"keys": [{"kty": "RSA"}]}
+        options = json.dumps({**FILLED_IN, "issuer": issuer})
+        done = run("infra.cdk", "deploy", "production", "--override", options)
+        assert done.returncode == 2
+        assert f"is of {issuer}/another, not {issuer}" in done.stderr
+        documents.clear()
+        done = run("infra.cdk", "deploy", "production", "--override", options)
+    assert done.returncode == 2
+    assert "no discovery document" in done.stderr
+
+
+def test_deploy_without_credentials_says_so_before_the_synth() -> None:
+    options = json.dumps({**FILLED_IN, "issuer": f"http://127.0.0.1:{free_port()}"})
+    done = run("infra.cdk", "deploy", "production", "--override", options)
+    assert done.returncode == 2
+    warned, told = done.stderr.splitlines()
+    assert "no answer at" in warned
+    assert told.startswith("no AWS credentials")
 
 
 @pytest.mark.parametrize("verb", ["bootstrap", "synth", "deploy", "destroy"])

@@ -236,6 +236,14 @@ def test_alarms_of_this_account_and_nobody_else_may_publish(template):
     }
 
 
+def test_a_topic_of_the_companys_takes_the_place_of_ours():
+    arn = "arn:aws:sns:eu-west-1:111122223333:alarms"
+    template = synthesized(alarm_topic_arn=arn, alarm_email="")
+    template.resource_count_is("AWS::SNS::Topic", 0)
+    for alarm in template.find_resources("AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["AlarmActions"] == [arn]
+
+
 def test_e_mail_and_business_hours_are_options():
     plain = synthesized(alarm_email="", business_hours="")
     plain.resource_count_is("AWS::SNS::Subscription", 0)

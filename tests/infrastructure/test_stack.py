@@ -297,6 +297,14 @@ def test_only_one_way_to_stay_warm(assembly: Assembly, stage: str) -> None:
     }[stage]
 
 
+def test_bounds_and_protection_are_options(assembly: Assembly) -> None:
+    for stage, reserved in ((LONGEST, 9), ("sandbox", None)):
+        function = assembly.template(stage).properties(FUNCTION)
+        assert function.get("ReservedConcurrentExecutions") == reserved
+        artifact = assembly.manifest(stage)
+        assert artifact.get("terminationProtection", False) == (stage == LONGEST)
+
+
 # What is stored.
 
 

@@ -36,6 +36,7 @@ def test_stage_as_it_is_in_cdk_json_is_refused(stage: str) -> None:
     StageConfig.read(stages, stage, {key: values[key] for key in keys})
 
 
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:alarms"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": (
         {"audience": ["app"]},
@@ -151,6 +152,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "more variables than AWS takes": (
         {"invite_domains": [f"a-long-domain-of-number-{n}.example.com" for n in range(90)]},
         "Lambda takes 4096",
+    ),
+    "fewer environments than are kept warm": (
+        {"provisioned_concurrency": 3, "reserved_concurrency": 2},
+        "must be at least provisioned_concurrency",
+    ),
+    "a topic of another service": (
+        {"alarm_topic_arn": "arn:aws:sqs:eu-west-1:111122223333:alarms"},
+        "the ARN of an SNS topic",
+    ),
+    "an address for another's topic": (
+        {"alarm_topic_arn": TOPIC, "alarm_email": "ops@example.com"},
+        "subscribe it to alarm_topic_arn",
     ),
     "two ways to stay warm": (
         {"snap_start": True, "provisioned_concurrency": 1},
