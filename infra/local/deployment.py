@@ -24,7 +24,7 @@ TIMEOUT = 180
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployed:
+class StackOutputs:
     """
     What the stack's outputs say.
     """
@@ -64,7 +64,7 @@ class Deployment:
         env = clean_environment(**aws.environment())
         return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
 
-    def deploy(self, aws: MiniStack) -> Deployed:
+    def deploy(self, aws: MiniStack) -> StackOutputs:
         """
         Deploy what was synthesized, and wait until it is there.
         """
@@ -82,7 +82,7 @@ class Deployment:
         finally:
             deploying.end()
         outputs = json.loads(self._outputs.read_text())[STACK]
-        deployed = Deployed(
+        deployed = StackOutputs(
             api_id=outputs["ApiId"],
             table_name=outputs["TableName"],
             secret_arn=outputs["SecretArn"],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from infra.local import sign_in as oidc
 from infra.local.aurora_users import JESSICA, ROBERT
 from infra.local.demo import demo_page
-from infra.local.deployment import TIMEOUT, Deployed, Deployment
+from infra.local.deployment import TIMEOUT, Deployment, StackOutputs
 from infra.local.fake_aurora import FakeAurora
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.processes import free_port
@@ -183,7 +183,7 @@ def _as_aurora(fake: FakeAurora) -> Aurora:
 
 
 def _outputs(
-    deployed: Deployed, *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
+    deployed: StackOutputs, *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
 ) -> Outputs:
     # The path form of the address, because not every resolver knows names below `localhost`.
     api_url = f"{aws.url}/_aws/execute-api/{deployed.api_id}"

@@ -4,14 +4,13 @@ What a page that the developer happens to visit can do to the stack on their mac
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
 
 from tests.chromium import chromium
+from tests.site import site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,33 +30,15 @@ SCRIPT = """async ({method, url, headers, body, mode}) => {
 }"""
 
 
-class _Empty(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<title>Elsewhere</title>")
-
-    @override
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """
     Open a page on an origin that the stack does not know.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Empty)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    with chromium() as browser:
+    with site({"/": "<title>Elsewhere</title>"}) as address, chromium() as browser:
         page = browser.new_page()
-        page.goto(f"http://localhost:{server.server_port}/")
+        page.goto(address)
         yield page
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def fetch(page: Page, method: str, url: str, **more: Any) -> dict[str, Any]:

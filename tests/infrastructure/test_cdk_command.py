@@ -10,11 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, override
 
 import aws_cdk
 import pytest
@@ -23,9 +19,7 @@ from infra.bundling import ROOT
 from infra.local.ministack import ministack
 from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.site import site
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -113,43 +107,15 @@ def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> No
         assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
-@contextmanager
-def site(documents: dict[str, object]) -> Iterator[str]:
-    """
-    Serve JSON by path on loopback.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = self.path in documents
-            self.send_response(200 if found else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(documents.get(self.path)).encode())
-
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_deploy_asks_the_issuer_before_aws_does() -> None:
     """
     AWS would find out after minutes, and roll the first deployment back.
     """
-    documents: dict[str, object] = {}
+    documents: dict[str, str] = {}
     with site(documents) as issuer:
-        documents["/.well-known/openid-configuration"] = {
-            "issuer": f"{issuer}/another",
-            "jwks_uri": f"{issuer}/keys",
-        }
-        documents["/keys"] = {"keys": [{"kty": "RSA"}]}
+        discovery = {"issuer": f"{issuer}/another", "jwks_uri": f"{issuer}/keys"}
+        documents["/.well-known/openid-configuration"] = json.dumps(discovery)
+        documents["/keys"] = '{"keys": [{"kty": "RSA"}]}'
         options = json.dumps({**FILLED_IN, "issuer": issuer})
         done = run("infra.cdk", "deploy", "production", "--override", options)
         assert done.returncode == 2
