@@ -72,6 +72,8 @@ export function createTokenSource(options) {
   channel?.addEventListener("message", ({ data }) => {
     if (!data.who || data.who !== (present?.who ?? kept?.who)) return;
     if (!data.entry) forgotten += 1;
+    // Lives are whole seconds: a token made within a second of the failed one may seem to end first.
+    if (data.replaced && kept?.token.jti === data.replaced) keep(null, { quietly: true });
     if (data.entry || kept) keep(data.entry);
   });
 
@@ -161,7 +163,7 @@ export function createTokenSource(options) {
     throw new TokenError(slug, { status, problem, retryAfter: retryAfter(answer.headers) });
   }
 
-  /** @param {Caller} from @param {object} body */
+  /** @param {Caller} from @param {{ replace?: string }} body */
   async function vend(from, body) {
     const era = forgotten;
     // Counted from before the request: the answer may have been long on its way.
@@ -177,12 +179,12 @@ export function createTokenSource(options) {
     // An answer for another address than the sign-in's is handed over, but kept for nobody.
     if (from.who && (!from.email || sameAddress(from.email, user?.email))) {
       keep(entry);
-      tell({ who: from.who, entry });
+      tell({ who: from.who, entry, replaced: body.replace });
     }
     return handedOver(entry);
   }
 
-  /** @param {{ who: string, entry: Kept | null }} message */
+  /** @param {{ who: string, entry: Kept | null, replaced?: string }} message */
   function tell(message) {
     if (message.who) attempt(() => channel?.postMessage(message));
   }

@@ -771,6 +771,23 @@ def test_a_replaced_token_reaches_the_other_tab_and_so_does_forgetting(
     assert len(second["calls"]) == 1
 
 
+def test_a_replacement_that_seems_to_end_sooner_reaches_the_other_tab(
+    context: BrowserContext, loopback: Site
+) -> None:
+    """
+    Lives are whole seconds, and Aurora's clocks may differ by its nodes.
+    """
+    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
+    first.start(vended(), vended("second", life=LIFE - 10))
+    second.start(vended())
+    first.get()
+    second.get()
+    first.get("replaceToken('first')")
+    second.page.wait_for_function("tokens.length === 2")
+    assert second.get()["jti"] == "second"
+    assert len(second["calls"]) == 1
+
+
 def test_another_persons_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
     first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
     first.start(vended("first"), vended("second"), {"status": 204})
