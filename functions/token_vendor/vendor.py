@@ -43,7 +43,7 @@ class Policy:
 
 
 PERMANENT = (UserNotEligibleError, InvitationPendingError)
-"""Problems that waiting does not solve. They cool down too, so that repeats do not ask Aurora."""
+"""Problems that waiting does not solve. They cool down too: repeats do not ask Aurora."""
 
 
 class TokenVendor:

@@ -206,7 +206,7 @@ def _show_what_to_do(stack: LocalStack, jti: str) -> None:
                 "Let Aurora fail at the next generate",
                 f"curl -s -X PUT -d '{fault}' {control}/faults",
             ),
-            ("Somebody new, who is invited, and fails so", f"curl -s -X POST {newcomer}"),
+            ("Invite somebody new: the generate fails", f"curl -s -X POST {newcomer}"),
             ("What Aurora saw", f"curl -s {control}/stats"),
         ]
     console.print("\nTo try:")

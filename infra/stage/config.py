@@ -112,7 +112,7 @@ class StageConfig(Options):
         shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
     )
     reserved_concurrency: int = option(
-        "most execution environments at once, out of the account's; 0 for no bound of its own",
+        "most execution environments at once, reserved from the account's limit; 0 for no bound",
         0,
         least=0,
         most=10_000,

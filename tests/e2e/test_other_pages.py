@@ -87,7 +87,7 @@ def test_a_page_cannot_direct_the_fake_aurora(page: Page, deployed: Running) -> 
 
 
 def test_a_name_that_points_here_is_refused(deployed: Running) -> None:
-    # DNS rebinding: the attacker's name leads to loopback, so that the page has one origin with it.
+    # DNS rebinding: the attacker's name leads to loopback, and the browser sees a single origin.
     for url in (deployed.stack.outputs.aws_endpoint_url, f"{deployed.aurora.url}/_control/users"):
         answer = urllib3.request("GET", url, headers={"Host": "attacker.example"}, retries=False)
         assert answer.status == 403
