@@ -33,14 +33,14 @@ run: setup ## start the whole stack on this machine and vend a first token
 
 test: setup ## run every test
 	@echo "every test: about seven minutes on two cores"
-	@$(RUN) python -m infra.web.browser
+	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
 contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
 	@CONTRACT_CASES=5000 CONTRACT_SEED=$${CONTRACT_SEED:-$$(date +%s)} $(RUN) pytest -s tests/e2e/test_contract.py
 
 audit: setup ## look up known vulnerabilities of what ships (asks pypi.org)
-	@$(RUN) python -m infra.advisories
+	@$(RUN) python -m infra.build.vulnerabilities
 
 lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .
@@ -57,7 +57,7 @@ bench: setup ## measure, print the table, write .local/bench.json
 
 bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI on one stage
 	@test -n "$(STAGE)" || { echo "name the stage: make $@ STAGE=sandbox"; exit 2; }
-	@$(RUN) python -m infra.cdk $@ $(STAGE) $(ARGS)
+	@$(RUN) python -m infra.build.cdk_cli $@ $(STAGE) $(ARGS)
 
 clean: ## remove what these targets made
 	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules *.egg-info

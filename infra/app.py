@@ -6,8 +6,8 @@ import sys
 
 from aws_cdk import App
 
-from infra.bundling import BundlingError
-from infra.stack import TokenVendorStack
+from infra.build.lambda_asset import BundlingError
+from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig, StageError, parse_override
 
 

@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.local.fake_aurora import FakeAurora
+from infra.fake_aurora.fake_aurora import FakeAurora
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

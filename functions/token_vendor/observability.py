@@ -2,7 +2,7 @@
 What operators see: the logger, the metrics, and one audit event per request.
 
 Metric names stand here and nowhere else; the dashboards and alarms of
-`infra/monitoring.py` take them from this file.  No metric has the caller as a dimension,
+`infra/stack/monitoring.py` take them from this file.  No metric has the caller as a dimension,
 and no log line holds a JWT or a key.
 """
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import urllib3
 from rich.console import Console
 
-from infra.local.aurora_users import JESSICA
+from infra.fake_aurora.users import JESSICA
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack

@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import urlsplit
 
-from infra.web.site import CONTENT_TYPES, FILES, security_headers
+from infra.web.demo_files import CONTENT_TYPES, FILES, security_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.local.stack import Outputs
+    from infra.local.outputs import Outputs
 
 
 class Demo(ThreadingHTTPServer):

@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.bundling import ROOT
-from infra.cdk import cdk
-from infra.local.gaps import adapt, apply_cors
+from infra.build.cdk_cli import cdk
+from infra.build.lambda_asset import ROOT
 from infra.local.ministack import ACCOUNT, REGION, MiniStack
+from infra.local.ministack_workarounds import adapt, apply_cors
 from infra.local.processes import Child, clean_environment
 
 if TYPE_CHECKING:

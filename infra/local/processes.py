@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-GUARDIAN = Path(__file__).with_name("guardian.py")
+REAPER = Path(__file__).with_name("child_reaper.py")
 LOG_TAIL = 30
-# The guardian gives its command five seconds before it ends it for good.
+# The reaper gives its command five seconds before it ends it for good.
 END_TIMEOUT = 15
 
 
@@ -30,7 +30,7 @@ class LocalStackError(Exception):
 
 class Child:
     """
-    A command under its guardian.
+    A command under its reaper.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Child:
         self._log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", GUARDIAN, *command],
+                [sys.executable, "-I", REAPER, *command],
                 stdin=subprocess.PIPE,
                 stdout=file,
                 stderr=subprocess.STDOUT,

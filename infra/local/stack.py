@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local import sign_in as oidc
-from infra.local.aurora_users import JESSICA, ROBERT
 from infra.local.demo import demo_page
 from infra.local.deployment import TIMEOUT, Deployment, StackOutputs
-from infra.local.fake_aurora import FakeAurora
 from infra.local.ministack import REGION, MiniStack, ministack
+from infra.local.outputs import Outputs
 from infra.local.processes import free_port
 
 if TYPE_CHECKING:
@@ -52,28 +53,6 @@ class Ports:
     aurora: int = 0
     issuer: int = 0
     demo: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """
-    What clients of the running stack need; `.local/outputs.json` holds it.
-    """
-
-    api_url: str
-    token_url: str
-    issuer: str
-    client_id: str
-    audience: str
-    aurora_url: str
-    aurora_tenant_id: str
-    aws_endpoint_url: str
-    region: str
-    table_name: str
-    secret_arn: str
-    function_name: str
-    log_group: str
-    demo_url: str
 
 
 @dataclass(frozen=True, kw_only=True)

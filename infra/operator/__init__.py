@@ -1,3 +1,6 @@
 """
-The operator's command line, `token-vendor`.
+The operator's command line, `token-vendor`. `cli.py` has the commands.
+
+Everything goes through AWS's API, with the operator's own credentials. The local stack is asked
+through the same calls.
 """

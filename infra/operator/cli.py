@@ -21,8 +21,8 @@ from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
 from token_vendor.settings import Options
 
-from infra.operator import audit, doctor, pages, probes, show, tokens
-from infra.operator.burst import simulate
+from infra.operator import audit_log, dashboard_html, doctor, key_rights, output, tokens
+from infra.operator.burst_simulation import simulate
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
 
 FAILED, UNREACHABLE = 1, 3
@@ -50,19 +50,19 @@ def _stage(name: str) -> Iterator[Deployed]:
     try:
         yield Deployed.find(name)
     except NotDeployedError as error:
-        show.failure(str(error))
+        output.failure(str(error))
         raise typer.Exit(UNREACHABLE) from error
     except OperatorError as error:
-        show.failure(str(error))
+        output.failure(str(error))
         raise typer.Exit(FAILED) from error
     except ProblemError as error:
-        show.failure(error.cause or error.detail)
+        output.failure(error.cause or error.detail)
         raise typer.Exit(UNREACHABLE) from error
     except ClientError as error:
-        show.failure(message(error))
+        output.failure(message(error))
         raise typer.Exit(UNREACHABLE) from error
     except BotoCoreError as error:
-        show.failure(str(error))
+        output.failure(str(error))
         raise typer.Exit(UNREACHABLE) from error
 
 
@@ -73,7 +73,7 @@ def doctor_(stage: Stage, *, as_json: Json = False) -> None:
     """
     with _stage(stage) as deployed:
         findings = list(doctor.examine(deployed))
-    show.findings(findings, as_json=as_json)
+    output.findings(findings, as_json=as_json)
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -90,12 +90,12 @@ def set_api_key(stage: Stage) -> None:
         api_key = _secret(f"Aurora API key ({settings.aurora_environment})")
         if wrong := why_unusable(api_key, settings.aurora_environment):
             raise OperatorError(wrong)
-        if missing := probes.missing_right(settings, api_key):
+        if missing := key_rights.missing_right(settings, api_key):
             raise OperatorError(f"the key was not stored: {missing}")
         deployed.client("secretsmanager").put_secret_value(
             SecretId=deployed.outputs["SecretArn"], SecretString=api_key
         )
-    show.done(f"stored; every execution environment has it within {settings.api_key_ttl:g} s")
+    output.done(f"stored; every execution environment has it within {settings.api_key_ttl:g} s")
 
 
 @app.command("tokens")
@@ -114,7 +114,7 @@ def tokens_(
     with _stage(stage) as deployed:
         found = [each for each in tokens.holders(deployed) if containing.lower() in each.email]
     found.sort(key=lambda holder: getattr(holder, sort))
-    show.holders(found, as_json=as_json)
+    output.holders(found, as_json=as_json)
 
 
 @app.command("show")
@@ -123,10 +123,10 @@ def show_(email: str, stage: Stage, *, hours: Hours = 24, as_json: Json = False)
     Show what the table and the log know of one person, never the JWT.
     """
     with _stage(stage) as deployed:
-        state = tokens.state(deployed, audit.address(email))
+        state = tokens.state(deployed, audit_log.address(email))
         since = time.time() - hours * 3600
-        events = audit.events(deployed, since=since, containing=audit.caller_digest(email))
-    show.person(state, events, as_json=as_json)
+        events = audit_log.events(deployed, since=since, containing=audit_log.caller_digest(email))
+    output.person(state, events, as_json=as_json)
     if not state and not events:
         raise typer.Exit(FAILED)
 
@@ -145,7 +145,7 @@ def forget(
     if (email is None) != everybody:
         raise typer.BadParameter("name one e-mail, or --all")
     with _stage(stage) as deployed:
-        whom = [audit.address(email)] if email else [h.email for h in tokens.holders(deployed)]
+        whom = [audit_log.address(email)] if email else [h.email for h in tokens.holders(deployed)]
         if not yes:
             # Each one forgotten costs a request to Aurora when its person comes back.
             typer.confirm(f"Forget the tokens of {email or f'{len(whom)} people'}?", abort=True)
@@ -153,7 +153,7 @@ def forget(
         forgotten = sum(store.forget(each) for each in whom)
         if email and not forgotten:
             raise OperatorError(f"{email} holds no token")
-    show.done(f"{forgotten} forgotten")
+    output.done(f"{forgotten} forgotten")
 
 
 @app.command("logs")
@@ -162,9 +162,9 @@ def logs(email: str, stage: Stage, *, hours: Hours = 24, as_json: Json = False) 
     Print the audit events of one caller.
     """
     with _stage(stage) as deployed:
-        caller = audit.caller_digest(email)
-        events = audit.events(deployed, since=time.time() - hours * 3600, containing=caller)
-    show.events(events, caller=caller, as_json=as_json)
+        caller = audit_log.caller_digest(email)
+        events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=caller)
+    output.events(events, caller=caller, as_json=as_json)
 
 
 @app.command("smoke")
@@ -198,10 +198,10 @@ def smoke(
         named = body.get("token", {}).get("jti") or body.get("instance")
         event = None
         if named:
-            event = audit.await_event(
+            event = audit_log.await_event(
                 deployed, since=started - 60, containing=named, patience=LOG_PATIENCE
             )
-    show.smoke(answer.status, body, seconds, event, as_json=as_json)
+    output.smoke(answer.status, body, seconds, event, as_json=as_json)
     if answer.status != 200:  # noqa: PLR2004 - HTTP's own number.
         raise typer.Exit(FAILED)
 
@@ -226,7 +226,9 @@ def dashboard(  # noqa: PLR0913 - one option each.
     with _stage(stage) as deployed:
         names = deployed.outputs["DashboardNames"].split(",")
         if stage == LOCAL:
-            written = pages.render(deployed, names, to=to, png=png, hours=hours, period=period)
+            written = dashboard_html.render(
+                deployed, names, to=to, png=png, hours=hours, period=period
+            )
             addresses = {name: str(path) for name, path in written.items()}
             if png:
                 addresses |= {
@@ -239,7 +241,7 @@ def dashboard(  # noqa: PLR0913 - one option each.
                 name: f"{console}?region={deployed.region}#dashboards/dashboard/{name}"
                 for name in names
             }
-    show.addresses(addresses, as_json=as_json)
+    output.addresses(addresses, as_json=as_json)
 
 
 @app.command("simulate-burst")
@@ -266,12 +268,12 @@ def simulate_burst(  # noqa: PLR0913 - one option each.
     Simulate a morning without stored tokens: how long people wait, and what Aurora sees.
     """
     result = simulate(users=users, known=known, over=over, rate=rate, burst=burst, horizon=horizon)
-    show.burst(result, as_json=as_json)
+    output.burst(result, as_json=as_json)
     if png:
         try:
-            pages.burst_picture(result, png)
+            dashboard_html.burst_picture(result, png)
         except OperatorError as error:
-            show.failure(str(error))
+            output.failure(str(error))
             raise typer.Exit(FAILED) from error
 
 
@@ -290,7 +292,7 @@ def _local_sign_in(deployed: Deployed, email: str) -> str:
     # Only the local stack brings an OIDC provider, and its packages.
     from infra.local.sign_in import sign_in  # noqa: PLC0415
 
-    return sign_in(deployed.local["issuer"], audit.address(email))
+    return sign_in(deployed.local["issuer"], audit_log.address(email))
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 
-from infra.issuer import IssuerError, signing_keys
-from infra.operator import probes
+from infra.operator import key_rights
 from infra.operator.deployed import Deployed, message
+from infra.stage.issuer import IssuerError, signing_keys
 
 State = Literal["ok", "warn", "fail"]
 # Aurora's `exp` is compared with AWS's clock; the refresh margin hides less than this.
@@ -83,20 +83,22 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
         found=f"fits {settings.aurora_environment}" if known else "has no prefix that Aurora names",
         fix="" if known else f"compare it with Aurora's console; {set_key}",
     )
-    listed = probes.list_users(settings, api_key)
+    listed = key_rights.list_users(settings, api_key)
     yield _permission("Aurora: list users", listed, {HTTPStatus.OK}, set_key)
     if listed.status != HTTPStatus.OK:
         return
     yield _clock(deployed, listed.date)
     refusals = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
-    generate = probes.generate_for_nobody(settings, api_key)
+    generate = key_rights.generate_for_nobody(settings, api_key)
     yield _permission("Aurora: generate token (asked for nobody)", generate, refusals, set_key)
     if settings.invitations:
-        invite = probes.invite_nobody(settings, api_key)
+        invite = key_rights.invite_nobody(settings, api_key)
         yield _permission("Aurora: invite user (asked without a user)", invite, refusals, set_key)
 
 
-def _permission(check: str, answer: probes.Answer, expected: set[HTTPStatus], fix: str) -> Finding:
+def _permission(
+    check: str, answer: key_rights.Answer, expected: set[HTTPStatus], fix: str
+) -> Finding:
     status = answer.status
     if status in expected:
         proof = "" if status == HTTPStatus.OK else "; more cannot be told without an effect"

@@ -20,15 +20,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.local.aurora_users import JESSICA
+from infra.fake_aurora.users import JESSICA
 from infra.local.ministack import CREDENTIALS
 from tests.benchmarks.cost import Counted, month
-from tests.benchmarks.pair import Pair, ratio
-from tests.benchmarks.picture import CALLERS, draw
+from tests.benchmarks.ours_vs_bare import Pair, ratio
+from tests.benchmarks.storm_chart import CALLERS, draw
 from tests.benchmarks.wire import count
-from tests.harness import Harness
-from tests.harness.clients import people, rush
-from tests.harness.storm import storm
+from tests.support import Harness
+from tests.support.clients import people, rush
+from tests.support.storm import storm
 
 LOCAL = Path(__file__).resolve().parents[2] / ".local"
 COLD = 40
@@ -41,7 +41,7 @@ DEFAULT_SLACK = 90 / 88
 EMAIL = JESSICA["email"]
 UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
 METRICS, ALARMS = 26, 13
-"""Series with data in a month, and alarms: the worst case of infra/monitoring.py."""
+"""Series with data in a month, and alarms: the worst case of infra/stack/monitoring.py."""
 BARS = {
     "cold_stored_ratio": 1.05,
     "cold_generate_ratio": 1.10,

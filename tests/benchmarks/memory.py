@@ -18,15 +18,15 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from infra.local.aurora_users import JESSICA
+from infra.fake_aurora.users import JESSICA
 from infra.local.ministack import CREDENTIALS
 from tests.benchmarks.cost import LAMBDA_ARM_GB_SECOND, LAMBDA_REQUESTS_PER_MILLION, MILLION
-from tests.harness import Harness, token_event
+from tests.support import Harness, token_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.harness.environment import Environment
+    from tests.support.environment import Environment
 
 CGROUP = Path("/sys/fs/cgroup/cpu/aurora-token-vendor")
 WHOLE_CPU_MB = 1769

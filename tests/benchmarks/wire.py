@@ -8,11 +8,11 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.cost import Counted
-from tests.harness import token_event
-from tests.harness.wire import Wire
+from tests.support import token_event
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
-    from tests.harness import Harness
+    from tests.support import Harness
 
 READS = {"GetItem"}
 TIMEOUT = 25

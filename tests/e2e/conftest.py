@@ -11,15 +11,15 @@ from uuid import uuid4
 import pytest
 import urllib3
 
-from infra.local.aurora_users import ROBERT
-from infra.local.gaps import log_events
+from infra.fake_aurora.users import ROBERT
+from infra.local.ministack_workarounds import log_events
 from infra.local.stack import LocalStack, local_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from infra.local.fake_aurora import FakeAurora
+    from infra.fake_aurora.fake_aurora import FakeAurora
 
 TIMEOUT = 30
 

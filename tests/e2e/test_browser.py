@@ -14,8 +14,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from infra.local.aurora_users import JESSICA, ROBERT
-from tests.chromium import chromium
+from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.support.chromium import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

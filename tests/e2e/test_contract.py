@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from infra.bundling import ROOT
-from infra.local.aurora_users import JESSICA, ROBERT
+from infra.build.lambda_asset import ROOT
+from infra.fake_aurora.users import JESSICA, ROBERT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.operator import audit, pages
+from infra.operator import audit_log, dashboard_html
+from infra.operator.cloudwatch_math import Samples, alarm_periods
 from infra.operator.deployed import Deployed
-from infra.operator.series import Samples, alarm_periods
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 
 if TYPE_CHECKING:
@@ -126,11 +126,11 @@ def test_alarms_go_on_and_off_and_the_pictures_show_it(half_hour: HalfHour, tmp_
     assert half_hour.refused == {"aurora-busy", "aurora-unavailable", "aurora-key-rejected"}
 
     deployed = Deployed.find("local")
-    lines = audit.lines(deployed, since=began, containing="CloudWatchMetrics")
+    lines = audit_log.lines(deployed, since=began, containing="CloudWatchMetrics")
     samples = Samples(lines, period=half_hour.minute)
     on = {
         name.removeprefix("token-vendor-local-"): periods
-        for name, alarm in pages._alarms_of("local").items()
+        for name, alarm in dashboard_html._alarms_of("local").items()
         if (periods := alarm_periods(alarm, samples))
     }
     periods = half_hour.periods
@@ -148,7 +148,7 @@ def test_alarms_go_on_and_off_and_the_pictures_show_it(half_hour: HalfHour, tmp_
         each & {samples.periods[-1], samples.periods[-2]} for each in [budget, *on.values()]
     )
 
-    written = pages.render(
+    written = dashboard_html.render(
         deployed,
         deployed.outputs["DashboardNames"].split(","),
         to=tmp_path / "dashboards",

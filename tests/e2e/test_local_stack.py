@@ -12,7 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from infra.local.aurora_users import JESSICA, ROBERT
+from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local.processes import free_port
 from infra.local.sign_in import oidc_provider, sign_in
 from infra.local.stack import NEWCOMER

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra.local.aurora_users import JESSICA, ROBERT
+from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local.processes import free_port
-from infra.operator import pages
+from infra.operator import dashboard_html
 from infra.operator.cli import app
 
 if TYPE_CHECKING:
@@ -264,10 +264,10 @@ def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> 
 
 @pytest.mark.usefixtures("deployed")
 def test_without_a_browser_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "chromium_path", lambda: None)
+    monkeypatch.setattr(dashboard_html, "chromium_path", lambda: None)
     result = run("dashboard", "--png")
     assert result.exit_code == 1
-    assert "infra.web.browser" in result.stderr
+    assert "infra.web.chromium" in result.stderr
 
 
 # Wrong stages ---------------------------------------------------------------------------

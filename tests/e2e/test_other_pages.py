@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from tests.chromium import chromium
-from tests.site import site
+from tests.support.chromium import chromium
+from tests.support.site import site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,8 +21,8 @@ import jwt
 import pytest
 import urllib3
 
-from infra.local.aurora_users import JESSICA
-from infra.local.fake_aurora import FakeAurora
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.fake_aurora.users import JESSICA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.bundling import ROOT
+from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig
 
 # jsii would take whatever Node the machine has, where it has one.
@@ -113,7 +113,7 @@ def synthesize(
     from aws_cdk import App, CfnResource, Validations  # noqa: PLC0415
     from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: PLC0415
 
-    from infra.stack import TokenVendorStack  # noqa: PLC0415
+    from infra.stack.token_vendor_stack import TokenVendorStack  # noqa: PLC0415
 
     app = App(context=cdk_json()["context"], outdir=str(folder))
     if judged:

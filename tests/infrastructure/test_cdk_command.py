@@ -15,11 +15,11 @@ from pathlib import Path
 import aws_cdk
 import pytest
 
-from infra.bundling import ROOT
+from infra.build.lambda_asset import ROOT
 from infra.local.ministack import ministack
 from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
-from tests.site import site
+from tests.support.site import site
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,7 +62,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def test_wrong_stage_ends_with_a_line_for_each_option(
     verb: str, arguments: list[str], told: str
 ) -> None:
-    done = run("infra.cdk", verb, *arguments)
+    done = run("infra.build.cdk_cli", verb, *arguments)
     lines = done.stderr.splitlines()
     assert any(told in line for line in lines)
     assert all(line.startswith(("stages.", "-c ")) for line in lines)
@@ -86,7 +86,7 @@ def test_app_itself_refuses_placeholders() -> None:
 
 def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) -> None:
     done = run(
-        *("infra.cdk", "synth", "production", "--override", json.dumps(FILLED_IN)),
+        *("infra.build.cdk_cli", "synth", "production", "--override", json.dumps(FILLED_IN)),
         *("--output", str(tmp_path)),
     )
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,13 @@ def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) 
 def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> None:
     with ministack(port=free_port(), log=tmp_path / "ministack.log", scratch=tmp_path) as aws:
         done = run(
-            *("infra.cdk", "bootstrap", "production", "--override", json.dumps(FILLED_IN)),
+            *(
+                "infra.build.cdk_cli",
+                "bootstrap",
+                "production",
+                "--override",
+                json.dumps(FILLED_IN),
+            ),
             *("--output", str(tmp_path / "cdk.out")),
             NO_PROXY="127.0.0.1",
             **aws.environment(),
@@ -117,18 +123,18 @@ def test_deploy_asks_the_issuer_before_aws_does() -> None:
         documents["/.well-known/openid-configuration"] = json.dumps(discovery)
         documents["/keys"] = '{"keys": [{"kty": "RSA"}]}'
         options = json.dumps({**FILLED_IN, "issuer": issuer})
-        done = run("infra.cdk", "deploy", "production", "--override", options)
+        done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
         assert done.returncode == 2
         assert f"is of {issuer}/another, not {issuer}" in done.stderr
         documents.clear()
-        done = run("infra.cdk", "deploy", "production", "--override", options)
+        done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
     assert done.returncode == 2
     assert "no discovery document" in done.stderr
 
 
 def test_deploy_without_credentials_says_so_before_the_synth() -> None:
     options = json.dumps({**FILLED_IN, "issuer": f"http://127.0.0.1:{free_port()}"})
-    done = run("infra.cdk", "deploy", "production", "--override", options)
+    done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
     assert done.returncode == 2
     warned, told = done.stderr.splitlines()
     assert "no answer at" in warned

@@ -16,12 +16,12 @@ import pytest
 from token_vendor.caller import SUBJECT
 from token_vendor.observability import digest
 
-from infra.cdk import cdk
-from infra.local.gaps import adapt
+from infra.build.cdk_cli import cdk
 from infra.local.ministack import ACCOUNT, REGION, MiniStack, ministack
+from infra.local.ministack_workarounds import adapt
 from infra.local.processes import clean_environment, free_port
-from tests.harness.events import Answer, token_event
 from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
+from tests.support.events import Answer, token_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

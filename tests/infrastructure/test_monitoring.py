@@ -14,8 +14,8 @@ from aws_cdk import assertions as cdk
 from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
-from infra.measures import FAILURES, NAMESPACE, Measures
-from infra.stack import TokenVendorStack
+from infra.stack.metrics import FAILURES, NAMESPACE, Measures
+from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig
 
 # What AWS's documentation says that it publishes, by namespace and dimensions.

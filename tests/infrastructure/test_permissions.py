@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import Harness, token_event
-from tests.harness.clients import people
-from tests.harness.events import Answer
-from tests.harness.harness import TABLE
-from tests.harness.wire import Passage, Trap, Wire
 from tests.infrastructure.test_stack import EVERY_STAGE, FUNCTION, role_statements
+from tests.support import Harness, token_event
+from tests.support.clients import people
+from tests.support.events import Answer
+from tests.support.harness import TABLE
+from tests.support.wire import Passage, Trap, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

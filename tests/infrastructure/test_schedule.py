@@ -12,7 +12,9 @@ from cfnlint.api import ManualArgs
 from cfnlint.api import lint as cfn_lint
 
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
-from tests.infrastructure.test_judges import test_cdk_nag_has_nothing_left_to_say as nag_is_content
+from tests.infrastructure.test_template_lint import (
+    test_cdk_nag_has_nothing_left_to_say as nag_is_content,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

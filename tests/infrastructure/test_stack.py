@@ -15,8 +15,8 @@ from botocore import xform_name
 from token_vendor.handler import DYNAMODB, SECRETS_MANAGER
 from token_vendor.settings import RESERVE, Settings
 
-from infra.bundling import SOURCES
-from infra.stack import TABLE_ACTIONS, TABLE_KEY_ACTIONS
+from infra.build.lambda_asset import SOURCES
+from infra.stack.token_vendor_stack import TABLE_ACTIONS, TABLE_KEY_ACTIONS
 from tests.infrastructure.conftest import LONGEST, Assembly, Template, filled_in
 
 if TYPE_CHECKING:

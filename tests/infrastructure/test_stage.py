@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from token_vendor.options import Names, Pairs
 from token_vendor.settings import Options, Settings
 
-from infra.bundling import ROOT
+from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig, StageError, parse_override
 from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
 

@@ -11,9 +11,9 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from infra.stage import StageError
-from infra.web.site import FILES
+from infra.web.demo_files import FILES
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
-from tests.infrastructure.test_judges import NEEDLESS
+from tests.infrastructure.test_template_lint import NEEDLESS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from token_vendor.handler import Endpoint, wire
 from token_vendor.observability import logger
 from token_vendor.settings import Settings
 
-from infra.local.fake_aurora import FakeAurora
+from infra.fake_aurora.fake_aurora import FakeAurora
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

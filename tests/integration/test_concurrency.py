@@ -1,7 +1,7 @@
 """
 Races on many execution environments: stampede, storms, kept turns, key rotation.
 
-Nothing is simulated but AWS and Aurora; see `tests.harness`.
+Nothing is simulated but AWS and Aurora; see `tests.support`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from infra.local.aurora_users import JESSICA
-from tests.harness import Harness
-from tests.harness.clients import people, rush
-from tests.harness.storm import PAGE, settings, storm
+from infra.fake_aurora.users import JESSICA
+from tests.support import Harness
+from tests.support.clients import people, rush
+from tests.support.storm import PAGE, settings, storm
 
 PROCESSES = 12
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from tests.harness import Harness, InvocationLostError, token_event
-from tests.harness.clients import people, visit
-from tests.harness.wire import Trap, Wire
+from tests.support import Harness, InvocationLostError, token_event
+from tests.support.clients import people, visit
+from tests.support.wire import Trap, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

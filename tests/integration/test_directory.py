@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.local.aurora_users import JESSICA, ROBERT
-from tests.harness.clients import people
+from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Answer, Deployment

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from token_vendor.observability import recorder
 
-from tests.integration.meanwhile import while_aurora_works
-from tests.integration.scene import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
+from tests.integration.alarm_scenario import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
+from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from token_vendor.models import normalised_email
 
-from infra.local.fake_aurora import FakeAurora
+from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.integration.conftest import JESSICA, Answer, Context, event
 
 if TYPE_CHECKING:

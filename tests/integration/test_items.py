@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.conftest import JESSICA, TABLE, event
-from tests.integration.meanwhile import while_aurora_works
+from tests.integration.during_aurora_call import while_aurora_works
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

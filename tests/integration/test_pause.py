@@ -8,7 +8,7 @@ import heapq
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tests.harness.clients import people
+from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Answer, Deployment

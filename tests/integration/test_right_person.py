@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.local.aurora_users import JESSICA, ROBERT
+from infra.fake_aurora.users import JESSICA, ROBERT
 from tests.integration.conftest import event
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_sign_out_during_a_generate_wins(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller still gets the JWT; nobody after the sign-out does."""
-    from tests.integration.meanwhile import while_aurora_works  # noqa: PLC0415
+    from tests.integration.during_aurora_call import while_aurora_works  # noqa: PLC0415
 
     done = []
 

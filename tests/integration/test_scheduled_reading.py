@@ -12,8 +12,8 @@ from token_vendor.handler import Parts, wire_parts
 from token_vendor.problems import AuroraUnavailableError
 from token_vendor.settings import Settings
 
-from tests.harness.clients import people
 from tests.integration.conftest import ENVIRONMENT, Context
+from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.bundling import build_asset
+from infra.build.lambda_asset import build_asset
 from infra.local.processes import clean_environment
-from tests.harness.environment import Environment, runtime_folder
 from tests.integration.conftest import ENVIRONMENT
+from tests.support.environment import Environment, runtime_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from token_vendor.models import AccessToken
 
 from tests.integration.conftest import JESSICA
-from tests.integration.meanwhile import while_aurora_works
+from tests.integration.during_aurora_call import while_aurora_works
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

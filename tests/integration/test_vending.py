@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tests.harness.clients import people
+from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from token_vendor.problems import CATALOGUE
 
-from tests.chromium import Site, chromium, site
+from tests.support.chromium import Site, chromium, site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from token_vendor.observability import Metric, Recorder, logger
 
-from infra.measures import NAMESPACE
-from infra.operator.series import Samples
+from infra.operator.cloudwatch_math import Samples
+from infra.stack.metrics import NAMESPACE
 
 if TYPE_CHECKING:
     from tests.conftest import Clock

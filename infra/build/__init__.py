@@ -1,0 +1,6 @@
+"""
+What is built and run on the way to a deployment.
+
+`lambda_asset.py` builds the folder that Lambda runs, `cdk_cli.py` runs the pinned CDK on one stage,
+and `vulnerabilities.py` looks up what is known against the packages that ship.
+"""

@@ -1,0 +1,102 @@
+"""
+The fake Aurora's memory of the calls it got, and its rate limit.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infra.fake_aurora.behaviour import Behaviour
+
+MINUTE = 60.0
+ALWAYS = ("list_users", "invite_user", "generate_token")
+"""
+The calls of Aurora's "Access Token" page, which are counted also where none was made.
+"""
+
+
+@dataclass(kw_only=True)
+class Call:
+    """
+    One request, as `GET /_control/calls` shows it.
+    """
+
+    at: float
+    operation: str
+    # The status, "dropped" where none was sent, None while it is being worked on.
+    answer: int | str | None = None
+    about: str = ""
+
+
+class Calls:
+    """
+    The calls in the order they came.
+
+    Not thread-safe: `FakeAurora` holds its lock around each call.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []
+        self._counted: dict[str, deque[float]] = {}
+
+    def add(self, operation: str, now: float, about: str) -> Call:
+        """
+        Remember a call that has just come in.
+        """
+        call = Call(at=now, operation=operation, about=about)
+        self._calls.append(call)
+        return call
+
+    def wait(self, key: str, behaviour: Behaviour, now: float) -> float | None:
+        """
+        Count a call against its key's limit: None where it fits, else the seconds until one fits.
+
+        Aurora's limit is per key over all requests. A refused call does not count, because a limit
+        that counts its own refusals never lets a caller back in who retries.
+        """
+        if not behaviour.rate_limit:
+            return None
+        window = self._counted.setdefault(key, deque())
+        length = behaviour.rate_window
+        fixed = behaviour.rate_window_kind == "fixed"
+        begin = now // length * length if fixed else now - length
+        while window and window[0] <= begin:
+            window.popleft()
+        if len(window) < behaviour.rate_limit:
+            window.append(now)
+            return None
+        opens = begin if fixed else window[len(window) - behaviour.rate_limit]
+        return opens + length - now
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """
+        Give every call with its time.
+        """
+        return [asdict(call) for call in self._calls]
+
+    def stats(self, window: float) -> dict[str, Any]:
+        """
+        Count by operation and answer, and find the fullest window; refused calls count here.
+        """
+        answers: dict[str, Counter[str]] = {operation: Counter() for operation in ALWAYS}
+        for call in self._calls:
+            answers.setdefault(call.operation, Counter())
+            answers[call.operation][str(call.answer)] += 1
+        return {
+            "calls": {operation: counter.total() for operation, counter in answers.items()},
+            "answers": {operation: dict(counter) for operation, counter in answers.items()},
+            "max_calls_per_minute": self._fullest(MINUTE),
+            "max_calls_per_window": self._fullest(window),
+        }
+
+    def _fullest(self, window: float) -> int:
+        times = sorted(call.at for call in self._calls)
+        fullest = start = 0
+        for end, at in enumerate(times):
+            while times[start] <= at - window:
+                start += 1
+            fullest = max(fullest, end - start + 1)
+        return fullest

@@ -1,0 +1,164 @@
+"""
+The fake Aurora's user accounts: listing them page by page, and inviting.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from infra.fake_aurora.replies import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infra.fake_aurora.behaviour import Behaviour
+
+TENANT_ID = "7d3c2f10-5717-4562-b3fc-2c963f66afa6"
+# Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
+MOST_PER_PAGE = 250
+
+JESSICA = {
+    "id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+    "first_name": "Jessica",
+    "last_name": "Smith",
+    "email": "jessica.smith@aurorasolar.com",
+}
+ROBERT = {
+    "id": "4bc45f64-5717-4562-b3fc-2c963f66afa6",
+    "first_name": "Robert",
+    "last_name": "Johnson",
+    "email": "robert.johnson@aurorasolar.com",
+}
+
+
+@dataclass(kw_only=True)
+class User:
+    """
+    Aurora's record of a person, in one of its tenants.
+    """
+
+    email: str
+    tenant_id: str
+    first_name: str = "Sample"
+    last_name: str = "Person"
+    # Only "active" is documented; the fake calls the others "pending" and "inactive".
+    account_status: str = "active"
+    user_level: str = "SDK User"
+    phone: str = ""
+    partner_ids: list[str] = field(default_factory=list)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def listed(self) -> dict[str, str]:
+        """
+        Give the five members that the page's sample shows.
+        """
+        names = ("id", "first_name", "last_name", "email", "account_status")
+        return {name: getattr(self, name) for name in names}
+
+
+class Users:
+    """
+    The accounts of all tenants, as seen from one of them.
+
+    Not thread-safe: `FakeAurora` holds its lock around each call.
+    """
+
+    def __init__(self, tenant_id: str) -> None:
+        self._tenant_id = tenant_id
+        self._users: dict[str, User] = {}
+        self._by_email: dict[str, dict[str, User]] = {}
+
+    def add(self, users: Iterable[dict[str, Any]]) -> None:
+        """
+        Add people, or change those whose `id` is known.
+        """
+        for data in users:
+            known = self._users.get(data.get("id", ""))
+            self._keep(User(**(asdict(known) if known else {"tenant_id": self._tenant_id}) | data))
+
+    def remove(self, user_ids: Iterable[str]) -> None:
+        """
+        Drop people.
+        """
+        for user_id in user_ids:
+            user = self._users.pop(user_id)
+            del self._by_email[user.email.casefold()][user_id]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """
+        Give every person with all that Aurora knows.
+        """
+        return [asdict(user) for user in self._users.values()]
+
+    def get(self, user_id: str) -> User:
+        """
+        Find a user of this tenant; those of another are answered as if they did not exist.
+        """
+        user = self._users.get(user_id)
+        if user is None or user.tenant_id != self._tenant_id:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "No such user.")
+        return user
+
+    def page(self, query: dict[str, str], behaviour: Behaviour) -> dict[str, Any]:
+        """
+        List this tenant's users, or one page of them.
+        """
+        rows = [
+            each.listed()
+            for each in self._users.values()
+            if each.tenant_id == self._tenant_id
+            and (behaviour.listed == "all" or each.account_status == "active")
+        ]
+        if behaviour.order == "shuffled":
+            # Any fixed order that has nothing to do with insertion: pages must still be disjoint.
+            rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, row["id"]).int)
+        if behaviour.page_size:
+            size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
+            number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
+            if number > pages:
+                past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
+                number = past[behaviour.past_end]
+            rows = rows[(number - 1) * size : number * size]
+        elif "page" in query and behaviour.unpaged_page == "refused":
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
+        if behaviour.unknown_members:
+            return {"users": [row | {"office": "unknown"} for row in rows], "meta": {}}
+        return {"users": rows}
+
+    def invite(self, body: Any, behaviour: Behaviour) -> User:
+        """
+        Create an account from the body of an invitation.
+        """
+        data = body.get("user") if isinstance(body, dict) else None
+        if not isinstance(data, dict):
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "The body has no user.")
+        missing = [name for name in behaviour.invite_required if not data.get(name)]
+        if missing or "@" not in str(data.get("email")):
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "Missing or invalid input.")
+        # An e-mail is unique across tenants among active users, and those of non-active users can
+        # be used again: so only an active account is in the way, in whichever tenant it is.
+        rows = self._by_email.get(str(data["email"]).casefold(), {}).values()
+        if any(row.account_status == "active" for row in rows):
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "The e-mail is taken.")
+        names = ("email", "first_name", "last_name", "user_level", "phone", "partner_ids")
+        user = User(tenant_id=self._tenant_id, **{n: data[n] for n in names if data.get(n)})
+        # Only an "SDK User" need not accept an e-mailed invitation first.
+        user.account_status = "active" if user.user_level == "SDK User" else "pending"
+        self._keep(user)
+        return user
+
+    def _keep(self, user: User) -> None:
+        if known := self._users.get(user.id):
+            del self._by_email[known.email.casefold()][user.id]
+        self._by_email.setdefault(user.email.casefold(), {})[user.id] = user
+        self._users[user.id] = user
+
+
+def _positive(query: dict[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is a positive number.")
+    return int(text)

@@ -1,0 +1,103 @@
+"""
+Read the function's log: the audit events of one caller, or of one token.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from token_vendor.models import normalised_email
+from token_vendor.observability import digest
+
+from infra.local.ministack_workarounds import log_events
+from infra.operator.deployed import Deployed, OperatorError
+
+
+def caller_digest(email: str) -> str:
+    """
+    Return the name under which a caller stands in the log.
+
+    Raises:
+        OperatorError: `email` is not an address.
+
+    """
+    return digest(address(email))
+
+
+def address(email: str) -> str:
+    """
+    Return an e-mail in the form in which it is stored.
+
+    Raises:
+        OperatorError: `email` is not an address.
+
+    """
+    try:
+        return normalised_email(email)
+    except ValueError as error:
+        raise OperatorError(f"{email} is not an e-mail address") from error
+
+
+def messages(
+    deployed: Deployed, *, since: float, containing: str = ""
+) -> Iterator[tuple[int, str]]:
+    """
+    Yield what stands in the log since a moment, oldest first, each with its milliseconds.
+    """
+    logs, group = deployed.client("logs"), deployed.outputs["LogGroupName"]
+    start, pattern = int(since * 1000), f'"{containing}"' if containing else ""
+    events: Iterable[dict[str, Any]]
+    if deployed.local:
+        events = log_events(logs, group, since=start, pattern=pattern)
+    else:
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group, startTime=start, filterPattern=pattern
+        )
+        events = (event for page in pages for event in page["events"])
+    for event in events:
+        yield event["timestamp"], event["message"]
+
+
+def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:
+    """
+    Yield the JSON lines of the log since a moment, oldest first, with `@timestamp` in seconds.
+    """
+    for timestamp, message in messages(deployed, since=since, containing=containing):
+        try:
+            line = json.loads(message)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            yield line | {"@timestamp": timestamp / 1000}
+
+
+def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[str, Any]]:
+    """
+    Return the audit events that hold a text, oldest first.
+    """
+    return [
+        {"at": line["@timestamp"], **line["audit"]}
+        for line in lines(deployed, since=since, containing=containing)
+        if line.get("message") == "audit" and containing in line["audit"].values()
+    ]
+
+
+def await_event(
+    deployed: Deployed,
+    *,
+    since: float,
+    containing: str,
+    patience: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, Any] | None:
+    """
+    Return the newest such event, waiting for CloudWatch to have it, or None.
+    """
+    give_up_at = time.monotonic() + patience
+    while True:
+        if found := events(deployed, since=since, containing=containing):
+            return found[-1]
+        if time.monotonic() > give_up_at:
+            return None
+        sleep(1)

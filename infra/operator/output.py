@@ -1,0 +1,234 @@
+"""
+How the command line says things: tables for people, JSON for scripts.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.operator.burst_simulation import Burst
+from infra.operator.doctor import Finding
+from infra.operator.tokens import Holder, duration
+
+MARKS = {
+    "ok": Text("✓ ok", "green"),
+    "warn": Text("! warn", "yellow"),
+    "fail": Text("✗ fail", "red"),
+}
+BAR = 60
+WIDEST = 10_000
+SHOWN_PHASES = ("store", "lease", "account", "budget", "aurora")
+
+
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    # Made at each use, because tests replace stdout. What is printed comes from tables, logs and
+    # AWS, where `[/b]` and `:key:` mean themselves: colour is given by Text alone.
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def failure(text: str) -> None:
+    """
+    Say on stderr why there is no result.
+    """
+    _console(stderr=True).print(Text("✗", "red"), text, soft_wrap=True)
+
+
+def done(text: str) -> None:
+    """
+    Say what was done.
+    """
+    _console().print(Text("✓", "green"), text)
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _table(*columns: str, rows: Iterable[Iterable[str | Text]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    filled = [list(row) for row in rows]
+    for row in filled:
+        table.add_row(*row)
+    console = _console()
+    needed = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+    if needed <= console.width or not console.is_terminal:
+        # Into a pipe or a file whole lines go, however long.
+        _console(width=needed).print(table)
+        return
+    # A name or an id that is cut into pieces cannot be copied: a block for each row instead.
+    for row in filled:
+        for column, cell in zip(columns, row, strict=False):
+            if cell:
+                console.print(*([f"{column}:"] if column else []), cell, soft_wrap=True)
+        console.print()
+
+
+def _when(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+
+
+def findings(found: list[Finding], *, as_json: bool) -> None:
+    """
+    Print the doctor's findings and how many of each kind there are.
+    """
+    if as_json:
+        _print_json([asdict(each) for each in found])
+        return
+    _table(
+        *("", "Check", "Found", "What to do"),
+        rows=[(MARKS[each.state], each.check, each.found, each.fix) for each in found],
+    )
+    counts = [f"{sum(each.state == state for each in found)} {state}" for state in MARKS]
+    _console().print(f"\n{', '.join(counts)}")
+
+
+def holders(found: list[Holder], *, as_json: bool) -> None:
+    """
+    Print who holds a token.
+    """
+    if as_json:
+        _print_json([asdict(each) for each in found])
+        return
+    _table(
+        *("E-mail", "Since (UTC)", "Until (UTC)", "jti"),
+        rows=[(each.email, _when(each.since), _when(each.until), each.jti) for each in found],
+    )
+    _console().print(f"\n{len(found)} hold a token")
+
+
+def person(state: dict[str, Any], history: list[dict[str, Any]], *, as_json: bool) -> None:
+    """
+    Print the items of a person, and what happened to it.
+    """
+    if as_json:
+        _print_json({"state": state, "events": history})
+        return
+    _console().print(state.get("verdict") or "The table holds nothing of this person.")
+    _console().print()
+    for name in ("token", "account"):
+        if part := state.get(name):
+            rows = [(key, _readable(key, value)) for key, value in part.items()]
+            _table(name.capitalize(), "", rows=rows)
+            _console().print()
+    _history(history)
+
+
+def _readable(name: str, value: Any) -> str:
+    """
+    Return an attribute for people: times in UTC, and a dash for what is not there.
+    """
+    if isinstance(value, list | tuple):
+        said = map(_when if name == "renewals" else str, value)
+        return ", ".join(said) or "-"
+    if name == "ttl" or name.endswith(("_at", "_until")):
+        return _when(float(value)) if float(value) else "-"
+    return str(value) if value not in {"", 0} else "-"
+
+
+def events(found: list[dict[str, Any]], *, caller: str, as_json: bool) -> None:
+    """
+    Print a caller's audit events.
+    """
+    if as_json:
+        _print_json(found)
+        return
+    _console().print(f"caller {caller}\n", soft_wrap=True)
+    _history(found)
+
+
+def _history(found: list[dict[str, Any]]) -> None:
+    _table(
+        *("When (UTC)", "Outcome", "Status", "Aurora calls", "ms", "Request"),
+        rows=[
+            (
+                _when(each["at"]),
+                str(each.get("source") or each.get("problem") or each.get("outcome", "")),
+                str(each.get("status", "")),
+                str(each.get("aurora_calls", "")),
+                f"{each.get('duration_ms', 0):.0f}",
+                str(each.get("request_id", "")),
+            )
+            for each in found
+        ],
+    )
+    _console().print(f"\n{len(found)} request{'' if len(found) == 1 else 's'}")
+
+
+def smoke(
+    status: int,
+    body: dict[str, Any],
+    seconds: float,
+    event: dict[str, Any] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """
+    Print what was vended, without the JWT, and where the time went.
+    """
+    body = body | {"token": {k: v for k, v in body.get("token", {}).items() if k != "jwt"}}
+    phases = (event or {}).get("phases_ms", {})
+    if as_json:
+        _print_json(
+            {"status": status, "seconds": round(seconds, 3), "answer": body, "event": event}
+        )
+        return
+    what = body.get("source") or body.get("detail") or "no answer of this service"
+    _console().print(f"{status}  {what}  in {seconds * 1000:.0f} ms, seen from here")
+    if event is None:
+        _console().print("The log does not have the request's audit event (yet).")
+        return
+    # `account` holds Aurora's part in it, which `aurora` counts too.
+    duration = event["duration_ms"]
+    rows = [(name, phases[name]) for name in SHOWN_PHASES if name in phases]
+    rows += [(name, ms) for name, ms in phases.items() if name not in SHOWN_PHASES]
+    rows += [("function, all of it", duration), ("around it", seconds * 1000 - duration)]
+    _table("Where the time went", "ms", rows=[(name, f"{ms:.1f}") for name, ms in rows])
+
+
+def addresses(found: dict[str, str], *, as_json: bool) -> None:
+    """
+    Print where each dashboard is.
+    """
+    if as_json:
+        _print_json(found)
+        return
+    for name, address in found.items():
+        _console().print(f"{name}  {address}", soft_wrap=True)
+
+
+def burst(result: Burst, *, as_json: bool) -> None:
+    """
+    Print how long people waited, and draw what Aurora saw.
+    """
+    if as_json:
+        _print_json(
+            {
+                "longest_wait": round(result.longest, 1),
+                "median_wait": round(result.percentile(0.5), 1),
+                "p95_wait": round(result.percentile(0.95), 1),
+                "turned_away": result.turned_away,
+                "fullest_minute": result.fullest_minute,
+                "calls_by_minute": result.calls_by_minute,
+            }
+        )
+        return
+    console = _console()
+    console.print(f"The last caller waits {duration(result.longest)}, one in two less than")
+    console.print(
+        f"{duration(result.percentile(0.5))}, 95 % less than {duration(result.percentile(0.95))}."
+    )
+    if result.turned_away:
+        console.print(f"{result.turned_away} find the queue full and are told when to ask again.")
+    console.print(f"Aurora's fullest minute holds {result.fullest_minute} calls:\n")
+    most = max(result.calls_by_minute)
+    for minute, calls in enumerate(result.calls_by_minute):
+        bar = Text("█" * round(BAR * calls / most), "blue")
+        console.print(f"{minute:4} min", bar, str(calls))

@@ -1,0 +1,107 @@
+"""
+The only way in: an HTTP API whose two routes ask for the caller's own OIDC token.
+"""
+
+import json
+
+import jsii
+from aws_cdk import Duration
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+from token_vendor.settings import GATEWAY_TIMEOUT
+
+from infra.stack.storage import log_group
+from infra.stage import StageConfig
+
+# Enough to find a request again and to see who failed it.  Nothing of the caller: no address, no
+# header, no claim, and the route instead of the path, which a client may fill with anything. No
+# error's own words either: AWS does not say that it escapes them, and a quote would end the line.
+ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "response_bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "lambda_latency_ms": "$context.integrationLatency",
+    "lambda_status": "$context.integrationStatus",
+    "gateway_error": "$context.error.responseType",
+}
+
+
+class Api(Construct):
+    """
+    Own the HTTP API, its authorizer, routes, throttle and access log.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, handler: lambda_.IFunction, stage: StageConfig
+    ) -> None:
+        super().__init__(scope, id_)
+        self.api = apigw.HttpApi(
+            self,
+            "HttpApi",
+            api_name=f"aurora-token-vendor-{stage.stage}",
+            create_default_stage=False,
+            cors_preflight=_cors(stage),
+        )
+        self.api.add_routes(
+            path="/token",
+            methods=[apigw.HttpMethod.POST, apigw.HttpMethod.DELETE],
+            integration=integrations.HttpLambdaIntegration(
+                "Vend",
+                handler,
+                payload_format_version=apigw.PayloadFormatVersion.VERSION_2_0,
+                timeout=Duration.seconds(GATEWAY_TIMEOUT),
+            ),
+            authorizer=authorizers.HttpJwtAuthorizer(
+                "Caller", stage.issuer, jwt_audience=list(stage.audiences)
+            ),
+        )
+        self._add_stage(stage)
+        self.url = self.api.api_endpoint
+
+    def _add_stage(self, stage: StageConfig) -> None:
+        apigw.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=apigw.ThrottleSettings(
+                rate_limit=stage.throttle_rate, burst_limit=stage.throttle_burst
+            ),
+            access_log_settings=_AccessLog(log_group(self, "AccessLog", stage=stage)),
+        )
+
+
+@jsii.implements(apigw.IAccessLogSettings)
+class _AccessLog:
+    def __init__(self, group: logs.LogGroup) -> None:
+        self._group = group
+
+    @property
+    def destination(self) -> apigw.IAccessLogDestination:
+        return apigw.LogGroupLogDestination(self._group)
+
+    @property
+    def format(self) -> apigateway.AccessLogFormat:
+        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG))
+
+
+def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:
+    if not stage.cors_origins:
+        return None
+    return apigw.CorsPreflightOptions(
+        allow_origins=list(stage.cors_origins),
+        allow_methods=[apigw.CorsHttpMethod.POST, apigw.CorsHttpMethod.DELETE],
+        allow_headers=["authorization", "content-type"],
+        # Without this a browser hides from the page when it may come back.
+        expose_headers=["retry-after"],
+        max_age=Duration.hours(1),
+    )

@@ -1,0 +1,253 @@
+"""
+The two dashboards: *service* shows whether people get in, *operations* where it fails.
+"""
+
+from collections.abc import Sequence
+
+from aws_cdk import Aws
+from aws_cdk import aws_cloudwatch as cw
+from constructs import Construct
+from token_vendor.observability import Metric
+from token_vendor.problems import CATALOGUE
+
+from infra.stack.log_queries import QUERIES
+from infra.stack.metrics import OPERATIONS, OUTCOMES, TABLE_OPERATIONS, Measures, math
+
+FULL, HALF, THIRD, QUARTER = 24, 12, 8, 6
+
+HEALTHY = """
+### What healthy looks like
+- **Vended** follows your people's day; almost all of it is *stored*.
+- **Latency** p50 below 100 ms. p99 of some seconds: Aurora
+just generated somebody's token.
+- **Problems**: none, or `caller-not-identified` and `user-not-eligible` at a trickle.
+- **Aurora's budget**: calls left is near its top. At 08:00 it may touch 0 for some minutes:
+people get *turns*, come back by themselves and get in.
+
+An alarm is on? Its description names its section of docs/runbook.md.
+"""
+
+
+def service_dashboard(
+    scope: Construct, *, stage: str, measures: Measures, alarms: list[cw.IAlarm]
+) -> cw.Dashboard:
+    """
+    Show within ten seconds whether people get in, and if not, why.
+    """
+    own = measures.own
+    stored = own(Metric.VENDED, label="stored", source="stored")
+    generated = own(Metric.VENDED, label="generated", source="generated")
+    share = math(
+        "100 * SUM([stored, TIME_SERIES(0)]) / SUM([stored, generated])",
+        "stored, %",
+        stored=stored,
+        generated=generated,
+    )
+    dashboard = cw.Dashboard(scope, "Service", dashboard_name=_name(stage, "service"))
+    dashboard.add_widgets(cw.AlarmStatusWidget(title="Alarms", alarms=alarms, width=FULL, height=3))
+    dashboard.add_widgets(
+        cw.TextWidget(markdown=HEALTHY, width=THIRD, height=7),
+        _graph("Vended a minute, by source", [stored, generated], width=THIRD, stacked=True),
+        _graph("Stored share", [share], width=THIRD, most=100),
+    )
+    dashboard.add_widgets(
+        _graph("Problems, by type", measures.problems(*CATALOGUE), stacked=True),
+        _graph("Latency, ms", [own(Metric.LATENCY, p, label=p) for p in ("p50", "p95", "p99")]),
+    )
+    dashboard.add_widgets(
+        _graph(
+            "Aurora's budget: calls left in the next minute",
+            [own(Metric.BUDGET_LEFT, "Minimum", label="least left")],
+            right=[own(Metric.TURN_GIVEN, label="turns given")],
+        ),
+        _graph(
+            "Waiting, ms (p95)",
+            [
+                own(Metric.BUDGET_WAIT, "p95", label="until the reserved slot"),
+                own(Metric.LEASE_WAIT, "p95", label="for somebody else's generate"),
+            ],
+            right=[own(Metric.LEASE_WAITED, label="requests that waited for somebody else")],
+        ),
+    )
+    api = measures.api
+    dashboard.add_widgets(
+        _graph("What people are answered", [api("Count"), api("4xx"), api("5xx")], width=THIRD),
+        _graph(
+            "What was done",
+            [
+                own(metric, label=label)
+                for metric, label in (
+                    (Metric.GENERATED, "generated"),
+                    (Metric.RENEWED, "renewed: the caller said that the token failed"),
+                    (Metric.STALE_VENDED, "stored token vended because Aurora failed"),
+                    (Metric.INVITED, "invited"),
+                    (Metric.FORGOTTEN, "forgotten: signed out"),
+                )
+            ],
+            width=FULL - THIRD,
+        ),
+    )
+    return dashboard
+
+
+def operations_dashboard(
+    scope: Construct, *, stage: str, memory_mb: int, measures: Measures, log_group_name: str
+) -> cw.Dashboard:
+    """
+    Show each part, what it costs, and what the log knows.
+    """
+    dashboard = cw.Dashboard(scope, "Operations", dashboard_name=_name(stage, "operations"))
+    for row in (
+        _function_and_api(measures),
+        _table(measures),
+        _aurora(measures),
+        _oddities_and_cost(measures, memory_mb),
+    ):
+        dashboard.add_widgets(*row)
+    dashboard.add_variable(
+        cw.DashboardVariable(
+            id="caller",
+            label="Caller: SHA-256 of the e-mail (token-vendor logs EMAIL prints it)",
+            type=cw.VariableType.PATTERN,
+            value="CALLER_SHA256",
+            input_type=cw.VariableInputType.INPUT,
+            default_value=cw.DefaultValue.value("CALLER_SHA256"),
+        )
+    )
+    for title, lines in QUERIES.items():
+        dashboard.add_widgets(
+            cw.LogQueryWidget(
+                title=title,
+                log_group_names=[log_group_name],
+                query_lines=list(lines),
+                width=FULL,
+                height=6,
+            )
+        )
+    return dashboard
+
+
+def _name(stage: str, kind: str) -> str:
+    # An account has dashboards in no region: those of two regions need two names.
+    return f"token-vendor-{stage}-{kind}-{Aws.REGION}"
+
+
+def _function_and_api(measures: Measures) -> list[cw.IWidget]:
+    function, api = measures.function, measures.api
+    return [
+        _graph(
+            "Function",
+            [function("Invocations"), function("Errors"), function("Throttles")],
+            right=[function("ConcurrentExecutions", "Maximum"), measures.own(Metric.COLD_START)],
+            width=QUARTER,
+        ),
+        _graph(
+            "Function: duration, ms",
+            [function("Duration", statistic, statistic) for statistic in ("p50", "p99", "Maximum")],
+            width=QUARTER,
+        ),
+        _graph("API", [api("Count"), api("4xx"), api("5xx")], width=QUARTER),
+        _graph(
+            "API: latency, ms",
+            [
+                api("Latency", "p50", "p50"),
+                api("Latency", "p99", "p99"),
+                api("IntegrationLatency", "p99", "function's part, p99"),
+            ],
+            width=QUARTER,
+        ),
+    ]
+
+
+def _table(measures: Measures) -> list[cw.IWidget]:
+    table = measures.table
+
+    def by_operation(title: str, name: str, statistic: str = "Sum") -> cw.GraphWidget:
+        metrics = [table(name, statistic, operation) for operation in TABLE_OPERATIONS]
+        return _graph(title, metrics, width=QUARTER)
+
+    return [
+        _graph(
+            "Table: capacity used",
+            [table("ConsumedReadCapacityUnits"), table("ConsumedWriteCapacityUnits")],
+            right=[table("ConditionalCheckFailedRequests")],
+            width=QUARTER,
+        ),
+        by_operation("Table: latency, ms (p99)", "SuccessfulRequestLatency", "p99"),
+        by_operation("Table: throttled", "ThrottledRequests"),
+        by_operation("Table: AWS's own errors", "SystemErrors"),
+    ]
+
+
+def _aurora(measures: Measures) -> list[cw.IWidget]:
+    own = measures.own
+    calls = [
+        _graph(
+            f"Aurora: {operation}",
+            [
+                own(Metric.AURORA_CALL, label=outcome, operation=operation, outcome=outcome)
+                for outcome in OUTCOMES
+            ],
+            width=QUARTER,
+            stacked=True,
+        )
+        for operation in OPERATIONS
+    ]
+    latency = [
+        own(Metric.AURORA_LATENCY, "p95", label=operation, operation=operation)
+        for operation in OPERATIONS
+    ]
+    return [*calls, _graph("Aurora: latency, ms (p95)", latency, width=QUARTER)]
+
+
+def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
+    own = measures.own
+    gigabytes = memory_mb / 1024
+    return [
+        _graph(
+            "Should be rare",
+            [
+                own(Metric.DOUBLE_GENERATE),
+                own(Metric.WRONG_ACCOUNT),
+                own(Metric.STORE_FAILED),
+                own(Metric.KEY_REREAD),
+                own(Metric.DIRECTORY_READ),
+            ],
+        ),
+        _graph(
+            "What costs money",
+            [
+                math(
+                    f"duration / 1000 * {gigabytes:g}",
+                    "Lambda, GB-s",
+                    duration=measures.function("Duration"),
+                ),
+                measures.api("Count", label="API requests"),
+                measures.table("ConsumedReadCapacityUnits"),
+                measures.table("ConsumedWriteCapacityUnits"),
+            ],
+            right=[measures.logged_bytes()],
+        ),
+    ]
+
+
+def _graph(  # noqa: PLR0913 - the options of one widget.
+    title: str,
+    left: Sequence[cw.IMetric],
+    *,
+    right: Sequence[cw.IMetric] = (),
+    width: int = HALF,
+    stacked: bool = False,
+    most: float | None = None,
+) -> cw.GraphWidget:
+    return cw.GraphWidget(
+        title=title,
+        left=list(left),
+        right=list(right),
+        width=width,
+        height=7,
+        stacked=stacked,
+        left_y_axis=cw.YAxisProps(min=0, max=most, show_units=False),
+        right_y_axis=cw.YAxisProps(min=0, show_units=False),
+        legend_position=cw.LegendPosition.BOTTOM,
+    )

@@ -1,0 +1,89 @@
+"""
+The Lambda: what runs, as which role, and the alias that the API calls.
+"""
+
+from collections.abc import Mapping
+
+from aws_cdk import Acknowledgment, Duration, Validations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.build.lambda_asset import build_asset
+from infra.stack.storage import log_group
+from infra.stage import StageConfig
+
+# Rules of cdk-nag and the CDK that do not fit this function, each with the reason.
+LATEST_RUNTIME = (
+    "AWS supports Python 3.13 until June 2029; the lock file, the bytecode in the asset and "
+    ".python-version are for 3.13 and change together."
+)
+ACKNOWLEDGED = {
+    "Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish": (
+        "The alias `live`, which alone is called, is a published version."
+    ),
+    "AwsSolutions::AwsSolutions-L1": LATEST_RUNTIME,
+    "Serverless::Serverless-LambdaLatestVersion": LATEST_RUNTIME,
+    "Serverless::Serverless-LambdaDLQ": (
+        "API Gateway invokes synchronously: a failure is the caller's answer, and no event is left "
+        "that a queue could keep."
+    ),
+    "Serverless::Serverless-LambdaTracing": (
+        "The function's metrics time every call to Aurora and its log carries the request id; "
+        "without the X-Ray SDK, which does not ship, a trace would add only Lambda's own segment."
+    ),
+}
+
+
+class VendorFunction(Construct):
+    """
+    Own the function, its role (which may write to its log, no more) and the alias `live`.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+    ) -> None:
+        super().__init__(scope, id_)
+        self.log = log_group(self, "Log", stage=stage)
+        # A role of its own, because the default one brings AWS's managed policy, which may write
+        # to every log group of the account.
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[self.log.log_group_arn],
+            )
+        )
+        self.environment = {
+            **stage.variables(),
+            **variables,
+            "POWERTOOLS_SERVICE_NAME": f"token-vendor-{stage.stage}",
+            "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"Vends Aurora access tokens ({stage.stage})",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            code=lambda_.Code.from_asset(str(build_asset())),
+            handler="token_vendor.handler.handler",
+            memory_size=stage.memory_mb,
+            timeout=Duration.seconds(stage.function_timeout),
+            reserved_concurrent_executions=stage.reserved_concurrency or None,
+            log_group=self.log,
+            role=self.role,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
+            environment=self.environment,
+        )
+        Validations.of(self.function).acknowledge(
+            *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())
+        )
+        self.live = lambda_.Alias(
+            self,
+            "Live",
+            alias_name="live",
+            version=self.function.current_version,
+            provisioned_concurrent_executions=stage.provisioned_concurrency or None,
+        )

@@ -1,0 +1,101 @@
+"""
+Find the Chromium that the browser tests drive; install Debian's where there is none.
+
+    python -m infra.web.chromium
+
+Playwright's own builds come from a host that a company's machines often cannot reach; Debian's
+package comes from the mirror that they already use.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Without these, Chromium calls home, tries UDP, and wants a GPU that no test machine has.
+QUIET = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+INSTALL_WITHIN = 600  # Seconds for each of apt-get's two steps, on a slow mirror.
+
+
+class NoChromiumError(RuntimeError):
+    """
+    Say in one line what to install.
+    """
+
+
+def chromium_path() -> str | None:
+    """
+    Give the path of an installed Chromium or Chrome, or None.
+    """
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def chromium_arguments() -> list[str]:
+    """
+    Give the arguments for a quiet Chromium; as root, its sandbox cannot start.
+    """
+    return [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else list(QUIET)
+
+
+def ensure_chromium() -> str:
+    """
+    Give the path of Chromium, after installing Debian's package where that is possible.
+
+    Raises NoChromiumError where it is not.
+    """
+    if path := chromium_path():
+        return path
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise NoChromiumError(
+            f"The browser tests need one of {', '.join(NAMES)} on PATH; "
+            "on Debian and Ubuntu: sudo apt-get install chromium"
+        )
+    print("Installing Chromium for the browser tests (about a minute) ...", flush=True)
+    _apt_get("update")
+    _apt_get("install", "--yes", "--no-install-recommends", "chromium")
+    if path := chromium_path():
+        return path
+    raise NoChromiumError("apt-get installed chromium, but it is not on PATH")
+
+
+def _apt_get(*arguments: str) -> None:
+    command = ["apt-get", "--quiet", "--quiet", *arguments]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=INSTALL_WITHIN,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise NoChromiumError(f"{' '.join(command)} took over {INSTALL_WITHIN} s") from exc
+    except subprocess.CalledProcessError as exc:
+        last = (exc.stderr.strip().splitlines() or ["no message"])[-1]
+        raise NoChromiumError(f"{' '.join(command)} failed: {last}") from exc
+
+
+def main() -> None:
+    """
+    Make sure that there is a Chromium; say nothing where there is one.
+    """
+    try:
+        ensure_chromium()
+    except NoChromiumError as exc:
+        sys.exit(str(exc))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""
+Ours and bare, side by side on one table: cold starts, warm requests, modules.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import py_compile
+import shutil
+import time
+from copy import copy
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import s3transfer
+
+from tests.support import token_event
+from tests.support.environment import Environment
+from tests.support.harness import HANDLER
+
+if TYPE_CHECKING:
+    from tests.support import Harness
+
+HERE = Path(__file__).parent
+TIMEOUT = 25
+WARM_UP = 100
+
+
+class Pair:
+    """
+    Start either handler in the same way: same asset, same bytecode treatment, same table.
+    """
+
+    def __init__(self, harness: Harness, bare: str) -> None:
+        self._harness = harness
+        self._handlers = {"ours": HANDLER, "bare": f"{bare}.handler"}
+        self._variables: dict[str, str] = {}
+        folder = harness.scratch / "bare"
+        if not folder.exists():
+            self._fill(folder)
+        self._path = os.pathsep.join([harness.variables()["PYTHONPATH"], str(folder)])
+
+    def without_bytecode(self) -> Pair:
+        """
+        Return the same pair, of which ours comes as source alone, in a folder that is read-only.
+        """
+        source = self._harness.scratch / "source"
+        if not source.exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(self._harness.asset, source, ignore=ignored)
+        other = copy(self)
+        other._path = self._path.replace(str(self._harness.asset), str(source))
+        other._variables = {"PYTHONDONTWRITEBYTECODE": "1"}
+        return other
+
+    def _fill(self, folder: Path) -> None:
+        """
+        Put beside the asset what only the bare handlers import: themselves, and boto3.
+        """
+        for package in (boto3, s3transfer):
+            source = Path(package.__file__).parent
+            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.pyc"))
+        for source in HERE.glob("*.py"):
+            shutil.copyfile(source, folder / source.name)
+        compileall.compile_dir(
+            folder, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
+
+    def start(self, which: str, *, timed: bool = False) -> Environment:
+        """
+        Start a process of `ours` or `bare`.
+        """
+        handler = self._handlers[which]
+        variables = self._harness.variables(
+            PYTHONPATH=self._path, TIMED_HANDLER=handler, **self._variables
+        )
+        return Environment(
+            "timed.handler" if timed else handler, variables=variables, log=self._harness.log
+        )
+
+    def cold(self, which: str, email: str) -> float:
+        """
+        Return the milliseconds from the start of the process to the answer of its first request.
+        """
+        started = time.perf_counter()
+        environment = self.start(which)
+        try:
+            response = environment.invoke(token_event(email), timeout=TIMEOUT)
+            spent = (time.perf_counter() - started) * 1000
+        finally:
+            environment.stop()
+        assert response["statusCode"] == 200, response
+        return spent
+
+    def warm(self, email: str, requests: int) -> dict[str, list[dict[str, Any]]]:
+        """
+        Send `requests` to a warm process of each, alternating, and return what each took.
+        """
+        environments = {which: self.start(which, timed=True) for which in self._handlers}
+        samples: dict[str, list[dict[str, Any]]] = {which: [] for which in environments}
+        try:
+            for number in range(WARM_UP + requests):
+                for which, environment in environments.items():
+                    response = environment.invoke(token_event(email), timeout=TIMEOUT)
+                    assert response["statusCode"] == 200, response
+                    if number >= WARM_UP:
+                        samples[which].append(response)
+        finally:
+            for environment in environments.values():
+                environment.stop()
+        return samples
+
+
+def ratio(ours: list[float], bare: list[float]) -> dict[str, float]:
+    """
+    Compare two medians.
+    """
+    return {
+        "ours": round(median(ours), 3),
+        "bare": round(median(bare), 3),
+        "ratio": round(median(ours) / median(bare), 3),
+    }

@@ -1,0 +1,109 @@
+"""
+A Chromium for browser tests, and a small site on loopback for what has no server of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from infra.web.chromium import chromium_arguments, chromium_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WEB = Path(__file__).parents[2] / "infra" / "web"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """
+    Start the installed Chromium; its absence fails the tests, because skipping would hide them.
+    """
+    path = chromium_path()
+    if path is None:
+        pytest.fail("no Chromium: python -m infra.web.chromium installs it or says how")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=chromium_arguments())
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Site(ThreadingHTTPServer):
+    """
+    Serve the files of infra/web, an empty page, a loader, and a `/token` that counts and is slow.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://localhost:{self.server_port}"
+        self.answers: list[bytes] = []
+        self.asked = 0
+        self.release = threading.Event()
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """
+    Serve until the block ends.
+    """
+    server = Site()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.release.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+LOADER = b"export const load = async (options) => ({ loadedWith: options });"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        match self.path:
+            case "/" | "/sandboxed":
+                self._send(b"<!doctype html><title>Test</title>", "text/html")
+            case "/loader.js":
+                self._send(LOADER, "text/javascript")
+            case "/aurora-token.js":
+                self._send((WEB / "aurora-token.js").read_bytes(), "text/javascript")
+            case _:
+                self.send_error(404)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        index, self.server.asked = self.server.asked, self.server.asked + 1
+        self.server.release.wait(10)
+        self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
+
+    def log_message(self, *_arguments: Any) -> None:
+        """
+        Say nothing between the dots of pytest.
+        """
+
+    def _send(self, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        # A sandboxed page has no origin of its own: it may import only what anybody may.
+        self.send_header("Access-Control-Allow-Origin", "*")
+        if self.path == "/sandboxed":
+            self.send_header("Content-Security-Policy", "sandbox allow-scripts")
+        self.end_headers()
+        self.wfile.write(body)

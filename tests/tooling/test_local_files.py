@@ -1,0 +1,121 @@
+"""
+The small parts of the local stack: what MiniStack lacks, signing in, and the demo page's server.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+import urllib3
+
+from infra.local import demo
+from infra.local.ministack_workarounds import adapt
+from infra.local.outputs import Outputs
+from infra.local.processes import LocalStackError
+from infra.local.sign_in import claims_of, oidc_provider, sign_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JESSICA = "jessica.smith@aurorasolar.com"
+OUTPUTS = Outputs(
+    **{name: name for name in Outputs.__annotations__}
+    | {
+        "issuer": "http://localhost:9401",
+        "aws_endpoint_url": "http://127.0.0.1:4566",
+        "aurora_url": "http://127.0.0.1:9400",
+    }
+)
+
+
+def test_alarm_over_an_expression_watches_its_first_metric(tmp_path: Path) -> None:
+    """MiniStack refuses metric math; other alarms and resources stay as they are."""
+    metric = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "x"}]}
+    stat = {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "p99"}}
+    share = {"Metrics": [{"Id": "e", "Expression": "m / 2"}, stat], "Threshold": 1}
+    plain = {"MetricName": "Throttles", "Namespace": "AWS/Lambda", "Statistic": "Sum"}
+    file = tmp_path / "template.json"
+    resources = {
+        "Share": {"Type": "AWS::CloudWatch::Alarm", "Properties": share},
+        "Plain": {"Type": "AWS::CloudWatch::Alarm", "Properties": plain},
+        "Topic": {"Type": "AWS::SNS::Topic"},
+    }
+    file.write_text(json.dumps({"Resources": resources}))
+    adapt(file)
+    adapted = json.loads(file.read_text())["Resources"]
+    watched = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Period": 60, "Statistic": "Sum"}
+    assert adapted["Share"]["Properties"] == watched | {"Threshold": 1}
+    assert adapted["Plain"]["Properties"] == plain
+    assert adapted["Share"]["Metadata"] == {"Synthesized": share}
+    assert adapted["Topic"] == resources["Topic"]
+
+
+@pytest.mark.parametrize(
+    ("email", "name"),
+    [
+        pytest.param(JESSICA, "Jessica Smith", id="two names"),
+        pytest.param("jessica.smith+design@aurorasolar.com", "Jessica Smith", id="plus tag"),
+        pytest.param("caller-0001@example.com", "Caller-0001 Person", id="one name"),
+    ],
+)
+def test_names_come_from_the_email(email: str, name: str) -> None:
+    said = claims_of(email)
+    assert (said["name"], said["email"], said["email_verified"]) == (name, email, True)
+
+
+def test_sign_in_gives_an_id_token() -> None:
+    """Claims can be added, changed and left out; the audience is the client."""
+    with oidc_provider(port=0, people=[JESSICA]) as issuer:
+        email = "a+b/c@example.com"
+        token = sign_in(issuer, email, client_id="app", groups=["sales"], name=None)
+        said = jwt.decode(token, options={"verify_signature": False})
+        assert jwt.get_unverified_header(token)["alg"] == "RS256"
+    assert (said["iss"], said["aud"]) == (issuer, ["app"])
+    assert (said["email"], said["groups"]) == (email, ["sales"])
+    assert "name" not in said
+
+
+def test_sign_in_without_a_provider() -> None:
+    with pytest.raises(LocalStackError, match="The OIDC provider does not answer"):
+        sign_in("http://localhost:9", JESSICA)
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """
+    Serve a page of two files, of which one is none of the browser's business.
+    """
+    (tmp_path / "index.html").write_text("<title>Demo</title>")
+    (tmp_path / "browser.py").write_text("pass")
+    monkeypatch.setattr(demo, "FILES", {"index.html": tmp_path / "index.html"})
+    with demo.demo_page(0) as server:
+        server.configure(OUTPUTS)
+        yield server.url
+
+
+def get(url: str) -> Any:
+    return urllib3.request("GET", url, retries=False)
+
+
+def test_demo_page(page: str) -> None:
+    answer = get(f"{page}/")
+    assert (answer.status, answer.data) == (200, b"<title>Demo</title>")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert f"connect-src 'self' {OUTPUTS.issuer}" in policy
+
+
+def test_demo_page_is_told_where_everything_is(page: str) -> None:
+    config = get(f"{page}/config.json").json()
+    assert config["token_url"] == OUTPUTS.token_url
+    assert config["loader_url"] == f"{OUTPUTS.aurora_url}/client-sdk-loader.next.js"
+
+
+@pytest.mark.parametrize("path", ["/browser.py", "/../stage.py", "/%2e%2e/stage.py", "/none.js"])
+def test_demo_serves_nothing_else(page: str, path: str) -> None:
+    assert get(page + path).status == 404

@@ -1,0 +1,337 @@
+"""
+What the operator's command line computes by itself: a burst, CloudWatch's arithmetic, alarms.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from token_vendor.settings import Settings
+from token_vendor.token_item import TokenItem
+from typer.testing import CliRunner
+
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.operator import dashboard_html, key_rights, output, tokens
+from infra.operator.burst_simulation import simulate
+from infra.operator.cli import app
+from infra.operator.cloudwatch_math import (
+    Query,
+    Samples,
+    alarm_periods,
+    alarm_queries,
+    statistic,
+    widget_queries,
+)
+from infra.operator.doctor import Finding
+
+RING = {"rate": 88, "burst": 90, "horizon": 900}
+NOON = 29_201_040
+"""A minute since the epoch: Wednesday, 12:00 UTC."""
+
+
+def emf(minute: int, metric: str, *values: float, **dimensions: str) -> dict[str, Any]:
+    dimensions = {"service": "token-vendor-test", **dimensions}
+    return {
+        "_aws": {
+            "Timestamp": minute * 60_000,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "AuroraTokenVendor",
+                    "Dimensions": [list(dimensions)],
+                    "Metrics": [{"Name": metric, "Unit": "Count"}],
+                }
+            ],
+        },
+        metric: list(values),
+        **dimensions,
+    }
+
+
+# A burst --------------------------------------------------------------------------------
+
+
+def test_everybody_gets_in_at_the_rate() -> None:
+    """1,000 calls take eleven turns of the ring, of 61.4 s each."""
+    burst = simulate(users=1000, known=1, over=0.1, **RING)
+    assert 669 < burst.longest < 676
+    assert sum(burst.calls_by_minute) == 1000
+    assert burst.turned_away == 0
+
+
+def test_newcomers_cost_two_calls_and_one_reading_of_the_list() -> None:
+    burst = simulate(users=100, known=0, over=5, **RING)
+    assert sum(burst.calls_by_minute) == 1 + 200
+
+
+def test_aurora_never_sees_more_than_its_limit_in_a_minute() -> None:
+    burst = simulate(users=3000, known=0.5, over=5, **RING)
+    assert burst.fullest_minute == 90
+    assert burst.turned_away > 0
+
+
+def test_few_people_do_not_wait() -> None:
+    """Nor do many, as long as Aurora has room for them."""
+    assert simulate(users=80, known=1, over=0.1, **RING).longest == 0
+
+
+# Metric math ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Sum", 10), ("SampleCount", 4), ("Minimum", 1), ("Maximum", 4), ("p50", 2), ("p99", 4)],
+)
+def test_statistics(name: str, expected: float) -> None:
+    assert statistic(name, [1, 2, 3, 4]) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("100 * a / (a + b)", 25),
+        ("SUM([absent, b])", 3),
+        ("SUM([absent])", None),
+        ("SUM([absent, TIME_SERIES(0)])", 0),
+        ("absent + b", None),
+        ("a / 0", None),
+        ("IF(b >= 3, 1, 2)", 1),
+        ("IF(absent >= 3, 1, 2)", None),
+        ("IF(DAY(a) <= 5 AND HOUR(a) >= 6 AND HOUR(a) < 16, a, 7)", 1),
+        ("IF(HOUR(a) < 6, a, 7)", 7),
+    ],
+)
+def test_expressions(expression: str, expected: float | None) -> None:
+    samples = Samples([emf(NOON, "Generated", 1), emf(NOON, "Invited", 3)])
+    rows = [
+        ["AuroraTokenVendor", name, "service", "token-vendor-test", {"id": id_, "stat": "Sum"}]
+        for id_, name in (("a", "Generated"), ("b", "Invited"), ("absent", "Renewed"))
+    ]
+    queries = [*widget_queries(rows), Query(expression=expression)]
+    assert samples.values(queries, queries[-1]).get(NOON) == expected
+
+
+def test_unknown_math_is_refused() -> None:
+    samples = Samples([emf(NOON, "Generated", 1)])
+    with pytest.raises(ValueError, match="ANOMALY"):
+        samples.values([], Query(expression="ANOMALY(1)"))
+
+
+ALARM = {
+    "Namespace": "AuroraTokenVendor",
+    "MetricName": "Generated",
+    "Dimensions": [{"Name": "service", "Value": "token-vendor-test"}],
+    "Statistic": "Sum",
+    "Threshold": 2,
+    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+    "DatapointsToAlarm": 2,
+    "EvaluationPeriods": 3,
+}
+
+
+def test_an_alarm_needs_its_datapoints_and_goes_off_again() -> None:
+    counts = {0: 5, 1: 0, 2: 5, 3: 0, 4: 0}
+    samples = Samples([emf(NOON + at, "Generated", count) for at, count in counts.items()])
+    assert alarm_periods(ALARM, samples) == {NOON + 2}
+
+
+def test_an_alarm_below_is_not_set_off_by_silence() -> None:
+    below = ALARM | {"ComparisonOperator": "LessThanThreshold"}
+    samples = Samples([emf(NOON, "Generated", 1), emf(NOON + 5, "Generated", 1)])
+    assert alarm_periods(below, samples) == set()
+
+
+def test_an_alarm_on_one_labelled_metric() -> None:
+    metric = {name: ALARM[name] for name in ("Namespace", "MetricName", "Dimensions")}
+    queries, watched = alarm_queries(
+        {"Metrics": [{"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
+    )
+    assert queries == [watched]
+    assert watched.metric == (
+        "AuroraTokenVendor",
+        "Generated",
+        frozenset({("service", "token-vendor-test")}),
+    )
+
+
+# The command line, where no stage is needed ------------------------------------------------
+
+
+def test_simulate_burst_for_scripts() -> None:
+    result = CliRunner().invoke(app, ["simulate-burst", "--users", "100", "--json"])
+    assert result.exit_code == 0
+    assert set(json.loads(result.stdout)) >= {"longest_wait", "fullest_minute", "calls_by_minute"}
+
+
+def test_simulate_burst_for_people() -> None:
+    result = CliRunner().invoke(app, ["simulate-burst", "--users", "3000", "--over", "5"])
+    assert result.exit_code == 0
+    assert "The last caller waits" in result.stdout
+    assert "find the queue full" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate-burst", "--users", "0"],
+        ["simulate-burst", "--known", "2"],
+        ["tokens"],
+        ["tokens", "--stage", "local", "--sort", "age"],
+        ["forget", "--stage", "local"],
+        ["forget", "--stage", "local", "a@example.com", "--all"],
+        ["smoke", "--stage", "sandbox", "--as"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["doctor", "--stage", "local"])
+    assert result.exit_code == 3
+    assert "make run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("period", "when"),
+    [(60, "12:05 to 12:07, 12:09 to 12:10"), (2, "00:40:10 to 00:40:14, 00:40:18 to 00:40:20")],
+)
+def test_an_alarm_that_was_on_says_when(period: int, when: str) -> None:
+    noon = NOON if period == 60 else 1200
+    assert dashboard_html._when({noon + 5, noon + 6, noon + 9}, period) == when
+
+
+@pytest.mark.parametrize("invitations", [True, False])
+def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bool) -> None:
+    with FakeAurora.running() as aurora:
+        aurora.behave(forbidden=["invite_user"])
+        settings = Settings.from_environment(
+            {
+                "STAGE": "test",
+                "TABLE_NAME": "tokens",
+                "AURORA_SECRET_ARN": "aurora-api-key",
+                "AURORA_URL": aurora.url,
+                "AURORA_TENANT_ID": aurora.tenant_id,
+                "AURORA_ENVIRONMENT": "sandbox",
+                "INVITATIONS": str(invitations).lower(),
+            }
+        )
+        assert bool(key_rights.missing_right(settings, aurora.api_key)) == invitations
+        assert len(aurora.calls()) == 2 + invitations
+
+
+NOW = 1_750_000_000.0
+HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (HELD, "Holds a token for 2 h 0 min more."),
+        (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
+        (replace(HELD, expires_at=int(NOW)), "Holds no token"),
+        (replace(HELD, jwt=""), "Holds no token"),
+        (replace(HELD, generating_since=NOW - 9), "whose token was lost"),
+        (replace(HELD, turn_at=NOW + 40, jwt=""), "Has a turn in 40 s"),
+        (replace(HELD, turn_at=NOW - 40), "Holds a token"),
+        (
+            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", generating_since=NOW),
+            "In cool-down after aurora-timeout, for 20 s more",
+        ),
+        (
+            replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20, generating_since=NOW),
+            "lease ends in 5 s",
+        ),
+    ],
+    ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
+)
+def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: str) -> None:
+    assert said in tokens.verdict(item, now=NOW, margin=3600)
+
+
+def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    state = {"verdict": "Fine.", "token": {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}}
+    output.person(state, [], as_json=False)
+    said = capsys.readouterr().out
+    assert said.startswith("Fine.")
+    assert said.count("2025-06-15 15:06:40") == 2
+    output.person(state, [], as_json=True)
+    assert json.loads(capsys.readouterr().out)["state"]["token"]["expires_at"] == NOW
+
+
+LOOKS_LIKE_MARKUP = "a[/b]@[red]x[/] [a-zA-Z]+ arn:aws:kms:key:id \\"
+EVENT = {
+    "at": NOW,
+    "problem": LOOKS_LIKE_MARKUP,
+    "status": 403,
+    "aurora_calls": 0,
+    "duration_ms": 1.5,
+    "request_id": LOOKS_LIKE_MARKUP,
+}
+
+
+@pytest.mark.parametrize(
+    ("say", "times"),
+    [
+        (output.failure, 1),
+        (output.done, 1),
+        (lambda data: output.holders([holder(data)], as_json=False), 2),
+        (lambda data: output.findings([finding(data)], as_json=False), 3),
+        (lambda data: output.person({"verdict": data}, [], as_json=False), 1),
+        (lambda data: output.person({"token": {data: data}}, [EVENT], as_json=False), 4),
+        (lambda data: output.events([EVENT], caller=data, as_json=False), 3),
+        (lambda data: output.smoke(403, {"detail": data}, 1, None, as_json=False), 1),
+        (lambda data: output.smoke(200, {"source": data}, 1, timed(data), as_json=False), 2),
+        (lambda data: output.addresses({data: data}, as_json=False), 2),
+    ],
+    ids=[
+        *("failure", "done", "holders", "findings", "verdict", "person", "events", "problem"),
+        *("vended", "addresses"),
+    ],
+)
+def test_data_is_printed_as_it_is(
+    say: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    People and AWS may write what looks like the markup or an emoji of the terminal's library.
+    """
+    monkeypatch.setenv("COLUMNS", "500")
+    say(LOOKS_LIKE_MARKUP)
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count(LOOKS_LIKE_MARKUP) == times
+
+
+def holder(data: str) -> tokens.Holder:
+    return tokens.Holder(email=data, user_id="id", jti=data, since=int(NOW), until=int(NOW))
+
+
+def finding(data: str) -> Finding:
+    return Finding(check=data, state="fail", found=data, fix=data)
+
+
+def timed(data: str) -> dict[str, Any]:
+    return EVENT | {"phases_ms": {data: 1.0}}
+
+
+def test_one_moment_makes_a_page() -> None:
+    """
+    Just after the start there is only one period: no axis to draw it on, but a page all the same.
+    """
+    samples = Samples([emf(NOON, "Latency", 5)])
+    assert "No data" in dashboard_html.page("service", [graph("Other")], samples, {})
+    assert "plotly" in dashboard_html.page("service", [graph("Latency")], samples, {})
+
+
+def graph(name: str) -> dict[str, Any]:
+    metrics = [["AuroraTokenVendor", name, "service", "token-vendor-test", {"stat": "Sum"}]]
+    place = {"x": 0, "y": 0, "width": 12, "height": 6}
+    return {
+        **place,
+        "type": "metric",
+        "properties": {"title": name, "metrics": metrics, "yAxis": {"left": {"min": 0}}},
+    }
