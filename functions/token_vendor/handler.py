@@ -298,6 +298,7 @@ def wire_parts(
         aurora=aurora,
         policy=Policy(
             refresh_margin=settings.refresh_margin,
+            patience=settings.patience,
             cool_down=settings.cool_down,
             refused_for=settings.directory_ttl,
             renewals_per_hour=settings.renewals_per_hour,

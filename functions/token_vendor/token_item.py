@@ -4,12 +4,12 @@ The TOKEN item of one caller as a state machine.
 | attribute | set by | cleared by | why |
 | --- | --- | --- | --- |
 | `version` | every write, plus one | never | a lease is taken on the version that was read |
-| `user_id` | store | never | the account of the stored token, which the answer names |
+| `user_id` | store, release after a sign-out | never | the account of the stored token, which the answer names |
 | `jwt`, `jti` | store | forget | the stored token |
-| `lifetime` | store | never | seconds that the token had left when it was stored; bounds the refresh margin |
-| `expires_at` | store | never | after a forget, it shows that a good token was given up |
+| `lifetime` | store, release after a sign-out | never | seconds that the token had left when it was stored; bounds the refresh margin |
+| `expires_at` | store, release after a sign-out | never | after a forget, it shows that a good token was given up |
 | `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
-| `generating_since` (the mark) | take_lease | store; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
+| `generating_since` (the mark) | take_lease | store; release after a sign-out; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
 | `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
 | `turn_at`, `turn_slots` | release with a turn | take_lease | the caller's place in the queue for Aurora |
 | `subjects` | store, admit | store of another account's token | digests of the identities that the token was vended to |
@@ -60,7 +60,8 @@ TRANSITIONS: dict[str, dict[State, set[State]]] = {
         State.STALE: {State.EMPTY},
     },
     "time passes": {
-        State.GOOD: {State.STALE},
+        # Its margin is reached while a cool-down or a turn of a moment ago lies beneath.
+        State.GOOD: {State.STALE, State.COOLING_DOWN, State.QUEUED},
         State.STALE: {State.EMPTY},
         State.LEASED: {State.STALE, State.EMPTY},  # The holder was killed.
         State.COOLING_DOWN: {State.STALE, State.EMPTY},

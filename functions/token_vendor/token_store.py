@@ -128,6 +128,21 @@ class TokenStore:
             values={"lease": lease.id},
         )
 
+    def release_forgotten(self, lease: Lease, token: AccessToken) -> bool:
+        """
+        Give the lease back after a sign-out during it; False when it is lost.
+
+        The JWT is dropped. Its expiry stays, as after any sign-out: the next generate counts
+        against the hourly cap.
+        """
+        return self._update(
+            lease.email,
+            assign=self._life_of(token),
+            remove=("lease_id", "lease_until", "generating_since", "jwt", "jti"),
+            condition="lease_id = :lease",
+            values={"lease": lease.id},
+        )
+
     def admit(self, email: str, token: AccessToken, item: TokenItem, subject: str) -> None:
         """Note that a stored token may be vended to one more identity of its owner."""
         self._update(
@@ -147,9 +162,10 @@ class TokenStore:
         )
 
     def _token_attributes(self, token: AccessToken) -> dict[str, Any]:
+        return {"jwt": token.jwt, "jti": token.jti, **self._life_of(token)}
+
+    def _life_of(self, token: AccessToken) -> dict[str, Any]:
         return {
-            "jwt": token.jwt,
-            "jti": token.jti,
             "expires_at": token.expires_at,
             "lifetime": max(1, int(token.expires_at - self._clock())),
             "user_id": token.user_id,

@@ -37,6 +37,7 @@ class Policy:
     """How the vendor decides; seconds, but for `renewals_per_hour`."""
 
     refresh_margin: float
+    patience: float
     cool_down: float
     refused_for: float
     renewals_per_hour: int
@@ -77,25 +78,15 @@ class TokenVendor:
         """
         with recorder.phase("store"):
             item = self._store.read(caller.email)
-        waited_since = 0.0
         while True:
             now = self._clock()
-            state = item.state(
-                now,
-                margin=self._policy.refresh_margin,
-                min_ttl=request.min_ttl,
-                replace=request.replace,
-            )
-            if state is not State.LEASED:
-                waited_since = _counted_wait(waited_since, now)
-            match state:
+            match state := self._state(item, request, now):
                 case State.GOOD if token := item.token:
                     if self._may_have(caller, item, token, deadline):
                         return self._vended(caller, token, "stored")
                     request = dataclasses.replace(request, replace=token.jti)
                 case State.LEASED:
-                    waited_since = waited_since or now
-                    item = self._wait(caller, item, deadline)
+                    item = self._wait_for_holder(caller, item, request, deadline)
                 case State.QUEUED if item.turn_at - now < EARLY:
                     self._budget.sleep(item.turn_at - now)
                 case State.COOLING_DOWN | State.QUEUED:
@@ -132,16 +123,37 @@ class TokenVendor:
             self._store.admit(caller.email, token, item, caller.subject)
         return True
 
-    def _wait(self, caller: Caller, item: TokenItem, deadline: Deadline) -> TokenItem:
-        """Look again after a moment; give up when the lease outlasts this request."""
+    def _state(self, item: TokenItem, request: TokenRequest, now: float) -> State:
+        return item.state(
+            now,
+            margin=self._policy.refresh_margin,
+            min_ttl=request.min_ttl,
+            replace=request.replace,
+        )
+
+    def _wait_for_holder(
+        self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
+    ) -> TokenItem:
+        """
+        Look again until the lease has ended; return the item as it is then.
+
+        A page that calls in a loop would hold one execution environment for each request. Nobody
+        waits here for longer than for a turn.
+        """
+        since = now = self._clock()
         with recorder.phase("lease"):
-            if not deadline.poll():
-                raise AuroraBusyError(
-                    "Another request of yours is already getting a token. Try again then.",
-                    cause="the lease outlasts this request",
-                    retry_at=item.lease_until,
-                )
-            return self._store.read(caller.email)
+            while self._state(item, request, now) is State.LEASED:
+                if now - since >= self._policy.patience or not deadline.poll():
+                    raise AuroraBusyError(
+                        "Another request of yours is already getting a token. Try again then.",
+                        cause="the lease outlasts this request",
+                        retry_at=min(item.lease_until, now + self._policy.patience),
+                    )
+                item = self._store.read(caller.email)
+                now = self._clock()
+        recorder.count(Metric.LEASE_WAITED)
+        recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
+        return item
 
     def _generate_first(
         self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
@@ -261,8 +273,8 @@ class TokenVendor:
                 item = self._store.read(caller.email)
                 survivor = item.token
                 if item.forgets != lease.item.forgets:
-                    # The caller signed out meanwhile: nothing is kept.
-                    self._store.release(lease, Outcome(may_have_generated=True))
+                    # The caller signed out meanwhile: the token is not kept.
+                    self._store.release_forgotten(lease, token)
                     return token
                 if survivor and survivor.jti == token.jti:
                     # The first write succeeded and its answer was lost: the retry found it there.
@@ -306,14 +318,6 @@ class TokenVendor:
     def _vended(self, caller: Caller, token: AccessToken, source: str) -> Vended:
         recorder.count(Metric.VENDED, source=source)
         return Vended(token=token, email=caller.email, source=source)
-
-
-def _counted_wait(since: float, now: float) -> float:
-    """Count a wait for another request, if there was one; return that there is none any more."""
-    if since:
-        recorder.count(Metric.LEASE_WAITED)
-        recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
-    return 0.0
 
 
 def _inherited(item: TokenItem, state: State) -> ProblemError:

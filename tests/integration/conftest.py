@@ -177,6 +177,18 @@ class Deployment:
             for name, value in item.items()
         }
 
+    def lease_elsewhere(self, seconds: float, email: str = JESSICA) -> None:
+        """Write what another execution environment that generates for `email` would have."""
+        self.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": "TOKEN"}},
+            UpdateExpression="SET lease_id = :id, lease_until = :until",
+            ExpressionAttributeValues={
+                ":id": {"S": "another"},
+                ":until": {"N": f"{self.clock.now + seconds:.3f}"},
+            },
+        )
+
     def calls(self) -> dict[str, int]:
         """Count what Aurora was asked, by operation."""
         counts = dict.fromkeys(("list_users", "invite_user", "generate_token"), 0)

@@ -65,21 +65,6 @@ class Walk:
         return counts
 
 
-def hold_a_lease(deployment: Deployment, email: str, seconds: float) -> None:
-    """
-    Write what another execution environment, which generates for `email`, would have written.
-    """
-    deployment.dynamodb.update_item(
-        TableName=TABLE,
-        Key={"pk": {"S": f"sandbox#{deployment.aurora.tenant_id}#{email}"}, "sk": {"S": "TOKEN"}},
-        UpdateExpression="SET lease_id = :id, lease_until = :until",
-        ExpressionAttributeValues={
-            ":id": {"S": "another"},
-            ":until": {"N": f"{deployment.clock.now + seconds:.3f}"},
-        },
-    )
-
-
 def lose_the_lease(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
     """
     Let the next lease end while Aurora works, and another environment generate in the meantime.
@@ -145,7 +130,7 @@ def waits(deployment: Deployment, walk: Walk) -> None:
     assert walk.happened() == {Metric.STALE_VENDED: 1, Metric.VENDED: 1}
 
     clock.advance(60)
-    hold_a_lease(deployment, JESSICA, 0.5)
+    deployment.lease_elsewhere(0.5)
     deployment.vend()
     assert walk.happened() == {Metric.LEASE_WAITED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
 
@@ -232,7 +217,7 @@ def test_a_wait_that_ends_in_anothers_token_is_counted(
     }
     stored = deployment.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
     deployment.dynamodb.delete_item(TableName=TABLE, Key=key)
-    hold_a_lease(deployment, JESSICA, 20)
+    deployment.lease_elsewhere(20)
     walk.happened()
     reads: list[int] = []
 

@@ -102,6 +102,21 @@ def test_sign_out_during_a_generate_wins(
     assert deployment.vend().jti != first.jti
 
 
+def test_sign_outs_during_generates_count_as_sign_outs_do(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that calls POST and DELETE at the same time generates no more often than the cap."""
+    from tests.integration.during_aurora_call import while_aurora_works  # noqa: PLC0415
+
+    while_aurora_works(
+        deployment,
+        monkeypatch,
+        lambda operation: operation == "generate_token" and deployment.forget(),
+    )
+    assert [deployment.vend().status for _ in range(9)] == [200] * 7 + [429] * 2
+    assert deployment.calls()["generate_token"] == 7
+
+
 def play(deployment: Deployment, seed: int) -> None:  # noqa: C901 - one branch an event.
     """Mix renames, re-creations, reassigned addresses, new identities, sign-outs and vends."""
     chance = random.Random(seed)  # noqa: S311 - a pattern, no secret.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.clients import people
 
 if TYPE_CHECKING:
@@ -176,6 +178,20 @@ def test_a_cap_that_was_lowered_still_says_when_it_ends(deployment: Deployment) 
     assert refused.slug == "too-many-renewals"
     deployment.clock.advance(int(refused.headers["retry-after"]))
     assert deployment.vend(replace=jti).status == 200
+
+
+@pytest.mark.parametrize(("lease", "retry_after"), [(25, 5), (7, 2)])
+def test_nobody_waits_for_another_request_longer_than_for_a_turn(
+    deployment: Deployment, lease: float, retry_after: int
+) -> None:
+    """A page that calls in a loop would hold an execution environment with each request."""
+    deployment.lease_elsewhere(lease)
+    began = deployment.clock.now
+    answer = deployment.vend()
+    assert answer.slug == "aurora-busy"
+    assert 5 <= deployment.clock.now - began < 5.5
+    assert int(answer.headers["retry-after"]) == retry_after
+    assert sum(deployment.calls().values()) == 0
 
 
 def test_signing_out_and_in_counts_as_a_renewal(deployment: Deployment) -> None:

@@ -194,6 +194,7 @@ class World:
             aurora=parts,
             policy=Policy(
                 refresh_margin=3600,
+                patience=5,
                 cool_down=COOL_DOWN,
                 refused_for=COOL_DOWN,
                 renewals_per_hour=6,
