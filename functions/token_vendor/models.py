@@ -138,7 +138,7 @@ def normalised_email(text: str) -> str:
     Return the one form in which an e-mail address is compared and used as a key.
 
     Stripped, NFC, lower-case; a `+tag` stays, because Aurora itself advises tags to people with
-    several accounts. Not case-folded: that makes `ß` an `ss`, and whoever owns straße.example
+    several accounts. Not case-folded: that makes `ß` an `ss`, and the owner of straße.example
     would be vended the tokens of strasse.example.
 
     Raises:

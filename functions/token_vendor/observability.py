@@ -127,7 +127,7 @@ class Recorder:
         """
         Return the metrics as EMF documents, as few as can be: each line costs time and money.
 
-        A document has one value for each name, so that sets of dimensions share it until two of
+        A document has one value for each name. Sets of dimensions share it until two of
         them name the same dimension or the same metric.
         """
         documents: list[dict[str, Any]] = []

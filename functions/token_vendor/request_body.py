@@ -70,10 +70,10 @@ def _only(members: dict[str, Any], allowed: set[str], prefix: str) -> None:
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, refusing a name that stands twice: parsers differ in which one counts."""
+    """Build an object, refusing a repeated name: parsers differ in which one counts."""
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise InvalidRequestError("A member stands twice in the body.")
+        raise InvalidRequestError("A member is given twice in the body.")
     return members
 
 

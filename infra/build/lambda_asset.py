@@ -27,7 +27,7 @@ SERVICES = {"dynamodb", "secretsmanager"}
 # Metadata and licences stay in a dist-info, because vulnerability scanners (Amazon Inspector) and
 # people read them; these others differ from machine to machine or serve pip alone.
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"}
-# Lambda ignores these times, but whoever zips the folder gets the same bytes.  Zip starts in 1980.
+# One time for all: every zip of the folder has the same bytes. Zip starts in 1980.
 LONG_AGO = 315_619_200
 
 
@@ -113,7 +113,7 @@ def _compile(folder: Path, below: str = "") -> None:
 
     Lambda's file system is read-only: what is not compiled here is compiled at every cold start.
     Times do not survive zipping, hence `unchecked-hash`.  The path inside the bytecode is the one
-    in the Lambda, so that neither traceback nor asset tells where it was built.
+    in the Lambda: neither a traceback nor the asset tells where it was built.
     """
     subprocess.run(
         [
@@ -156,7 +156,7 @@ def _drop(paths: Iterable[Path]) -> None:
 
 def _put(target: Path, fill: Callable[[Path], None]) -> None:
     """
-    Fill a folder beside the target and rename it, so that no one ever sees half of it.
+    Fill a folder beside the target and rename it: no one ever sees half of it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -1,7 +1,7 @@
 """
 What the fake Aurora can be told to do: its behaviour, and faults for the next calls.
 
-Every answer that Aurora's documentation leaves open is a member of `Behaviour`, so that the product
+Every answer that Aurora's documentation leaves open is a member of `Behaviour`: the product
 can be tested under each of them; the defaults are the sandbox as documented and, where nothing is
 documented, the answer that is hardest on the product.
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infra.fake_aurora.behaviour import Fault
 
-# Long enough to be trimmed by whoever logs it.
+# Long enough for a logger to trim it.
 HTML = b"<!doctype html><title>Bad gateway</title><p>" + b"The upstream did not answer. " * 50
 
 

@@ -231,7 +231,7 @@ class Rules:
         forms = {
             "seconds": str(math.ceil(wait)),
             "float": f"{wait:.3f}",
-            # HTTP dates have whole seconds; rounded up, so that waiting for it is enough.
+            # HTTP dates have whole seconds; rounded up: waiting for it is enough.
             "http_date": email.utils.formatdate(math.ceil(now + wait), usegmt=True),
         }
         form = forms.get(self.behaviour.retry_after)

@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind not in {"status", "drop"}:
             done = aurora.answer(operation, match[1], self._key(), argument, fault)
             reply = reply if fault.kind == "status_after" else shaped(done, fault)
-        # Before the answer leaves, so that whoever has it also finds it counted.
+        # Before the answer leaves: a client that has it also finds it counted.
         call.answer = "dropped" if fault.kind in {"drop", "drop_after"} else int(reply.status)
         self._deliver(reply, fault)
 

@@ -106,7 +106,7 @@ def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
 
 
 def _named_aurora() -> Aurora | None:
-    # The key is taken out, so that no process started from here inherits it.
+    # The key is taken out: no process that is started from here inherits it.
     key = os.environ.pop("AURORA_API_KEY", "")
     named = {name: os.environ.get(name) for name in ("AURORA_URL", "AURORA_TENANT_ID")}
     named["AURORA_API_KEY"] = key

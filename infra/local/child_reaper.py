@@ -1,9 +1,9 @@
 """
-Run a command that must not outlive whoever started it.
+Run a command that must not outlive the process that started it.
 
     python -I reaper.py COMMAND ARGUMENT...
 
-The command gets a process group of its own, which ends when it does, when the reaper's standard
+The command gets its own process group, which ends when it does, when the reaper's standard
 input closes, or on SIGTERM.  A pipe closes however its other end dies, SIGKILL included, and on
 every system; Linux's parent-death signal would reach the command, but not what it has started.
 

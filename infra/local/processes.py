@@ -125,7 +125,7 @@ def free_port(preferred: int = 0) -> int:
             if port and probe.connect_ex(("127.0.0.1", port)) == 0:
                 continue
         with socket.socket() as probe:
-            # As servers do, so that a port that has just been left counts as free.
+            # As servers do: a port that was left a moment ago counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))

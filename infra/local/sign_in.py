@@ -66,7 +66,7 @@ def sign_in(issuer: str, email: str, /, *, client_id: str = CLIENT_ID, **claims:
     Claims given by name are added to those made up from the e-mail; None takes one away.
     """
     said = {name: value for name, value in (claims_of(email) | claims).items() if value is not None}
-    # Opaque, as with real providers, so that nothing comes to rely on its being the e-mail.
+    # Opaque, as with real providers: nothing may rely on its being the e-mail.
     subject = str(uuid.uuid5(uuid.NAMESPACE_URL, f"mailto:{email}"))
     _request("PUT", f"{issuer}/users/{subject}", json=said)
     discovery = _request("GET", f"{issuer}/.well-known/openid-configuration").json()

@@ -34,7 +34,7 @@ PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 @dataclass(frozen=True, kw_only=True)
 class Aurora:
     """
-    The Aurora that the stack stands in front of.
+    The Aurora that the stack calls.
     """
 
     url: str
@@ -147,7 +147,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
 
 
 def _fake_aurora(life: ExitStack, port: int, behaviour: Mapping[str, Any]) -> FakeAurora:
-    # Made anew for each run, so that nothing that looks like a key stands in the repository.
+    # Made anew for each run: the repository contains nothing that looks like a key.
     keys = [f"sk_sand_{secrets.token_hex(16)}"]
     return life.enter_context(FakeAurora.running(port=port, **{"api_keys": keys, **behaviour}))
 

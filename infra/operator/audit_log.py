@@ -16,7 +16,7 @@ from infra.operator.deployed import Deployed, OperatorError
 
 def caller_digest(email: str) -> str:
     """
-    Return the name under which a caller stands in the log.
+    Return the name that the log has for a caller.
 
     Raises:
         OperatorError: `email` is not an address.
@@ -43,7 +43,7 @@ def messages(
     deployed: Deployed, *, since: float, containing: str = ""
 ) -> Iterator[tuple[int, str]]:
     """
-    Yield what stands in the log since a moment, oldest first, each with its milliseconds.
+    Yield what was logged since a moment, oldest first, each with its milliseconds.
     """
     logs, group = deployed.client("logs"), deployed.outputs["LogGroupName"]
     start, pattern = int(since * 1000), f'"{containing}"' if containing else ""

@@ -31,7 +31,7 @@ DRAWN_WITHIN = 60
 Seconds for Chromium to draw a page.
 """
 MINUTE = 60
-# CloudWatch's own palette, so that the page looks like what it stands for.
+# CloudWatch's own palette: the page looks like the dashboard.
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 STYLE = f"""
 body {{ font: 14px system-ui, sans-serif; background: #f2f3f3; margin: 16px; width: {WIDTH}px }}
@@ -113,7 +113,7 @@ def picture(source: Path, png: Path, *, height: int, width: int = WIDTH + 32) ->
     png.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            # A profile of its own, because another Chromium may hold the usual one.
+            # A new profile, because another Chromium may hold the usual one.
             *(chromium, *chromium_arguments(), "--headless", f"--user-data-dir={profile}"),
             *(f"--screenshot={png.resolve()}", f"--window-size={width},{height}"),
             *("--hide-scrollbars", "--virtual-time-budget=10000", source.resolve().as_uri()),
@@ -201,7 +201,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
     properties = widget["properties"]
     figure = go.Figure()
     queries = widget_queries(properties["metrics"])
-    # From the period before the first, so that a single one has an axis to stand on.
+    # From the period before the first: a single one needs an axis, too.
     periods = range(samples.periods.start - 1, samples.periods.stop)
     times = [datetime.fromtimestamp(at * samples.period, UTC) for at in periods]
     for query in queries:
@@ -257,7 +257,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
 
 
 def _figure(figure: go.Figure, *, first: bool) -> str:
-    # The library goes into the page once, so that the page needs no network.
+    # The library goes into the page once: the page needs no network.
     config = {"displayModeBar": False, "responsive": True}
     return str(figure.to_html(full_html=False, include_plotlyjs=first, config=config))
 

@@ -53,7 +53,7 @@ def missing_right(settings: Settings, api_key: str) -> str:
     Say what keeps a key from working here, or return an empty string. Asks up to three times.
 
     Only 401 and 403 tell of a right. To a call for nobody Aurora answers another 4xx once it has
-    looked at the right, and a failure of its own is no reason to keep a key out.
+    looked at the right, and a failure at Aurora is no reason to keep a key out.
     """
     listed = list_users(settings, api_key)
     if listed.status != HTTPStatus.OK:
