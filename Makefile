@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract audit lint format bench bootstrap synth deploy destroy clean
+.PHONY: help setup run test contract audit lint format bench dashboard-pictures bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -54,6 +54,9 @@ format: setup ## format and mend what ruff can
 
 bench: setup ## measure, print the table, write .local/bench.json
 	@$(RUN) python -m tests.benchmarks
+
+dashboard-pictures: setup ## play half an hour, draw docs/dashboard-*.png
+	@$(RUN) pytest -q tests/e2e/dashboard_pictures.py
 
 bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI on one stage
 	@test -n "$(STAGE)" || { echo "name the stage: make $@ STAGE=sandbox"; exit 2; }

@@ -54,8 +54,6 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 SHARED = ("tests/e2e/", "tests/infrastructure/")
 """Folders whose tests share a deployed stack, or a synth."""
-ALONE = "tests/e2e/test_half_hour.py"
-"""Waits for most of its time, so that a stack of its own is worth deploying."""
 
 
 class ByWhatIsShared(LoadScopeScheduling):
@@ -65,8 +63,7 @@ class ByWhatIsShared(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        shared = () if file == ALONE else SHARED
-        return next((folder for folder in shared if file.startswith(folder)), file)
+        return next((folder for folder in SHARED if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -39,7 +39,6 @@ class HalfHour:
     threads: ThreadPoolExecutor
     served: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
-    phases: dict[str, tuple[float, float]] = field(default_factory=dict)
     # Whoever waits for a moment to come (back), and whoever waits at all.
     _queue: list[tuple[float, str]] = field(default_factory=list)
     _waiting: set[str] = field(default_factory=set)
@@ -70,7 +69,6 @@ class HalfHour:
                 steadily += 1
             self._send()
             time.sleep(0.01)
-        self.phases[phase] = (began, time.time())
 
     def finish(self) -> None:
         """
@@ -78,13 +76,6 @@ class HalfHour:
         """
         while self._visits:
             self._visits.pop().result(timeout=LONGEST)
-
-    def periods(self, first: str, last: str, *, later: int = 0) -> set[int]:
-        """
-        Return the numbers of the minutes from one phase to another, and some after them.
-        """
-        began, ended = self.phases[first][0], self.phases[last][1]
-        return {*range(int(began // self.minute), int(ended // self.minute) + 1 + later)}
 
     def visit(self, email: str) -> None:
         """

@@ -1,28 +1,28 @@
 """
-Half an hour on the deployed stack, played in one minute, and which alarms were on in it.
+Draw the pictures of docs/operations.md: `make dashboard-pictures`.
 
-People come through the real endpoint at the times of a schedule, and come back when they are told
-to. A phase that has to be over before the next begins is waited for, and what is asserted is
-asserted of the phases as they were.
+Half an hour is played on the deployed local stack, where a few seconds count as a minute. Which
+alarms go on depends on how fast this machine is, so `make test` has no part of it:
+tests/integration/test_half_hour.py plays the same half hour on its own clock.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.operator import audit_log, dashboard_html
-from infra.operator.cloudwatch_math import Samples, alarm_periods
+from infra.operator import dashboard_html
 from infra.operator.deployed import Deployed
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.e2e.conftest import Running
 
@@ -34,10 +34,7 @@ RATE = 8
 """
 Requests to Aurora a minute: more than those make who come back again and again in the outage.
 """
-LATE = 2
-"""
-Minutes that an alarm may be on after its phase: it looks at the last ones, too.
-"""
+DOCS = Path(__file__).parents[2] / "docs"
 ROTATED = "sk_sand_rotated"
 RUSH = [f"rush-{number}@example.com" for number in range(72)]
 OUTAGE = [f"outage-{number}@example.com" for number in range(4)]
@@ -116,48 +113,21 @@ def play(half_hour: HalfHour) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_alarms_go_on_and_off_and_the_pictures_show_it(half_hour: HalfHour, tmp_path: Path) -> None:
-    """
-    Each alarm is on in its phase and off in calm; everybody gets in; both dashboards are drawn.
-    """
+def test_both_dashboards_are_drawn_over_half_an_hour(half_hour: HalfHour, tmp_path: Path) -> None:
     began = time.time()
     play(half_hour)
     assert half_hour.served == EVERYBODY
-    assert half_hour.refused == {"aurora-busy", "aurora-unavailable", "aurora-key-rejected"}
-
     deployed = Deployed.find("local")
-    lines = audit_log.lines(deployed, since=began, containing="CloudWatchMetrics")
-    samples = Samples(lines, period=half_hour.minute)
-    on = {
-        name.removeprefix("token-vendor-local-"): periods
-        for name, alarm in dashboard_html._alarms_of("local").items()
-        if (periods := alarm_periods(alarm, samples))
-    }
-    periods = half_hour.periods
-    # Whether the queue stays full for five whole periods depends on how fast this machine is;
-    # tests/integration/test_half_hour.py plays the same rush on a clock of its own.
-    budget = on.pop("budget-exhausted", set())
-    assert set(on) == {"aurora-unavailable", "failed-share", "key-rejected"}
-    assert budget <= periods("rush", "rush", later=LATE)
-    assert on["aurora-unavailable"] <= periods("outage", "outage", later=LATE)
-    assert on["key-rejected"] <= periods("rejected", "rejected", later=LATE)
-    # It looks at five minutes, and both causes are failures.
-    assert on["failed-share"] <= periods("outage", "rejected", later=2 * LATE)
-    assert on["failed-share"] & periods("outage", "outage", later=LATE)
-    assert not any(
-        each & {samples.periods[-1], samples.periods[-2]} for each in [budget, *on.values()]
-    )
-
-    written = dashboard_html.render(
+    service, operations = dashboard_html.render(
         deployed,
         deployed.outputs["DashboardNames"].split(","),
         to=tmp_path / "dashboards",
         png=True,
         hours=(time.time() - began) / 3600,
         period=half_hour.minute,
-    )
-    for page in written.values():
-        assert page.with_suffix(".png").stat().st_size > 20_000
-    service, operations = (page.read_text() for page in written.values())
-    assert service.count("OK, was in alarm") == len(on) + bool(budget)
-    assert '"name":"Invocations"' in operations
+    ).values()
+    assert '"name":"Invocations"' in operations.read_text()
+    for page, name in (service, "service"), (operations, "operations"):
+        picture = page.with_suffix(".png")
+        assert picture.stat().st_size > 20_000
+        shutil.copy(picture, DOCS / f"dashboard-{name}.png")
