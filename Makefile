@@ -15,14 +15,17 @@ help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-33s %s\n", $$1, $$2}'
 
 .uv/$(UV_VERSION):
+	@echo "uv $(UV_VERSION)"
 	@rm -rf .uv && $(PYTHON) -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 .venv/.synced: .uv/$(UV_VERSION) uv.lock pyproject.toml .python-version
+	@echo "Python and its packages: 1 GB, up to a minute"
 	@$(UV) sync --frozen --all-groups --quiet
 	@touch $@
 
 infra/node_modules/.installed: infra/package.json infra/package-lock.json .venv/.synced
+	@echo "the CDK CLI"
 	@cd infra && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 

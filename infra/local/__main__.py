@@ -77,7 +77,7 @@ def _run() -> None:
     end = threading.Event()
     aurora = _named_aurora()
     # The sample caller must not cost a seat, or get an e-mail, in somebody's real tenant.
-    override = {"invitations": False} if aurora else {}
+    override = {"invitations": os.environ.get("AURORA_INVITE") == "true"} if aurora else {}
     with (
         _alone(),
         _until_told(end),
@@ -89,6 +89,8 @@ def _run() -> None:
             answer = _vend(stack, id_token)
         _show_other_ports(stack)
         _show(answer, time.monotonic() - started)
+        if aurora and not override["invitations"]:
+            console.print("Nobody is invited there; AURORA_INVITE=true switches invitations on.")
         _show_what_to_do(stack, answer.get("token", {}).get("jti", ""))
         end.wait()
 

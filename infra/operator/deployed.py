@@ -68,6 +68,8 @@ class Deployed:
             NotDeployedError: There is no such stack, or AWS cannot be asked.
 
         """
+        if (known := _stages()) and stage not in known:
+            raise NotDeployedError(f"cdk.json has no stage {stage}; it has {', '.join(known)}")
         local = _local_outputs() if stage == LOCAL else {}
         name = f"AuroraTokenVendor-{stage}"
         try:
@@ -137,6 +139,16 @@ def message(error: ClientError) -> str:
     Return AWS's own words, without the name of the call around them.
     """
     return str(error.response.get("Error", {}).get("Message") or error)
+
+
+def _stages() -> list[str]:
+    """
+    Name the stages of this folder's cdk.json; none where there is no such file, or it is broken.
+    """
+    try:
+        return list(json.loads(Path("cdk.json").read_text())["context"]["stages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _session() -> boto3.Session:

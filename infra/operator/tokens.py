@@ -93,6 +93,9 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     token_item = store(deployed).read(email)
     item = asdict(token_item)
     item["has_token"] = bool(item.pop("jwt"))
+    if not item["has_token"]:
+        # It outlives a sign-out, for the hourly cap alone.
+        del item["expires_at"], item["lifetime"]
     known = token_item.version > 0
     margin = deployed.settings.refresh_margin
     parts: dict[str, Any] = {

@@ -194,6 +194,9 @@ def test_forget_one(deployed: Running) -> None:
     assert len(read("tokens")) == 1
     assert run("forget", JESSICA["email"], stdin="y\n").exit_code == 0
     assert read("tokens") == []
+    shown = read("show", JESSICA["email"])["state"]["token"]
+    assert not shown["has_token"]
+    assert "expires_at" not in shown
     assert run("forget", JESSICA["email"], "--yes").exit_code == 1
 
 
@@ -271,6 +274,16 @@ def test_without_a_browser_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) 
 
 
 # Wrong stages ---------------------------------------------------------------------------
+
+
+def test_a_stage_that_cdk_json_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"sandbox": {}, "local": {}}}}')
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["doctor", "--stage", "nope"])
+    assert result.exit_code == 3
+    assert result.stderr.strip().endswith("cdk.json has no stage nope; it has sandbox, local")
 
 
 def test_a_stage_that_is_not_deployed(deployed: Running, monkeypatch: pytest.MonkeyPatch) -> None:

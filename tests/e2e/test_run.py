@@ -126,13 +126,17 @@ def test_killed_run_leaves_no_process(tmp_path: Path) -> None:
     until(lambda: not processes(tmp_path), END_LIMIT, tmp_path)
 
 
-def test_in_front_of_another_aurora(tmp_path: Path) -> None:
-    """The named Aurora is called, with its key; nobody is invited there."""
+@pytest.mark.parametrize(
+    ("invite", "says", "calls"), [("", "user-not-eligible", 0), ("true", '"generated"', 1)]
+)
+def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, calls: int) -> None:
+    """The named Aurora is called, with its key; nobody is invited there unprompted."""
     with FakeAurora.running(users=[], port=0) as other:
         named = {
             "AURORA_URL": other.url,
             "AURORA_TENANT_ID": other.tenant_id,
             "AURORA_API_KEY": other.api_key,
+            "AURORA_INVITE": invite,
         }
         with started(tmp_path, **named) as run:
             until(
@@ -141,9 +145,11 @@ def test_in_front_of_another_aurora(tmp_path: Path) -> None:
             run.terminate()
             assert run.wait(END_LIMIT) == 0
         printed = out(tmp_path).decode()
-        assert "user-not-eligible" in printed
+        assert says in printed
+        assert ("AURORA_INVITE=true" in printed) == (not invite)
         assert other.api_key not in printed
-        assert other.stats()["calls"] == {"list_users": 1, "invite_user": 0, "generate_token": 0}
+        counted = other.stats()["calls"]
+        assert (counted["invite_user"], counted["generate_token"]) == (calls, calls)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ What the operator's command line computes by itself: a burst, CloudWatch's arith
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -335,3 +337,22 @@ def graph(name: str) -> dict[str, Any]:
         "type": "metric",
         "properties": {"title": name, "metrics": metrics, "yAxis": {"left": {"min": 0}}},
     }
+
+
+def test_ctrl_c_while_the_command_loads_is_no_traceback() -> None:
+    program = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "infra.operator.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from infra.operator.start import main
+main()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    assert done.returncode == 130
+    assert done.stderr == b""
