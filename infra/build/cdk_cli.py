@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError
 from infra.build.lambda_asset import ROOT, BundlingError, build_asset
 from infra.stage import StageConfig, StageError, parse_override
 from infra.stage.issuer import IssuerError, signing_keys
+from infra.terminal import replace_what_it_cannot_show
 
 CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
 
@@ -45,6 +46,7 @@ def main() -> int:
     """
     Run one verb; whatever stops it is told in one line.
     """
+    replace_what_it_cannot_show()
     parser = argparse.ArgumentParser(prog="python -m infra.build.cdk_cli", description=__doc__)
     parser.add_argument("verb", choices=["bootstrap", "synth", "deploy", "destroy"])
     parser.add_argument("stage", help="a stage of cdk.json")

@@ -27,6 +27,7 @@ from infra.fake_aurora.users import JESSICA
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
+from infra.terminal import replace_what_it_cannot_show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ def main() -> None:
     """
     Carry out the command line; what goes wrong is said in words and ends with exit code 1.
     """
+    replace_what_it_cannot_show()
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything and stay until Ctrl-C")

@@ -6,7 +6,6 @@ that `make run` started. Exit codes: 0 done, 1 a check failed or the answer was 
 usage, 3 the stage cannot be reached.
 """
 
-import io
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from token_vendor.settings import Options
 from infra.operator import audit_log, dashboard_html, doctor, key_rights, output, tokens
 from infra.operator.burst_simulation import simulate
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
+from infra.terminal import replace_what_it_cannot_show
 
 FAILED, UNREACHABLE = 1, 3
 # CloudWatch Logs shows an event some seconds after it was written.
@@ -299,8 +299,5 @@ def main() -> None:
     """
     Run the command line.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a sign shows "?"; what was done is done all the same.
-            stream.reconfigure(errors="replace")
+    replace_what_it_cannot_show()
     app()

@@ -137,6 +137,8 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
             "AURORA_TENANT_ID": other.tenant_id,
             "AURORA_API_KEY": other.api_key,
             "AURORA_INVITE": invite,
+            # A terminal of Windows, which lacks the signs of the steps.
+            "PYTHONIOENCODING": "cp1252",
         }
         with started(tmp_path, **named) as run:
             until(
