@@ -29,7 +29,13 @@ infra/node_modules/.installed: infra/package.json infra/package-lock.json .venv/
 	@cd infra && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-setup: .venv/.synced infra/node_modules/.installed ## install everything, .venv/bin/token-vendor too
+# Here rather than at the first run: after `make setup`, nothing needs the network.
+.cache/.ready: .venv/.synced
+	@echo "the Lambda's packages"
+	@$(RUN) python -m infra.build.lambda_asset > /dev/null
+	@touch $@
+
+setup: .venv/.synced infra/node_modules/.installed .cache/.ready ## install everything, .venv/bin/token-vendor too
 
 run: setup ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run

@@ -183,3 +183,7 @@ def _uv(*arguments: str) -> str:
         cause = done.stderr.strip().splitlines() or ["no reason given"]
         raise BundlingError(f"uv {arguments[0]} failed: {cause[-1].strip()}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    print(build_asset())
