@@ -2,13 +2,14 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract audit lint format bench dashboard-pictures bootstrap synth deploy destroy clean
+.PHONY: help setup run test contract audit lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --all-groups
 STAGE ?=
+export TAG ?=
 ARGS ?=
 
 help: ## list the targets
@@ -56,6 +57,13 @@ lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff check .
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" infra/node_modules/.bin/tsc --project infra/web
+	@$(RUN) check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+docs: setup ## build the documentation site into .local/site
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet && echo ".local/site/index.html"
+
+release-check: setup ## (TAG=v1.2.3) is the version complete: changelog, lock, docs, contract
+	@$(RUN) python -m infra.build.release_check
 
 format: setup ## format and mend what ruff can
 	@$(RUN) ruff format .

@@ -20,7 +20,15 @@ from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
 from token_vendor.settings import Options
 
-from infra.operator import audit_log, dashboard_html, doctor, key_rights, output, tokens
+from infra.operator import (
+    audit_log,
+    dashboard_html,
+    doctor,
+    key_rights,
+    output,
+    sign_in_token,
+    tokens,
+)
 from infra.operator.burst_simulation import simulate
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
 from infra.terminal import replace_what_it_cannot_show
@@ -67,12 +75,22 @@ def _stage(name: str) -> Iterator[Deployed]:
 
 
 @app.command("doctor")
-def doctor_(stage: Stage, *, as_json: Json = False) -> None:
+def doctor_(
+    stage: Stage,
+    *,
+    token: Annotated[
+        bool, typer.Option("--token", help="also check an ID token, from a prompt or stdin")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """
-    Check everything from end to end, and say what mends it.
+    Check everything from end to end, and name the fix of each finding.
     """
     with _stage(stage) as deployed:
+        id_token = _secret("ID token") if token else ""
         findings = list(doctor.examine(deployed))
+        if token:
+            findings += sign_in_token.examine(deployed, id_token)
     output.findings(findings, as_json=as_json)
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(FAILED)

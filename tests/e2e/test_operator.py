@@ -4,12 +4,14 @@ Every command of `token-vendor`, against the deployed local stack.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -93,6 +95,38 @@ def test_doctor_while_aurora_is_down(deployed: Running) -> None:
     assert result.exit_code == 1
     (failed,) = [each for each in json.loads(result.stdout) if each["state"] == "fail"]
     assert failed["check"] == "Aurora: list users"
+
+
+@pytest.mark.parametrize(
+    ("claims", "failing"),
+    [
+        pytest.param({}, set(), id="sound"),
+        pytest.param({"groups": [str(uuid4()) for _ in range(200)]}, {"size"}, id="200 groups"),
+        pytest.param({"email_verified": False}, {"e-mail"}, id="not verified"),
+        pytest.param({"aud": "another-app"}, {"audience"}, id="of another app"),
+    ],
+)
+def test_doctor_checks_an_id_token(
+    deployed: Running, claims: dict[str, Any], failing: set[str]
+) -> None:
+    id_token = deployed.sign_in(JESSICA["email"])
+    payload = json.loads(base64.urlsafe_b64decode(id_token.split(".")[1] + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps(payload | claims).encode()).decode()
+    head, _, signature = id_token.split(".")
+    result = run("doctor", "--token", "--json", stdin=f"{head}.{changed}.{signature}")
+    findings = [each for each in json.loads(result.stdout) if each["check"].startswith("token: ")]
+    assert len(findings) == 5
+    failed = {each["check"].removeprefix("token: ") for each in findings if each["fix"]}
+    assert failed == failing
+    assert result.exit_code == bool(failing)
+    assert JESSICA["email"] not in result.stdout
+
+
+@pytest.mark.usefixtures("deployed")
+def test_doctor_says_what_is_no_token() -> None:
+    result = run("doctor", "--token", stdin="an-opaque-access-token")
+    assert result.exit_code == 1
+    assert "no JWT" in result.stderr
 
 
 # set-api-key ----------------------------------------------------------------------------

@@ -1,0 +1,113 @@
+"""
+Check an ID token as API Gateway and the function would, but for its signature.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from token_vendor.caller import ClaimNames, identify
+from token_vendor.problems import CallerNotIdentifiedError
+
+from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.doctor import Finding
+
+LARGEST = 10_240
+"""
+Bytes of request line and headers that an HTTP API takes.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+"""
+OTHER_HEADERS = 2_000
+"""
+Bytes that a browser's other headers may well have.
+"""
+LARGE_TOKENS = "docs/identity-providers.md, Large tokens"
+
+
+def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
+    """
+    Check size, issuer, audience, expiry and e-mail; claims are named, their values are not.
+
+    Raises:
+        OperatorError: `token` is not a JWT.
+
+    """
+    claims = _claims(token)
+    yield _size(token, claims)
+    (authorizer,) = deployed.client("apigatewayv2").get_authorizers(
+        ApiId=deployed.outputs["ApiId"]
+    )["Items"]
+    expected = authorizer["JwtConfiguration"]
+    yield _told(
+        "issuer",
+        f"iss is {claims.get('iss')}, the stage expects {expected['Issuer']}",
+        good=claims.get("iss") == expected["Issuer"],
+        fix="sign in at the stage's issuer, or set issuer in cdk.json and deploy",
+    )
+    audience = claims.get("aud", claims.get("client_id", []))
+    audiences = {audience} if isinstance(audience, str) else set(audience)
+    yield _told(
+        "audience",
+        f"aud is {_listed(audiences)}; the stage expects {_listed(expected['Audience'])}",
+        good=bool(audiences & set(expected["Audience"])),
+        fix="set audiences in cdk.json to the app's client id and deploy",
+    )
+    left = float(claims.get("exp", 0)) - time.time()
+    yield _told("expiry", f"{left:.0f} s are left", good=left > 0, fix="sign in anew")
+    settings = deployed.settings
+    try:
+        identify(
+            claims,
+            {},
+            names=ClaimNames(
+                email=settings.claim_email, email_verified=settings.claim_email_verified
+            ),
+            require_verified_email=settings.require_verified_email,
+        )
+        yield Finding(check="token: e-mail", state="ok", found="names a person")
+    except CallerNotIdentifiedError as problem:
+        yield Finding(
+            check="token: e-mail",
+            state="fail",
+            found=problem.cause,
+            fix="send the ID token, not the access token; see docs/identity-providers.md",
+        )
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        _, payload, _ = token.split(".")
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        claims = None
+    if not isinstance(claims, dict):
+        raise OperatorError("this is no JWT: copy what your page sends after 'Bearer '")
+    return claims
+
+
+def _size(token: str, claims: dict[str, Any]) -> Finding:
+    size = len(f"Authorization: Bearer {token}")
+    largest = sorted(claims, key=lambda name: -len(json.dumps(claims[name])))[:3]
+    parts = ", ".join(f"{name} {len(json.dumps(claims[name]))}" for name in largest)
+    return _told(
+        "size",
+        f"{size} of the {LARGEST} bytes that API Gateway takes with all other headers; "
+        f"largest claims: {parts}",
+        good=size <= LARGEST - OTHER_HEADERS,
+        fix=LARGE_TOKENS,
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _told(check: str, found: str, *, good: bool, fix: str) -> Finding:
+    return Finding(
+        check=f"token: {check}",
+        state="ok" if good else "fail",
+        found=found,
+        fix="" if good else fix,
+    )
