@@ -15,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.fake_aurora.fake_aurora import FakeAurora
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,35 +125,9 @@ def fake_aurora() -> Iterator[FakeAurora]:
         yield aurora
 
 
-class Clock:
-    """
-    A time that passes only when a test says so; also what code under test sleeps with.
-    """
-
-    def __init__(self, now: float = 1_750_000_000.0) -> None:
-        self.now = now
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """
-        Let seconds pass.
-        """
-        self.now += seconds
-
-    def sleep(self, seconds: float) -> None:
-        """
-        Pass the time at once, and remember how much of it.
-        """
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 @pytest.fixture
 def clock() -> Clock:
     """
-    Give a clock that stands still.
+    Give a clock that a test moves.
     """
     return Clock()

@@ -8,7 +8,6 @@ threads, so that races are tested elsewhere, on MiniStack.
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,9 @@ from token_vendor.observability import logger
 from token_vendor.settings import Settings
 
 from infra.fake_aurora.fake_aurora import FakeAurora
+from tests.support.clock import Clock
+from tests.support.events import Answer, event
+from tests.support.table import create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,40 +41,6 @@ ENVIRONMENT = {
 JESSICA = "jessica.smith@aurorasolar.com"
 
 
-class Clock:
-    """A time that passes by a millisecond with every look, and by as much as is slept."""
-
-    def __init__(self) -> None:
-        self.now = 1_750_000_000.0
-
-    def __call__(self) -> float:
-        self.now += 0.001
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Let seconds pass; also what the service sleeps with."""
-        self.now += seconds
-
-    sleep = advance
-
-
-@dataclass
-class Answer:
-    """What API Gateway would send on."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-    @property
-    def slug(self) -> str:
-        return str(self.body["type"]).rpartition(":")[2]
-
-    @property
-    def jti(self) -> str:
-        return str(self.body["token"]["jti"])
-
-
 @dataclass
 class Context:
     """The two things that the handler asks of Lambda's context."""
@@ -82,22 +50,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return int(self.remaining * 1000)
-
-
-def event(claims: dict[str, Any], body: Any = None, *, method: str = "POST") -> dict[str, Any]:
-    """Return an event of payload format 2.0 as an HTTP API with a JWT authorizer sends it."""
-    return {
-        "version": "2.0",
-        "routeKey": f"{method} /token",
-        "rawPath": "/token",
-        "headers": {},
-        "requestContext": {
-            "requestId": "gateway-1",
-            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
-        },
-        "body": body if body is None or isinstance(body, str) else json.dumps(body),
-        "isBase64Encoded": False,
-    }
 
 
 @dataclass
@@ -114,18 +66,7 @@ class Deployment:
     def __post_init__(self) -> None:
         self.dynamodb = boto3.client("dynamodb")
         self.secrets = boto3.client("secretsmanager")
-        self.dynamodb.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        create_table(self.dynamodb, TABLE)
         self.secrets.create_secret(Name=SECRET, SecretString=self.aurora.api_key)
         self.restart()
 
@@ -144,13 +85,7 @@ class Deployment:
 
     def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
         """Hand over one event."""
-        response = self.service.answer(event, Context(remaining=remaining))
-        body = response.get("body")
-        return Answer(
-            status=response["statusCode"],
-            headers=response["headers"],
-            body=json.loads(body) if body else None,
-        )
+        return Answer.from_response(self.service.answer(event, Context(remaining=remaining)))
 
     def vend(self, email: str = JESSICA, **body: Any) -> Answer:
         """Ask for a token as somebody with a verified address."""
@@ -208,7 +143,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 @pytest.fixture
 def deployment() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
-    clock = Clock()
+    clock = Clock(tick=0.001)
 
     def tell_time(parsed: dict[str, Any], **_: Any) -> None:
         """Answer with the test's time: moto tells the machine's."""

@@ -24,13 +24,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from token_vendor.aurora import LONGEST_RETRY_AFTER, retry_after
 
-from tests.integration.conftest import event
+from tests.support.events import event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 GENERATE = "generate_token"
 JESSICA_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"

@@ -15,7 +15,8 @@ from infra.fake_aurora.users import JESSICA, ROBERT
 from tests.support.clients import people
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 NEWCOMER = "newcomer@example.com"
 TTL = 300

@@ -11,7 +11,8 @@ import pytest
 from token_vendor.problems import AuroraBusyError
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 INTERVAL, HORIZON = 10, 30
 CALLERS = [f"caller-{number}@example.com" for number in range(8)]

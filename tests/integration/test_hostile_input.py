@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from token_vendor.models import normalised_email
 
 from infra.fake_aurora.fake_aurora import FakeAurora
-from tests.integration.conftest import JESSICA, Answer, Context, event
+from tests.integration.conftest import JESSICA, Context
+from tests.support.events import Answer, event
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.conftest import JESSICA, TABLE, event
+from tests.integration.conftest import JESSICA, TABLE
 from tests.integration.during_aurora_call import while_aurora_works
+from tests.support.events import event
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment

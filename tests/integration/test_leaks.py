@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
 
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
     from tests.integration.test_faults import Row
+    from tests.support.events import Answer
 
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/tokens"
 AWS_TEXT = re.compile(r"arn:aws|\b\d{12}\b|DynamoDB|dynamodb|Secrets ?Manager|botocore|Traceback")

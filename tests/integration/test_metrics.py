@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
-from tests.integration.conftest import JESSICA, SECRET, TABLE, event
+from tests.integration.conftest import JESSICA, SECRET, TABLE
 from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
+from tests.support.events import event
 
 if TYPE_CHECKING:
     import pytest

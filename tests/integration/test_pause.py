@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from tests.support.clients import people
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 WAITING = 180
 PAUSE = 60

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.fake_aurora.users import JESSICA, ROBERT
-from tests.integration.conftest import event
+from tests.support.events import event
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Answer, Deployment
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 ADDRESS = JESSICA["email"]
 ISSUER = "https://id.example.com"

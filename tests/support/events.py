@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def token_event(email: str, body: Any = None, *, method: str = "POST") -> dict[str, Any]:
+def event(claims: dict[str, Any], body: Any = None, *, method: str = "POST") -> dict[str, Any]:
     """
     Make an event of payload format 2.0 as an HTTP API with a JWT authorizer sends it.
     """
-    # Real API Gateway hands every claim over as a string.
-    claims = {
-        "email": email,
-        "email_verified": "true",
-        "given_name": "Jessica",
-        "family_name": "Smith",
-    }
     return {
         "version": "2.0",
         "routeKey": f"{method} /token",
@@ -29,9 +22,23 @@ def token_event(email: str, body: Any = None, *, method: str = "POST") -> dict[s
             "requestId": "gateway-1",
             "authorizer": {"jwt": {"claims": claims, "scopes": None}},
         },
-        "body": None if body is None else json.dumps(body),
+        "body": body if body is None or isinstance(body, str) else json.dumps(body),
         "isBase64Encoded": False,
     }
+
+
+def token_event(email: str, body: Any = None, *, method: str = "POST") -> dict[str, Any]:
+    """
+    Make the event of somebody with a verified address.
+    """
+    # Real API Gateway hands every claim over as a string.
+    claims = {
+        "email": email,
+        "email_verified": "true",
+        "given_name": "Jessica",
+        "family_name": "Smith",
+    }
+    return event(claims, body, method=method)
 
 
 @dataclass(frozen=True)

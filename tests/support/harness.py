@@ -19,6 +19,7 @@ from infra.local.ministack import MiniStack, ministack
 from infra.local.processes import clean_environment, free_port
 from tests.support.environment import Environment, InvocationLostError, runtime_folder
 from tests.support.events import Answer, token_event
+from tests.support.table import create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +68,7 @@ class Harness:
             self.secrets = self.ministack.client("secretsmanager")
             stack.callback(self.dynamodb.close)
             stack.callback(self.secrets.close)
-            self._create_table()
+            create_table(self.dynamodb, TABLE)
             self.secret_arn = self.secrets.create_secret(
                 Name="aurora-api-key", SecretString=self.aurora.api_key
             )["ARN"]
@@ -155,7 +156,7 @@ class Harness:
         Empty table and fake; the environments stay as warm as they are.
         """
         self.dynamodb.delete_table(TableName=TABLE)
-        self._create_table()
+        create_table(self.dynamodb, TABLE)
         self.aurora.reset()
         self.aurora.set_users(users)
         self.aurora.behave(**behaviour)
@@ -183,20 +184,6 @@ class Harness:
         """
         calls: dict[str, int] = self.aurora.stats()["calls"]
         return calls
-
-    def _create_table(self) -> None:
-        self.dynamodb.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
 
     def _end(self, environment: Environment) -> None:
         environment.stop()

@@ -15,7 +15,7 @@ from infra.operator.cloudwatch_math import Samples
 from infra.stack.metrics import NAMESPACE
 
 if TYPE_CHECKING:
-    from tests.conftest import Clock
+    from tests.support.clock import Clock
 
 SERVICE = ("service", "token-vendor-test")
 
