@@ -20,9 +20,9 @@ from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
 from token_vendor.settings import Options
 
+from infra.local import dashboard_html
 from infra.operator import (
     audit_log,
-    dashboard_html,
     doctor,
     key_rights,
     output,

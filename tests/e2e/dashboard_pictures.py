@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.operator import dashboard_html
+from infra.local import dashboard_html
 from infra.operator.deployed import Deployed
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 

@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from infra.local import dashboard_html
 from infra.local.processes import free_port
-from infra.operator import dashboard_html
 from infra.operator.cli import app
 
 if TYPE_CHECKING:

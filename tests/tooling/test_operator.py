@@ -16,10 +16,8 @@ from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
 from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.operator import dashboard_html, key_rights, output, tokens
-from infra.operator.burst_simulation import simulate
-from infra.operator.cli import app
-from infra.operator.cloudwatch_math import (
+from infra.local import dashboard_html
+from infra.local.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
@@ -27,6 +25,9 @@ from infra.operator.cloudwatch_math import (
     statistic,
     widget_queries,
 )
+from infra.operator import key_rights, output, tokens
+from infra.operator.burst_simulation import simulate
+from infra.operator.cli import app
 from infra.operator.doctor import Finding
 
 RING = {"rate": 88, "burst": 90, "horizon": 900}

@@ -9,15 +9,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no types.
+from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from infra.operator import audit_log, lambda_reports
+from infra.local import aws_metrics, logs_insights
+from infra.local.cloudwatch_math import Samples, alarm_periods, widget_queries
+from infra.operator import audit_log
 from infra.operator.burst_simulation import Burst
-from infra.operator.cloudwatch_math import Samples, alarm_periods, widget_queries
 from infra.operator.deployed import LOCAL_OUTPUTS, Deployed, OperatorError
 from infra.web.chromium import chromium_arguments, chromium_path
 
@@ -31,14 +34,22 @@ DRAWN_WITHIN = 60
 Seconds for Chromium to draw a page.
 """
 MINUTE = 60
+ROWS = 8
+"""
+Rows of a query that its widget has room for.
+"""
+LIBRARY = "plotly.min.js"
 # CloudWatch's own palette: the page looks like the dashboard.
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
+DASHES = ("solid", "dash", "dot")
 STYLE = f"""
 body {{ font: 14px system-ui, sans-serif; background: #f2f3f3; margin: 16px; width: {WIDTH}px }}
 main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: {ROW}px; gap: 8px }}
 section {{ background: #fff; border: 1px solid #d5dbdb; padding: 8px 12px; overflow: hidden }}
 h2 {{ font-size: 14px; margin: 0 0 4px }} h3 {{ margin: 4px 0 }} li {{ margin-left: 18px }}
-pre {{ font-size: 12px; white-space: pre-wrap }} .none {{ color: #5f6b7a }}
+table {{ border-collapse: collapse; font-size: 12px }} tr + tr {{ border-top: 1px solid #eaeded }}
+th, td {{ text-align: left; padding: 3px 14px 3px 0; white-space: nowrap }}
+.none {{ color: #5f6b7a }}
 .alarm {{ display: inline-block; padding: 4px 10px; margin: 2px; border-radius: 4px;
           background: #e9f5ec; color: #14532d }}
 .alarm.on {{ background: #b91c1c; color: #fff }}
@@ -56,7 +67,7 @@ def render(  # noqa: PLR0913 - what a page is made of.
     period: int,
 ) -> dict[str, Path]:
     """
-    Write one self-contained page for each dashboard below the folder `to`.
+    Write one page for each dashboard below the folder `to`, and the library that draws them.
 
     Args:
         deployed: The local stack.
@@ -68,20 +79,27 @@ def render(  # noqa: PLR0913 - what a page is made of.
 
     """
     since = time.time() - hours * 3600
-    emitted = audit_log.lines(deployed, since=since, containing="CloudWatchMetrics")
-    samples = Samples([*emitted, *lambda_reports.lines(deployed, since=since)], period=period)
+    lines = list(audit_log.lines(deployed, since=since))
+    samples = Samples([*lines, *aws_metrics.lines(deployed, since=since)], period=period)
     cloudwatch = deployed.client("cloudwatch")
     alarms = _alarms_of(deployed.stage)
     to.mkdir(parents=True, exist_ok=True)
-    written = {}
+    (to / LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
+    written, heights = {}, {}
     for name in names:
         body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
         written[name] = to / f"{name}.html"
         widgets = body["widgets"]
-        written[name].write_text(page(name, widgets, samples, alarms), encoding="utf-8")
-        if png:
-            rows = max(widget["y"] + widget["height"] for widget in widgets)
-            picture(written[name], written[name].with_suffix(".png"), height=rows * (ROW + 8) + 70)
+        written[name].write_text(page(name, widgets, samples, alarms, lines), encoding="utf-8")
+        heights[name] = max(widget["y"] + widget["height"] for widget in widgets) * (ROW + 8) + 70
+    if png:
+        with ThreadPoolExecutor() as pool:
+            pictures = [
+                pool.submit(picture, file, file.with_suffix(".png"), height=heights[name])
+                for name, file in written.items()
+            ]
+            for each in pictures:
+                each.result()
     return written
 
 
@@ -144,25 +162,30 @@ def burst_picture(burst: Burst, png: Path) -> None:
         go.Scatter(x=[100 * s for s in shares], y=list(map(burst.percentile, shares)))
     )
     waits.update_layout(title="Seconds that callers wait, by percentile", height=380)
-    source = png.with_suffix(".html")
-    source.write_text(
-        _document("Simulated burst", [_figure(calls, first=True), _figure(waits, first=False)]),
-        encoding="utf-8",
-    )
-    picture(source, png, height=820)
+    figures = [_figure(calls, first=True), _figure(waits, first=False)]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "burst.html")
+        source.write_text(_document("Simulated burst", figures), encoding="utf-8")
+        source.with_name(LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
+        picture(source, png, height=820)
 
 
 def page(
-    name: str, widgets: Iterable[Mapping[str, Any]], samples: Samples, alarms: Mapping[str, Any]
+    name: str,
+    widgets: Iterable[Mapping[str, Any]],
+    samples: Samples,
+    alarms: Mapping[str, Any],
+    lines: Iterable[Mapping[str, Any]] = (),
 ) -> str:
     """
-    Return a dashboard as a page that needs nothing else.
+    Return a dashboard as a page that needs nothing but `plotly.min.js` beside it.
 
     Args:
         name: The dashboard.
         widgets: Its widgets, as synthesized.
         samples: What was emitted.
         alarms: The properties of the stage's alarms, by name.
+        lines: What was logged, for the queries.
 
     """
     sections, first = [], True
@@ -174,8 +197,7 @@ def page(
             case "text":
                 content = _markdown(properties["markdown"])
             case "log":
-                query = html.escape(properties["query"])
-                content = f'<p class="none">CloudWatch runs this:</p><pre>{query}</pre>'
+                content = _rows(logs_insights.run(properties["query"], lines))
             case _:
                 content = _graph(widget, samples, first=first)
                 first = False
@@ -187,7 +209,7 @@ def page(
         heading = f"<h2>{title}</h2>" if title else ""
         sections.append(f'<section style="{place}">{heading}{content}</section>')
     title = name if samples.period == MINUTE else f"{name}: {samples.period} s count as a minute"
-    return _document(title, [f"<main>{''.join(sections)}</main>"])
+    return _document(f"{title}, times in UTC", [f"<main>{''.join(sections)}</main>"])
 
 
 def _document(title: str, parts: Iterable[str]) -> str:
@@ -217,6 +239,8 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
                     name=query.label,
                     # The outline of a part that is nothing would hide that of the one below it.
                     mode="none" if stacked else "lines+markers",
+                    # A line that lies on another shows between its dashes.
+                    line={"dash": DASHES[len(figure.data) % len(DASHES)]},
                     cliponaxis=stacked,
                     yaxis="y2" if query.right else "y",
                     stackgroup="all" if stacked else None,
@@ -257,13 +281,38 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
 
 
 def _figure(figure: go.Figure, *, first: bool) -> str:
-    # The library goes into the page once: the page needs no network.
+    # The library is a file beside the pages: they need no network.
+    library = "directory" if first else False
     config = {"displayModeBar": False, "responsive": True}
-    return str(figure.to_html(full_html=False, include_plotlyjs=first, config=config))
+    return str(figure.to_html(full_html=False, include_plotlyjs=library, config=config))
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """
+    Return the first rows of a query as a table, as many as its widget shows.
+    """
+    if not rows:
+        return '<p class="none">No rows.</p>'
+    columns = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
+    heads = "".join(f"<th>{html.escape(name.removeprefix('audit.'))}</th>" for name in columns)
+    cells = "".join(
+        "<tr>" + "".join(f"<td>{_cell(name, row.get(name))}</td>" for name in columns) + "</tr>"
+        for row in rows[:ROWS]
+    )
+    more = f'<p class="none">{len(rows)} rows in all</p>' if len(rows) > ROWS else ""
+    return f"<table><tr>{heads}</tr>{cells}</table>{more}"
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name in {"@timestamp", "last"}:
+        return f"{datetime.fromtimestamp(value, UTC):%H:%M:%S}"
+    return html.escape(str(value))
 
 
 def _alarms(arns: Iterable[str], samples: Samples, alarms: Mapping[str, Any]) -> str:
-    shown = []
+    shown: dict[str, list[str]] = {"on": [], "was": [], "": []}
     for arn in arns:
         name = arn.rpartition(":")[2]
         periods = alarm_periods(alarms[name], samples)
@@ -272,8 +321,8 @@ def _alarms(arns: Iterable[str], samples: Samples, alarms: Mapping[str, Any]) ->
             is_on = max(periods) == samples.periods[-1]
             state, said = ("on", "in alarm") if is_on else ("was", "OK, was in alarm")
             said += f" {_when(periods, samples.period)}"
-        shown.append(f'<span class="alarm {state}">{html.escape(name)}: {said}</span>')
-    return "".join(shown)
+        shown[state].append(f'<span class="alarm {state}">{html.escape(name)}: {said}</span>')
+    return "<br>".join("".join(each) for each in shown.values() if each)
 
 
 def _when(periods: set[int], period: int) -> str:

@@ -1,0 +1,62 @@
+"""
+The saved queries, run on audit events as the function logs them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.local import logs_insights
+from infra.stack.log_queries import QUERIES
+
+JESSICA, ROBERT = "a" * 64, "b" * 64
+
+
+def audit(at: int, caller: str, **event: Any) -> dict[str, Any]:
+    return {"@timestamp": at, "message": "audit", "audit": {"caller": caller, **event}}
+
+
+LINES = [
+    audit(1, JESSICA, source="generated", aurora_calls=2, duration_ms=900),
+    audit(2, JESSICA, source="generated", aurora_calls=1, duration_ms=300),
+    audit(3, ROBERT, source="generated", aurora_calls=1, duration_ms=500),
+    audit(4, ROBERT, source="stored", aurora_calls=0, duration_ms=5),
+    audit(5, ROBERT, problem="aurora-busy", status=503, duration_ms=7),
+    audit(6, ROBERT, problem="aurora-busy", status=503, duration_ms=8, email="r@example.com"),
+    {"@timestamp": 7, "message": "something else", "audit": {"problem": "never"}},
+]
+
+
+def run(title: str) -> list[dict[str, Any]]:
+    (query,) = [lines for name, lines in QUERIES.items() if name.startswith(title)]
+    return logs_insights.run("SOURCE 'group' | " + "\n| ".join(query), LINES)
+
+
+def test_who_was_refused() -> None:
+    assert run("Who was refused") == [
+        {"problem": "aurora-busy", "caller": ROBERT, "times": 1, "last": 5},
+        {"problem": "aurora-busy", "caller": "r@example.com", "times": 1, "last": 6},
+    ]
+
+
+def test_who_burns_generates() -> None:
+    assert run("Who burns") == [
+        {"caller": JESSICA, "generates": 2, "calls": 3},
+        {"caller": ROBERT, "generates": 1, "calls": 1},
+    ]
+
+
+def test_the_slowest_first() -> None:
+    assert [row["audit.duration_ms"] for row in run("The slowest")] == [900, 500, 300, 8, 7, 5]
+
+
+def test_failures_of_a_caller_who_is_not_set() -> None:
+    assert run("Failures of one caller") == []
+
+
+@pytest.mark.parametrize("command", ["parse @message", "filter a like b", "stats avg(a) as b by c"])
+def test_a_form_that_is_not_read_is_an_error(command: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        logs_insights.run(f"SOURCE 'group' | {command}", LINES)
