@@ -68,7 +68,7 @@ class Deployed:
             NotDeployedError: There is no such stack, or AWS cannot be asked.
 
         """
-        if (known := _stages()) and stage not in known:
+        if (known := stages()) and stage not in known:
             raise NotDeployedError(f"cdk.json has no stage {stage}; it has {', '.join(known)}")
         local = _local_outputs() if stage == LOCAL else {}
         name = f"AuroraTokenVendor-{stage}"
@@ -141,7 +141,7 @@ def message(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Message") or error)
 
 
-def _stages() -> list[str]:
+def stages() -> list[str]:
     """
     Name the stages of this folder's cdk.json; none where there is no such file, or it is broken.
     """

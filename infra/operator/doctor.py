@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 
 from infra.operator import key_rights
-from infra.operator.deployed import Deployed, message
+from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, message, stages
 from infra.stage.issuer import IssuerError, signing_keys
 
 State = Literal["ok", "warn", "fail"]
@@ -43,6 +43,7 @@ def examine(deployed: Deployed) -> Iterator[Finding]:
     checks: dict[str, Callable[[Deployed], Iterator[Finding]]] = {
         "stack": _stack,
         "API key and Aurora": _aurora,
+        "API key of another stage": _shared_key,
         "identity provider": _issuer,
         "CORS": _cors,
         "table": _table,
@@ -96,13 +97,35 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
         yield _permission("Aurora: invite user (asked without a user)", invite, refusals, set_key)
 
 
+def _shared_key(deployed: Deployed) -> Iterator[Finding]:
+    """
+    Compare the key with those of the other stages in cdk.json: each stage has its own budget.
+    """
+    if deployed.local:
+        return
+    for stage in stages():
+        if stage in {deployed.stage, LOCAL}:
+            continue
+        try:
+            other = Deployed.find(stage)
+        except NotDeployedError:
+            continue
+        if (key := deployed.api_key()) and key == other.api_key():
+            yield Finding(
+                check="API key",
+                state="warn",
+                found=f"stage {stage} has the same one, and each stage spends its whole budget",
+                fix="ask Aurora for a second key, or share request_rate and request_burst out",
+            )
+
+
 def _permission(
     check: str, answer: key_rights.Answer, expected: set[HTTPStatus], fix: str
 ) -> Finding:
     status = answer.status
     if status in expected:
-        proof = "" if status == HTTPStatus.OK else "; more cannot be told without an effect"
-        return Finding(check=check, state="ok", found=f"Aurora answered {status}{proof}")
+        asked = "" if status == HTTPStatus.OK else ", since the request named nobody"
+        return Finding(check=check, state="ok", found=f"allowed: Aurora answered {status}{asked}")
     if not status:
         reach = "let this machine reach Aurora; the function has its own way there"
         return Finding(check=check, state="fail", found=answer.failure, fix=reach)

@@ -97,6 +97,38 @@ def test_doctor_while_aurora_is_down(deployed: Running) -> None:
     assert failed["check"] == "Aurora: list users"
 
 
+def test_doctor_finds_two_stages_with_one_key(
+    deployed: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Another stage of the account is a stack with a secret; both are looked up as on AWS.
+    """
+    monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
+    for module in ("deployed", "doctor"):
+        monkeypatch.setattr(f"infra.operator.{module}.LOCAL", "elsewhere")
+    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"local": {}, "other": {}}}}')
+    cloudformation = deployed.stack.aws.client("cloudformation")
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "other-key"}}
+    template = {
+        "Resources": {"Secret": secret},
+        "Outputs": {"SecretArn": {"Value": {"Ref": "Secret"}}},
+    }
+    name = "AuroraTokenVendor-other"
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+    )
+    secrets = deployed.stack.aws.client("secretsmanager")
+    try:
+        for key, expected in ((deployed.aurora.api_key, 1), ("sk_sand_another", 0)):
+            secrets.put_secret_value(SecretId="other-key", SecretString=key)
+            findings = json.loads(run("doctor", "--json").stdout)
+            assert sum("stage other has the same" in each["found"] for each in findings) == expected
+            assert key not in json.dumps(findings)
+    finally:
+        cloudformation.delete_stack(StackName=name)
+
+
 @pytest.mark.parametrize(
     ("claims", "failing"),
     [
