@@ -40,13 +40,18 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "kill": ("at_once", "when_loaded", "never"),
     "second_session": ("takes_over", "refused"),
     "unpaged_page": ("ignored", "refused"),
-    "past_end": ("empty", "last", "wraps"),
+    "past_end": ("empty", "last", "wraps", "refused"),
+    "per_page": ("honoured", "ignored", "refused"),
+    "page_form": ("page", "cursor"),
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
+    "retrieve_answer": ("wrapped", "top_level"),
     "order": ("inserted", "shuffled"),
     "invite_answer": ("with_id", "top_level", "without_id", "nothing"),
     "rate_window_kind": ("sliding", "fixed"),
     "retry_after": ("seconds", "float", "http_date", "absent"),
+    "limit_headers": ("none", "policy", "bare"),
+    "second_generate": ("new", "same"),
 }
 
 
@@ -92,12 +97,21 @@ class Behaviour(_FromJson):
     page_size: int = 0
     # What an unpaged list makes of `page=2` is unknown: the whole list again, or 400.
     unpaged_page: str = "ignored"
-    # What a page after the last one holds is unknown: nothing, the last page again, or the first.
+    # What a page after the last one holds is unknown: nothing, the last page again, the first, or
+    # a refusal.
     past_end: str = "empty"
+    # Whether the list of users takes `per_page`, as that of projects does, is unknown.
+    per_page: str = "honoured"
+    # Nor is it said that pages have numbers: a cursor in the body is the other usual form.
+    page_form: str = "page"
     # Whether the list shows people who are not active is unknown.
     listed: str = "all"
     # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.
     retrieve_status: int = 200
+    # Its answer's shape is inferred.
+    retrieve_answer: str = "wrapped"
+    # Aurora documents 404 for an id that does not exist; other services answer 403 or 422.
+    unknown_status: int = 404
     # Aurora says that arrays have no guaranteed order.
     order: str = "inserted"
     # Aurora says that unknown keys may appear at any time.
@@ -110,12 +124,18 @@ class Behaviour(_FromJson):
     # not, and Aurora's page on status codes has 200, 202 and 204.
     invite_status: int = 201
     invite_answer: str = "with_id"
+    # The page says that an "SDK User" is usable at once; what the list calls one is not shown.
+    invited_status: str = "active"
+    # What an invitation of an address that is in use is answered.
+    taken_status: int = 422
 
     # "Generates if an active account exists"; what happens otherwise is unknown.
     inactive_status: int = 403
     token_lifetime: float = 12 * 3600
     # The prose speaks of the environment in the JWT; no sample has it.
     environment_claim: bool = False
+    # Whether Aurora generates anew while a token lives, or gives that one again, is unknown.
+    second_generate: str = "new"
     # Unknown, and the product must treat every generate as destructive.
     kill: str = "at_once"
     # "One Client SDK session at a time": which of two loses is unknown.
@@ -125,8 +145,15 @@ class Behaviour(_FromJson):
     rate_limit: int = 90
     rate_window: float = 60
     rate_window_kind: str = "sliding"
+    # "Individual endpoints may have their own rate limits": of generate alone, 0 for none.
+    generate_limit: int = 0
     # The header's form is unknown.
     retry_after: str = "seconds"
+    # Whether answers tell the limit is unknown: with its window (a policy), or as a bare number.
+    limit_headers: str = "none"
+    # The header that pins the API's version, "" for none; other values are refused.
+    version_header: str = ""
+    version: str = "2024-06-01"
 
     # How long Aurora works on each call.
     latency: float = 0

@@ -50,14 +50,14 @@ class Calls:
         self._calls.append(call)
         return call
 
-    def wait(self, key: str, behaviour: Behaviour, now: float) -> float | None:
+    def wait(self, key: str, behaviour: Behaviour, now: float, *, limit: int) -> float | None:
         """
         Count a call against its key's limit: None where it fits, else the seconds until one fits.
 
         Aurora's limit is per key over all requests. A refused call does not count, because a limit
         that counts its own refusals never lets a caller back in who retries.
         """
-        if not behaviour.rate_limit:
+        if not limit:
             return None
         window = self._counted.setdefault(key, deque())
         length = behaviour.rate_window
@@ -65,10 +65,10 @@ class Calls:
         begin = now // length * length if fixed else now - length
         while window and window[0] <= begin:
             window.popleft()
-        if len(window) < behaviour.rate_limit:
+        if len(window) < limit:
             window.append(now)
             return None
-        opens = begin if fixed else window[len(window) - behaviour.rate_limit]
+        opens = begin if fixed else window[len(window) - limit]
         return opens + length - now
 
     def to_json(self) -> list[dict[str, Any]]:

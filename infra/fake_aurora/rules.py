@@ -161,6 +161,21 @@ class Rules:
         with self._lock:
             self._tokens.close(session_id)
 
+    def headers(self, operation: str) -> dict[str, str]:
+        """
+        Give the headers that every answer to `operation` has.
+        """
+        behaviour = self.behaviour
+        own = behaviour.generate_limit if operation == "generate_token" else 0
+        limit, window = own or behaviour.rate_limit, round(behaviour.rate_window)
+        forms = {
+            # As in the IETF's draft "RateLimit header fields for HTTP", and as before it.
+            "policy": {"RateLimit-Policy": f'"default";q={limit};w={window}'},
+            "bare": {"X-RateLimit-Limit": str(limit)},
+        }
+        named = {behaviour.version_header: behaviour.version} if behaviour.version_header else {}
+        return forms.get(behaviour.limit_headers, {}) | named
+
     # The three calls, as the server makes them ------------------------------------------------
 
     def begin(self, operation: str, about: str) -> tuple[Call, Fault]:
@@ -177,8 +192,15 @@ class Rules:
                     return call, fault
             return call, NO_FAULT
 
-    def answer(
-        self, operation: str, tenant_id: str, key: str, argument: Any, fault: Fault = NO_FAULT
+    def answer(  # noqa: PLR0913 - one request has this many parts.
+        self,
+        operation: str,
+        tenant_id: str,
+        key: str,
+        argument: Any,
+        *,
+        fault: Fault = NO_FAULT,
+        version: str | None = None,
     ) -> Reply:
         """
         Carry out one call: its query, its JSON body, or the user's id is the argument.
@@ -186,6 +208,8 @@ class Rules:
         with self._lock:
             try:
                 self._admit(operation, tenant_id, key)
+                if version is not None and version != self.behaviour.version:
+                    raise RefusedError(HTTPStatus.BAD_REQUEST, "No such version.")  # noqa: TRY301
                 match operation:
                     case "list_users":
                         return Reply(HTTPStatus.OK, self._users.page(argument, self.behaviour))
@@ -209,7 +233,9 @@ class Rules:
     def _admit(self, operation: str, tenant_id: str, key: str) -> None:
         # The order is that of any API gateway: who is it, how often, may it, does it exist.
         self._authenticate(key)
-        self._limit(key)
+        if operation == "generate_token":
+            self._limit(f"{key} {operation}", self.behaviour.generate_limit)
+        self._limit(key, self.behaviour.rate_limit)
         if operation in self.behaviour.forbidden:
             raise RefusedError(HTTPStatus.FORBIDDEN, "The key does not allow this action.")
         if tenant_id != self.tenant_id:
@@ -223,9 +249,9 @@ class Rules:
         if foreign or key not in self.behaviour.api_keys:
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "The API key is not valid.")
 
-    def _limit(self, key: str) -> None:
+    def _limit(self, key: str, limit: int) -> None:
         now = self._clock()
-        wait = self._calls.wait(key, self.behaviour, now)
+        wait = self._calls.wait(key, self.behaviour, now, limit=limit)
         if wait is None:
             return
         forms = {
@@ -242,10 +268,12 @@ class Rules:
         status = self.behaviour.retrieve_status
         if status != HTTPStatus.OK:
             raise RefusedError(status, "No.")
-        return Reply(HTTPStatus.OK, {"user": self._users.get(user_id).listed()})
+        user = self._users.get(user_id, self.behaviour).listed()
+        wrapped = self.behaviour.retrieve_answer == "wrapped"
+        return Reply(HTTPStatus.OK, {"user": user} if wrapped else user)
 
     def _generate(self, user_id: str, fault: Fault) -> dict[str, Any]:
-        user = self._users.get(user_id)
+        user = self._users.get(user_id, self.behaviour)
         if user.account_status != "active":
             raise RefusedError(self.behaviour.inactive_status, "The account is not active.")
         now = self._clock()

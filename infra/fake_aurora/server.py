@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -172,7 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._wait(aurora.behaviour.latency + (fault.seconds if fault.kind == "delay" else 0))
         reply = Reply(fault.status, {"error": {"message": "A fault."}}, fault.headers)
         if fault.kind not in {"status", "drop"}:
-            done = aurora.answer(operation, match[1], self._key(), argument, fault)
+            version = self.headers.get(aurora.behaviour.version_header or "none")
+            done = aurora.answer(
+                operation, match[1], self._key(), argument, fault=fault, version=version
+            )
+            done = replace(done, headers=aurora.headers(operation) | done.headers)
             reply = reply if fault.kind == "status_after" else shaped(done, fault)
         # Before the answer leaves: a client that has it also finds it counted.
         call.answer = "dropped" if fault.kind in {"drop", "drop_after"} else int(reply.status)

@@ -21,6 +21,7 @@ HUNDRED_YEARS = 100 * 365 * 86_400
 class _Token:
     user_id: str
     expires_at: float
+    jwt: str = ""
     # Why it no longer loads, or None while it does.
     dead: str | None = None
 
@@ -53,6 +54,8 @@ class Tokens:
         """
         previous = self._latest.get(user_id)
         if previous is not None and self._tokens[previous].expires_at > now:
+            if behaviour.second_generate == "same":
+                return self._tokens[previous].jwt
             self.double_generates += 1
             if behaviour.kill == "at_once":
                 self._kill_all(user_id, "another token was generated")
@@ -63,7 +66,8 @@ class Tokens:
         claims = {"id": user_id, "email": email, "exp": expires_at, "jti": jti}
         if behaviour.environment_claim:
             claims["environment"] = behaviour.environment
-        return self._sign(claims)
+        self._tokens[jti].jwt = self._sign(claims)
+        return self._tokens[jti].jwt
 
     def distort(self, jwt: str, fault: str, now: float) -> str:
         """

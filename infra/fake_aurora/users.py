@@ -93,13 +93,13 @@ class Users:
         """
         return [asdict(user) for user in self._users.values()]
 
-    def get(self, user_id: str) -> User:
+    def get(self, user_id: str, behaviour: Behaviour) -> User:
         """
         Find a user of this tenant; those of another are answered as if they did not exist.
         """
         user = self._users.get(user_id)
         if user is None or user.tenant_id != self._tenant_id:
-            raise RefusedError(HTTPStatus.NOT_FOUND, "No such user.")
+            raise RefusedError(behaviour.unknown_status, "No such user.")
         return user
 
     def page(self, query: dict[str, str], behaviour: Behaviour) -> dict[str, Any]:
@@ -115,9 +115,19 @@ class Users:
         if behaviour.order == "shuffled":
             # Any fixed order that has nothing to do with insertion: pages must still be disjoint.
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, row["id"]).int)
+        if behaviour.page_size and behaviour.page_form == "cursor":
+            start, size = int(query.get("cursor", "0")), behaviour.page_size
+            following = {"next_cursor": str(start + size)} if start + size < len(rows) else {}
+            return {"users": rows[start : start + size], **following}
         if behaviour.page_size:
+            if "per_page" in query and behaviour.per_page == "refused":
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: per_page.")
+            if behaviour.per_page == "ignored":
+                query = {name: text for name, text in query.items() if name != "per_page"}
             size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
             number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
+            if number > pages and behaviour.past_end == "refused":
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "No such page.")
             if number > pages:
                 past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
                 number = past[behaviour.past_end]
@@ -142,11 +152,12 @@ class Users:
         # be used again: so only an active account is in the way, in whichever tenant it is.
         rows = self._by_email.get(str(data["email"]).casefold(), {}).values()
         if any(row.account_status == "active" for row in rows):
-            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "The e-mail is taken.")
+            raise RefusedError(behaviour.taken_status, "The e-mail is taken.")
         names = ("email", "first_name", "last_name", "user_level", "phone", "partner_ids")
         user = User(tenant_id=self._tenant_id, **{n: data[n] for n in names if data.get(n)})
         # Only an "SDK User" need not accept an e-mailed invitation first.
-        user.account_status = "active" if user.user_level == "SDK User" else "pending"
+        at_once = user.user_level == "SDK User"
+        user.account_status = behaviour.invited_status if at_once else "pending"
         self._keep(user)
         return user
 
