@@ -6,6 +6,7 @@ that `make run` started. Exit codes: 0 done, 1 a check failed or the answer was 
 usage, 3 the stage cannot be reached.
 """
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
-from token_vendor.settings import Options
+from token_vendor.settings import Options, is_origin
 
 from infra.local import dashboard_html
 from infra.operator import (
@@ -31,12 +32,16 @@ from infra.operator import (
 )
 from infra.operator.burst_simulation import simulate
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
+from infra.operator.probe import command
+from infra.operator.probe.calls import People
+from infra.operator.probe.line import Target
 from infra.terminal import replace_what_it_cannot_show
 
 FAILED, UNREACHABLE = 1, 3
 # CloudWatch Logs shows an event some seconds after it was written.
 LOG_PATIENCE = 15
 VEND_TIMEOUT = 35
+TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 app = typer.Typer(
     help=__doc__,
@@ -55,8 +60,14 @@ def _stage(name: str) -> Iterator[Deployed]:
     """
     Find the stage; what goes wrong with it is told in one line and an exit code.
     """
-    try:
+    with _told():
         yield Deployed.find(name)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except NotDeployedError as error:
         output.failure(str(error))
         raise typer.Exit(UNREACHABLE) from error
@@ -114,6 +125,43 @@ def set_api_key(stage: Stage) -> None:
             SecretId=deployed.outputs["SecretArn"], SecretString=api_key
         )
     output.done(f"stored; every execution environment has it within {settings.api_key_ttl:g} s")
+
+
+@app.command("probe")
+def probe_(  # noqa: PLR0913 - one option each.
+    *,
+    stage: Annotated[
+        str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")
+    ] = "",
+    url: Annotated[str, typer.Option(help="an Aurora to probe instead, with --tenant")] = "",
+    tenant: Annotated[str, typer.Option(help="the id of the tenant there")] = "",
+    production: Annotated[bool, typer.Option("--production", help="allow production")] = False,
+    write: Annotated[bool, typer.Option("--write", help="change cdk.json by the outcome")] = False,
+    as_json: Json = False,
+) -> None:
+    """
+    Find out what Aurora's pages leave open. Asks first; costs 10 of Aurora's requests, or 25.
+    """
+    if bool(stage) == bool(url) or bool(url) != bool(tenant):
+        raise typer.BadParameter("name a stage, or an address and its tenant", param_hint="--stage")
+    if write and url:
+        raise typer.BadParameter("only a stage has options in cdk.json", param_hint="--write")
+    if url and not (is_origin(url) and TENANT_ID.fullmatch(tenant)):
+        raise typer.BadParameter("an https origin and a tenant's id", param_hint="--url")
+    people = People()
+    with _told():
+        try:
+            if url:
+                api_key = _prompted_secret("Aurora API key")
+                place = command.at_address(Target(origin=url, tenant_id=tenant, api_key=api_key))
+            else:
+                place = command.at_stage(Deployed.find(stage))
+            outcome = command.probe(place, people, allow_production=production)
+            output.probe(outcome, as_json=as_json)
+            for line in command.finish(place, outcome, write=write):
+                output.noted(line)
+        finally:
+            output.left_behind(people.left_behind)
 
 
 @app.command("tokens")
@@ -302,6 +350,17 @@ def _secret(prompt: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True)).strip()
     if not (given := sys.stdin.read().strip()):
+        raise OperatorError(f"{prompt}: nothing came on stdin")
+    return given
+
+
+def _prompted_secret(prompt: str) -> str:
+    """
+    Read a secret as the first of several answers: on stdin the others come after its line.
+    """
+    if sys.stdin.isatty():
+        return _secret(prompt)
+    if not (given := sys.stdin.readline().strip()):
         raise OperatorError(f"{prompt}: nothing came on stdin")
     return given
 

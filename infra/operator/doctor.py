@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Literal
 
 import urllib3
@@ -17,6 +18,8 @@ from token_vendor.api_key import why_unusable
 
 from infra.operator import key_rights
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, message, stages
+from infra.operator.probe.report import ReportError, newest
+from infra.operator.probe.stage_options import wrong_options
 from infra.stage.issuer import IssuerError, signing_keys
 
 State = Literal["ok", "warn", "fail"]
@@ -48,6 +51,7 @@ def examine(deployed: Deployed) -> Iterator[Finding]:
         "CORS": _cors,
         "table": _table,
         "alarms": _alarms,
+        "probe": _probe,
     }
     for name, check in checks.items():
         try:
@@ -225,3 +229,29 @@ def _alarms(deployed: Deployed) -> Iterator[Finding]:
             found=alarm["AlarmName"],
             fix=alarm.get("AlarmDescription", ""),
         )
+
+
+def _probe(deployed: Deployed) -> Iterator[Finding]:
+    """
+    Hold the options against the newest report that lies here, beside cdk.json.
+    """
+    check = "probe's report"
+    try:
+        report = newest(Path(), deployed.stage)
+    except ReportError as error:
+        fix = f"delete it, and token-vendor probe --stage {deployed.stage}"
+        yield Finding(check=check, state="warn", found=str(error), fix=fix)
+        return
+    if not report:
+        return
+    path, facts = report
+    wrong = wrong_options(facts, deployed.settings)
+    for name, value in wrong.items():
+        yield Finding(
+            check=check,
+            state="warn",
+            found=f"{name} is {getattr(deployed.settings, name)}; {path.name} asks for {value}",
+            fix=f"set {name} in cdk.json and deploy",
+        )
+    if not wrong:
+        yield Finding(check=check, state="ok", found=f"{path.name} contradicts no option")

@@ -3,7 +3,7 @@ How the command line says things: tables for people, JSON for scripts.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,12 +14,19 @@ from rich.text import Text
 
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
+from infra.operator.probe.report import Outcome
 from infra.operator.tokens import Holder, duration
 
 MARKS = {
     "ok": Text("✓ ok", "green"),
     "warn": Text("! warn", "yellow"),
     "fail": Text("✗ fail", "red"),
+}
+COLOURS = {"+": "green", "-": "red"}
+VERDICTS = {
+    "seen": Text("✓ seen", "green"),
+    "contradicted": Text("≠ contradicted", "yellow"),
+    "undetermined": Text("? undetermined", "dim"),
 }
 BAR = 60
 WIDEST = 10_000
@@ -44,6 +51,13 @@ def done(text: str) -> None:
     Say what was done.
     """
     _console().print(Text("✓", "green"), text)
+
+
+def noted(text: str) -> None:
+    """
+    Say on stderr what was done beside the result.
+    """
+    _console(stderr=True).print(Text("✓", "green"), text, soft_wrap=True)
 
 
 def _print_json(data: Any) -> None:
@@ -232,3 +246,38 @@ def burst(result: Burst, *, as_json: bool) -> None:
     for minute, calls in enumerate(result.calls_by_minute):
         bar = Text("█" * round(BAR * calls / most), "blue")
         console.print(f"{minute:4} min", bar, str(calls))
+
+
+def probe(outcome: Outcome, *, as_json: bool) -> None:
+    """
+    Print what a probe found, and what follows from it for cdk.json.
+    """
+    if as_json:
+        _print_json(outcome.to_json() | {"diff": outcome.diff})
+        return
+    _table(
+        *("", "Statement", "Found"),
+        rows=[
+            (VERDICTS[each.verdict], each.statement, each.found or "-") for each in outcome.answers
+        ],
+    )
+    counts = [f"{sum(a.verdict == name for a in outcome.answers)} {name}" for name in VERDICTS]
+    console = _console()
+    console.print(f"\n{', '.join(counts)}, by {outcome.calls} calls")
+    if outcome.halted:
+        console.print(f"It ended early: {outcome.halted}.")
+    if outcome.diff:
+        console.print("\nWhat follows for cdk.json:\n")
+        for line in outcome.diff.splitlines():
+            console.print(Text(line, COLOURS.get(line[:1], "")), soft_wrap=True)
+
+
+def left_behind(people: Mapping[str, str]) -> None:
+    """
+    Say on stderr which throw-away people are in Aurora.
+    """
+    for address, state in people.items():
+        _console(stderr=True).print(
+            f"{address}: throw-away person, {state} in Aurora until an admin removes it.",
+            soft_wrap=True,
+        )
