@@ -22,6 +22,7 @@ The most calls of a probe that only reads, and of one with throw-away people.
 FAR_PAGE = 100_000
 NO_VERSION = "1900-01-01"
 LEVEL = "SDK User"
+NAMES = {"first_name": "Throw-away", "last_name": "Person"}
 
 
 @dataclass(kw_only=True)
@@ -144,13 +145,14 @@ def _invite(line: Line, people: People, use_known: Callable[[str], bool]) -> Non
         _invited(line, people, "invite", first, complete=True)
     if second in new and not _invited(line, people, "invite-minimal", second, complete=False):
         _invited(line, people, "invite-complete", second, complete=True)
+    retrieved = line.exchanges.get("retrieve")
     if people.left_behind:
         listed = line.ask("list-after", "GET users", LIST)
         for address in people.left_behind:
             row = row_of(listed, address, people.ids.get(address, ""))
             if not people.ids.get(address):
                 people.ids[address] = usable_id(row.get("id"))
-            if not row and people.ids[address] and line.exchanges["retrieve"].ok:
+            if not row and people.ids[address] and retrieved and retrieved.ok:
                 path = f"/{people.ids[address]}"
                 name = "retrieve-first" if address == first else "retrieve-second"
                 line.ask(name, "GET users/{invited id}", RETRIEVE, path)
@@ -159,7 +161,7 @@ def _invite(line: Line, people: People, use_known: Callable[[str], bool]) -> Non
 def _invited(line: Line, people: People, name: str, address: str, *, complete: bool) -> bool:
     user = {"email": address, "user_level": LEVEL}
     if complete:
-        user |= {"first_name": "Throw-away", "last_name": "Person"}
+        user |= NAMES
     call = f"POST users/invite {'with names' if complete else 'without names'}"
     # Noted before the call: whoever stops the probe meanwhile has to know of the person.
     people.left_behind[address] = "may exist"
@@ -180,21 +182,17 @@ def _invited(line: Line, people: People, name: str, address: str, *, complete: b
 
 def _generate(line: Line, people: People) -> None:
     person = next((each for each in people.addresses if people.ids.get(each)), None)
-    if person:
-        path = f"/{people.ids[person]}/generate_token"
-        call = "POST users/{throw-away id}/generate_token"
-        if line.ask("generate", call, GENERATE, path).ok:
-            line.ask("generate-again", call, GENERATE, path)
-    first = people.addresses[0]
-    if people.left_behind.get(first) == "exists":
-        user = {
-            "email": first,
-            "user_level": LEVEL,
-            "first_name": "Throw-away",
-            "last_name": "Person",
-        }
-        call = "POST users/invite, the same again"
-        line.ask("invite-again", call, INVITE, "/invite", body={"user": user})
+    if not person:
+        return
+    path = f"/{people.ids[person]}/generate_token"
+    call = "POST users/{throw-away id}/generate_token"
+    if not line.ask("generate", call, GENERATE, path).ok:
+        return
+    line.ask("generate-again", call, GENERATE, path)
+    if person in people.left_behind:
+        # Aurora gives the address of somebody who is not active to a second person.
+        body = {"user": NAMES | {"email": person, "user_level": LEVEL}}
+        line.ask("invite-again", "POST users/invite, the same again", INVITE, "/invite", body=body)
 
 
 def _same(email: Any, address: str) -> bool:

@@ -175,12 +175,12 @@ def _list_members(record: Record) -> Found:
 
 
 def _list_body(record: Record) -> Found:
-    if record["list"].rows is None:
-        return _undetermined("the answer is no list", record["list"])
-    more = set(record["list"].body) - {"users"}
+    if record.whole.rows is None:
+        return _undetermined("the answer is no list", record.whole)
+    more = set(record.whole.body) - {"users"}
     if more:
-        return _contradicted(f"it has {_names(more)}, too", record["list"])
-    return _seen("users alone", record["list"])
+        return _contradicted(f"it has {_names(more)}, too", record.whole)
+    return _seen("users alone", record.whole)
 
 
 def _list_inactive(record: Record) -> Found:
@@ -203,6 +203,8 @@ def _paging(record: Record) -> Found:
             return _seen("a page after the last one is empty", record.whole, each)
     if far.refused and second.ok:
         return _seen("page=2 is accepted, one far after the end is not", second, far)
+    if second.refused and _one_of(listed, small):
+        return _seen("with per_page=1 there is a page 2, without there is none", second, small)
     whole = [each.ids for each in (second, far) if each.ok]
     if (
         len(listed) > TWO
@@ -213,6 +215,10 @@ def _paging(record: Record) -> Found:
     ):
         return _seen("with per_page=1, page 2 is the second person", record.whole, small)
     return _undetermined("no answer shows a second page", record.whole, *calls)
+
+
+def _one_of(listed: list[str], small: Exchange) -> bool:
+    return len(listed) > 1 and len(small.ids) == 1 and small.ids[0] in listed
 
 
 def _page_size(record: Record) -> Found:
@@ -233,6 +239,8 @@ def _per_page(record: Record) -> Found:
         return _contradicted(f"per_page=1 brings {len(small.ids)}", small)
     if small.refused and second.ok:
         return _contradicted(f"answered {small.status}", second, small)
+    if second.refused and _one_of(listed, small):
+        return _seen("with it there is a page 2, without there is none", second, small)
     if small.ids and second.ok and set(second.ids) != set(small.ids):
         return _seen("per_page=1 brings one", second, small)
     if small.rows == [] and second.rows == []:
