@@ -7,19 +7,24 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from token_vendor.request_budget import RequestBudget
 from typer.testing import CliRunner, Result
 
 from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local import dashboard_html
 from infra.local.processes import free_port
+from infra.operator import tokens
 from infra.operator.cli import app
+from infra.operator.deployed import Deployed
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Running
@@ -159,6 +164,54 @@ def test_doctor_says_what_is_no_token() -> None:
     result = run("doctor", "--token", stdin="an-opaque-access-token")
     assert result.exit_code == 1
     assert "no JWT" in result.stderr
+
+
+# probe ----------------------------------------------------------------------------------
+
+
+def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path) -> None:
+    """
+    From consent to cdk.json, on the stage's own table; doctor then warns until it is deployed.
+    """
+    shutil.copy(Path(__file__).parents[2] / "cdk.json", tmp_path)
+    deployed.aurora.behave(token_lifetime=3600)
+    said = "2\nyou+probe1@example.com\nyou+probe2@example.com\nskip\n"
+    result = run("probe", "--write", stdin=said)
+    assert result.exit_code == 0, result.output
+    assert f"Open {deployed.stack.outputs.demo_url} in both" in result.stderr
+    ring = deployed.stack.aws.client("dynamodb").get_item(
+        TableName=deployed.stack.outputs.table_name,
+        Key={"pk": {"S": f"sandbox#{deployed.aurora.tenant_id}"}, "sk": {"S": "RING"}},
+    )["Item"]
+    assert int(ring["tickets"]["N"]) == len(deployed.aurora.calls()) == 15
+    stages = json.loads((tmp_path / "cdk.json").read_text())["context"]["stages"]
+    assert stages["local"]["refresh_margin"] == 900
+    assert "refresh_margin" not in stages["production"]
+    (report,) = tmp_path.glob("probe-local-*.md")
+    warned = [each for each in read("doctor") if each["check"] == "probe's report"]
+    assert [each["found"] for each in warned] == [
+        f"refresh_margin is 3600.0; {report.name} asks for 900"
+    ]
+
+
+def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
+    """
+    Sixty-one calls of the minute are reserved: ten more would come too near.
+    """
+    budget = RequestBudget(
+        tokens.table(Deployed.find("local")),
+        rate=88,
+        burst=90,
+        grace=5,
+        patience=5,
+        queue_horizon=900,
+        sleep=time.sleep,
+    )
+    budget.reserve(61)
+    result = run("probe", stdin="1\n")
+    assert result.exit_code == 1
+    assert "in use: 61 of this minute's 90" in result.stderr
+    assert not deployed.aurora.calls()
 
 
 # set-api-key ----------------------------------------------------------------------------

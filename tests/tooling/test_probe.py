@@ -33,10 +33,10 @@ from infra.operator.probe import dialogue, line, stage_options
 from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
 from infra.operator.probe.exchange import shape
 from infra.operator.probe.line import HaltedError, Line, Reserved, Spaced, Target
-from infra.operator.probe.questions import QUESTIONS, Answer
-from infra.operator.probe.reading import Record, answers, facts
+from infra.operator.probe.questions import QUESTIONS
+from infra.operator.probe.reading import Record, answers
 from infra.operator.probe.report import Outcome, newest
-from infra.operator.probe.stage_options import StageFile, implied_options, wrong_options
+from infra.operator.probe.stage_options import StageFile, implied_options
 from tests.conftest import Clock
 from tests.model.memory_table import MemoryTable
 
@@ -400,7 +400,7 @@ def test_somebody_who_works_with_aurora_keeps_the_session(fake_aurora: FakeAuror
     """An address that Aurora knows is neither invited nor generated for without a yes."""
     mine = (JESSICA["email"], PEOPLE[1])
     asked: list[str] = []
-    record, people = probe(fake_aurora, people=mine, use_known=lambda each: asked.append(each))  # type: ignore[func-returns-value,arg-type]
+    record, people = probe(fake_aurora, people=mine, use_known=asked.append)  # type: ignore[arg-type]
     assert asked == [JESSICA["email"]]
     generated = [
         call["about"]
@@ -654,3 +654,369 @@ def test_a_key_that_rests_is_not_probed() -> None:
     stage.function.pause(40, GENERATE)
     with pytest.raises(OperatorError, match="rests for 40 s"):
         stage.reserved.admit(READING_CALLS)
+
+
+# What follows for cdk.json --------------------------------------------------------------------
+
+CDK_JSON = """\
+{
+  "app": "python -m infra.app",
+  "context": {
+    "stages": {
+      "sandbox": {
+        "audiences": ["a", "b"],
+        "refresh_margin": 3600
+      },
+      "other": {"refresh_margin": 3600, "issuer": "}{"}
+    },
+    "@aws-cdk/core:x":   ["aws", "aws-cn"]
+  }
+}
+"""
+LOWER = {"aurora_rate_limit": 60, "request_burst": 60, "request_rate": 58.6}
+
+
+@pytest.mark.parametrize(
+    ("known", "given", "implied", "wrong"),
+    [
+        ({}, {}, {}, {}),
+        ({"requests_a_minute": 90}, {}, {}, {}),
+        ({"requests_a_minute": 60}, {}, LOWER, LOWER),
+        ({"requests_a_minute": 90, "generates_a_minute": 60}, {}, LOWER, LOWER),
+        (
+            {"requests_a_minute": 180},
+            {},
+            {"aurora_rate_limit": 180, "request_burst": 180, "request_rate": 176},
+            {},
+        ),
+        # What the operator has set below Aurora's limit may be shared with others.
+        ({"requests_a_minute": 180}, {"aurora_rate_limit": 90}, {}, {}),
+        (
+            {"requests_a_minute": 60},
+            {"request_burst": 3, "request_rate": 80},
+            {"aurora_rate_limit": 60, "request_rate": 58.6},
+            {"aurora_rate_limit": 60, "request_rate": 58.6},
+        ),
+        ({"token_life": 43_200}, {}, {}, {}),
+        ({"token_life": 3600}, {}, {"refresh_margin": 900}, {"refresh_margin": 900}),
+        (
+            {"version_header": "Aurora-Version", "version": "2024-06-01"},
+            {},
+            {"aurora_version_header": "Aurora-Version", "aurora_version": "2024-06-01"},
+            {},
+        ),
+    ],
+)
+def test_options_follow_only_where_they_are_implied(
+    known: dict[str, Any], given: dict[str, Any], implied: dict[str, Any], wrong: dict[str, Any]
+) -> None:
+    """Wrong is what Aurora contradicts; implied is that, and what is still a default."""
+    options = replace(SETTINGS, **given)
+    assert implied_options(known, options, given) == implied
+    assert stage_options.wrong_options(known, options) == wrong
+    assert not list(replace(options, **implied).contradictions())
+
+
+def written(tmp_path: Path, text: str = CDK_JSON) -> StageFile:
+    path = tmp_path / "cdk.json"
+    path.write_text(text)
+    return StageFile.read(path, "sandbox")
+
+
+def test_only_what_is_meant_changes(tmp_path: Path) -> None:
+    """Every other character of the file stays: order, blanks, lists on one line."""
+    file = written(tmp_path)
+    file.write({"refresh_margin": 900, "aurora_version": "2024"})
+    assert file.path.read_text() == CDK_JSON.replace(
+        '"refresh_margin": 3600\n', '"refresh_margin": 900,\n        "aurora_version": "2024"\n'
+    )
+    changed = [line for line in file.diff({"refresh_margin": 900}).splitlines() if line[0] in "+-"]
+    assert changed[2:] == ['-        "refresh_margin": 3600', '+        "refresh_margin": 900']
+
+
+def test_the_repositorys_own_file_can_be_changed() -> None:
+    file = StageFile.read(Path(__file__).parents[2] / "cdk.json", "production")
+    changed = json.loads(file.changed(LOWER))
+    assert changed["context"]["stages"].pop("production") == {**file.given, **LOWER}
+    before = json.loads(file.text)
+    del before["context"]["stages"]["production"]
+    assert changed == before
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
+def test_an_interrupted_write_leaves_the_file_as_it_was(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    interruption: type[BaseException],
+) -> None:
+    file = written(tmp_path)
+
+    def interrupt(*_: object) -> None:
+        raise interruption
+
+    # The moments are the system's: nothing at a wire could interrupt there.
+    monkeypatch.setattr(*((os, "fsync") if moment == "fsync" else (Path, "replace")), interrupt)
+    with pytest.raises((KeyboardInterrupt, OperatorError)):
+        file.write({"refresh_margin": 900})
+    assert file.path.read_text() == CDK_JSON
+    assert [each.name for each in tmp_path.iterdir()] == ["cdk.json"]
+
+
+def test_a_file_that_was_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    file.path.write_text(CDK_JSON.replace("3600", "1800"))
+    with pytest.raises(OperatorError, match="changed meanwhile"):
+        file.write({"refresh_margin": 900})
+    assert "900" not in file.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("{", "can be read"),
+        ("[]", "can be read"),
+        ("{}", "can be read"),
+        ('{"context": {"stages": {"sandbox": {}}}}', "has no options"),
+    ],
+)
+def test_a_file_without_the_stage_is_named(tmp_path: Path, text: str | None, said: str) -> None:
+    if text is not None:
+        (tmp_path / "cdk.json").write_text(text)
+    with pytest.raises(OperatorError, match=said):
+        StageFile.read(tmp_path / "cdk.json", "sandbox")
+
+
+def test_values_that_are_no_values_wait_for_the_synth(tmp_path: Path) -> None:
+    file = written(tmp_path, CDK_JSON.replace("3600\n", '"<seconds>"\n'))
+    assert file.options(SETTINGS).refresh_margin == SETTINGS.refresh_margin
+    # cdk.json counts, not what was deployed from it before.
+    file = written(tmp_path)
+    assert file.options(replace(SETTINGS, refresh_margin=60)).refresh_margin == 3600
+
+
+# doctor --------------------------------------------------------------------------------------
+
+
+def outcome(at: float, stage: str = "sandbox", **known: Any) -> Outcome:
+    return Outcome(
+        stage=stage,
+        aurora="https://api-sandbox.aurorasolar.com",
+        at=at,
+        calls=1,
+        halted="",
+        left_behind=0,
+        answers=tuple(answers(Record(exchanges={}))),
+        facts=known,
+        changes={},
+        diff="",
+        exchanges=(),
+    )
+
+
+def findings(options: Settings) -> list[tuple[str, str]]:
+    deployed = Deployed(stage="sandbox", region="", outputs={}, status="", local={}, session=None)  # type: ignore[arg-type]
+    # What the function's environment says; AWS is not asked here.
+    deployed.__dict__["settings"] = options
+    return [(each.state, each.found) for each in doctor._probe(deployed)]
+
+
+def test_doctor_holds_options_against_the_newest_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert findings(SETTINGS) == []
+    noon = 1_750_000_000
+    for at, life in ((noon + 60, 3600), (noon, 43_200), (noon - 86_400, 43_200)):
+        outcome(at, token_life=life).keep(tmp_path)
+    outcome(noon + 120, stage="sandbox-2", token_life=43_200).keep(tmp_path)
+    [(state, found)] = findings(SETTINGS)
+    assert state == "warn"
+    assert found.startswith("refresh_margin is 3600; probe-sandbox-2025-06-15")
+    assert found.endswith("asks for 900")
+    [(state, found)] = findings(replace(SETTINGS, refresh_margin=900))
+    assert state == "ok"
+    assert len(list(tmp_path.glob("probe-sandbox-2025-06-15*.md"))) == 2
+
+
+def test_doctor_names_a_damaged_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = outcome(1_750_000_000).keep(tmp_path)
+    kept.write_text(kept.read_text().replace('"facts"', '"fact"'))
+    [(state, found)] = findings(SETTINGS)
+    assert (state, "can be read" in found) == ("warn", True)
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    Work in an empty folder, and do not wait between calls.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(line, "SPACING", 0)
+    return tmp_path
+
+
+def run(aurora: FakeAurora, *arguments: str, said: str, key: str = "") -> Result:
+    address = ["--url", aurora.url, "--tenant", aurora.tenant_id]
+    typed = f"{key or aurora.api_key}\n{said}"
+    return CliRunner().invoke(app, ["probe", *address, *arguments], input=typed)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("0\n", 1), ("", 1), ("x\n\n3\n0\n", 1), ("2\n", 1), ("2\nyou@example.com\n", 1)],
+    ids=["no", "nothing", "neither", "no addresses", "one address"],
+)
+def test_without_consent_nothing_is_asked(fake_aurora: FakeAurora, said: str, code: int) -> None:
+    result = run(fake_aurora, said=said)
+    assert result.exit_code == code
+    assert not fake_aurora.calls()
+
+
+@pytest.mark.parametrize(
+    ("flag", "said", "calls"),
+    [
+        ([], "{tenant}\n1\n", 0),
+        (["--production"], "1\n1\n1\n", 0),
+        (["--production"], "{tenant}x\n1\n", 0),
+        (["--production"], "{tenant}\n0\n", 0),
+        (["--production"], "{tenant}\n1\n", 8),
+    ],
+)
+@pytest.mark.parametrize("key", ["rk_prod_0123", "no_prefix"])
+def test_production_is_meant_twice(
+    here: Path, flag: list[str], said: str, calls: int, key: str
+) -> None:
+    """A key without a prefix may be production's: what is not clearly a sandbox counts as it."""
+    environment = "production" if "prod" in key else "sandbox"
+    with FakeAurora.running(api_keys=[key], environment=environment) as aurora:
+        result = run(aurora, *flag, said=said.format(tenant=aurora.tenant_id))
+        assert len(aurora.calls()) == calls
+    assert result.exit_code == (0 if calls else 1)
+    assert len(list(here.iterdir())) == (1 if calls else 0)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("key", ["sk_sand_wrong", "sk_sand with blanks"])
+def test_a_key_that_aurora_does_not_know(fake_aurora: FakeAurora, key: str) -> None:
+    result = run(fake_aurora, said="1\n", key=key)
+    assert result.exit_code == 1
+    assert key not in result.output
+    assert len(fake_aurora.calls()) == (1 if key == "sk_sand_wrong" else 0)
+
+
+@pytest.mark.usefixtures("here")
+def test_an_aurora_that_is_not_there(fake_aurora: FakeAurora) -> None:
+    with fake_aurora.down():
+        assert run(fake_aurora, said="1\n").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["probe"],
+        ["probe", "--url", "https://aurora.example.com"],
+        ["probe", "--tenant", "t"],
+        ["probe", "--stage", "sandbox", "--url", "https://aurora.example.com", "--tenant", "t"],
+        ["probe", "--url", "https://aurora.example.com/path", "--tenant", "t"],
+        ["probe", "--url", "http://aurora.example.com", "--tenant", "t"],
+        ["probe", "--url", "https://aurora.example.com", "--tenant", "a/b"],
+        ["probe", "--url", "https://aurora.example.com", "--tenant", "t", "--write"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_nothing_private_is_told_or_kept(here: Path) -> None:
+    """Neither a token, nor the key, nor anything of a person; addresses only to who typed them."""
+    hostile = JESSICA | {"account_status": "Jessica Smith <jessica.smith@aurorasolar.com>"}
+    with FakeAurora.running(users=[hostile, ROBERT], invite_answer="top_level") as aurora:
+        said = "2\n" + "".join(f"{each}\n" for each in PEOPLE)
+        result = run(aurora, "--json", said=said)
+        key, everybody = aurora.api_key, aurora.users()
+    assert result.exit_code == 0
+    (kept,) = here.iterdir()
+    told = result.stdout[result.stdout.index("{") :]
+    private = {key, "eyJ", "essica", *PEOPLE} | {
+        user[name] for user in everybody for name in ("id", "email", "last_name")
+    }
+    for text in (kept.read_text(), told):
+        assert not {each for each in private if each in text}
+    assert json.loads(told)["left_behind"] == 2
+    assert not {each for each in private - set(PEOPLE) if each in result.stderr}
+    for each in PEOPLE:
+        assert f"{each}: throw-away person, exists" in result.stderr
+    assert newest(here, "127.0.0.1") is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Jessica Smith": {"eyJhbGciOi": 1}, "3fa85f64-5717": [], "a@example.com": None},
+        {"jessica.smith": 1, "a" * 50: 1, "+49 30 123": 1},
+    ],
+)
+def test_names_that_are_data_are_left_out(body: dict[str, Any]) -> None:
+    assert set(re.findall(r"[^{}…:,\s\[\]]+", shape(body))) <= {"number", "null", "0"}
+
+
+def test_a_narrow_terminal_shows_every_statement_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 60 columns a block for each question, no line of which is cut by the table."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    output.probe(outcome(1_750_000_000), as_json=False)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert {question.statement for question in QUESTIONS} <= {
+        each.removeprefix("Statement: ") for each in plain.splitlines()
+    }
+    assert max(map(len, dialogue.SCREEN.splitlines())) <= 64
+
+
+def test_ctrl_c_says_who_was_invited(tmp_path: Path) -> None:
+    """Stopped while Aurora answers the second invitation: one person exists, one may."""
+    program = (
+        "from infra.operator.probe import line; line.SPACING = 0; "
+        "from infra.operator.cli import main; main()"
+    )
+    root = Path(__file__).parents[2]
+    with FakeAurora.running(invite_required=()) as aurora:
+        aurora.fail(
+            {"operation": "invite_user", "kind": "none"},
+            {"operation": "invite_user", "kind": "delay_after", "seconds": 30},
+        )
+        command = subprocess.Popen(
+            [
+                *(sys.executable, "-c", program, "probe"),
+                *("--url", aurora.url, "--tenant", aurora.tenant_id),
+            ],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": f"{root}:{root / 'functions'}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert command.stdin
+        command.stdin.write(f"{aurora.api_key}\n2\n{PEOPLE[0]}\n{PEOPLE[1]}\n")
+        command.stdin.flush()
+        give_up = time.monotonic() + 60
+        while len(aurora.users()) < 4 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=30)
+    assert command.returncode not in {0, None}
+    assert f"{PEOPLE[0]}: throw-away person, exists" in said
+    assert f"{PEOPLE[1]}: throw-away person, may exist" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PLAIN_NAME = re.compile(r"[a-z][A-Za-z_-]{0,39}")
+PLAIN_NAME = re.compile(r"(?!eyJ|[sr]k_)[a-z][A-Za-z_-]{0,39}")
 """
-Names of members as APIs write them. A name, an address or an id that serves as a key is none.
+Names of members as APIs write them. A person's name, an address, an id, a token or a key that
+serves as one is none.
 """
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")

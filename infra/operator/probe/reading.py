@@ -27,7 +27,7 @@ Seconds by which a life may seem off, since Aurora signs before it answers.
 MINUTE = 60
 # The IETF's draft "RateLimit header fields for HTTP", in its newer form and the one before.
 POLICIES = (re.compile(r"\bq=(\d+);\s*w=(\d+)"), re.compile(r"\b(\d+);\s*w=(\d+)"))
-VERSION = re.compile(r"[\w.-]{1,40}")
+VERSION = re.compile(r"v?\d[\w.-]{0,30}")
 TWO = 2
 NOT_FOUND, FORBIDDEN, UNPROCESSABLE, TOO_MANY = 404, 403, 422, 429
 
