@@ -29,14 +29,17 @@ from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.operator import doctor, output
 from infra.operator.cli import app
 from infra.operator.deployed import Deployed, OperatorError
-from infra.operator.probe import dialogue, line, stage_options
+from infra.operator.probe import dialogue, pacing, stage_options
 from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
 from infra.operator.probe.exchange import shape
-from infra.operator.probe.line import HaltedError, Line, Reserved, Spaced, Target
+from infra.operator.probe.line import Line, Target
+from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
 from infra.operator.probe.questions import QUESTIONS
-from infra.operator.probe.reading import Record, answers
+from infra.operator.probe.reading import answers, facts
+from infra.operator.probe.record import Record
 from infra.operator.probe.report import Outcome, newest
-from infra.operator.probe.stage_options import StageFile, implied_options
+from infra.operator.probe.stage_file import StageFile
+from infra.operator.probe.stage_options import implied_options
 from tests.conftest import Clock
 from tests.model.memory_table import MemoryTable
 
@@ -56,7 +59,7 @@ def probe(
     aurora: FakeAurora,
     *,
     people: tuple[str, ...] = PEOPLE,
-    pacing: Spaced | Reserved | None = None,
+    paced: Spaced | Reserved | None = None,
     use_known: Callable[[str], bool] = lambda _: False,
     **target: str,
 ) -> tuple[Record, People]:
@@ -67,7 +70,7 @@ def probe(
     known = People(addresses=people)
     made = Line(
         Target(origin=aurora.url, tenant_id=aurora.tenant_id, api_key=aurora.api_key, **target),
-        pacing or Spaced(clock=clock, sleep=clock.sleep),
+        paced or Spaced(clock=clock, sleep=clock.sleep),
         most=ALL_CALLS if people else READING_CALLS,
         clock=clock,
     )
@@ -335,7 +338,7 @@ def test_a_line_makes_no_call_more_than_allowed(fake_aurora: FakeAurora) -> None
     with pytest.raises(HaltedError, match="every call"):
         made.ask("name", "GET users", LIST)
     assert len(fake_aurora.calls()) == 2
-    assert clock.slept == [line.SPACING]
+    assert clock.slept == [pacing.SPACING]
 
 
 def test_statuses_beside_active_are_named(fake_aurora: FakeAurora) -> None:
@@ -569,7 +572,7 @@ SETTINGS = Settings(
 def test_each_call_is_reserved_like_the_functions_own(fake_aurora: FakeAurora) -> None:
     stage = Stage()
     stage.reserved.admit(ALL_CALLS)
-    record, _ = probe(fake_aurora, pacing=stage.reserved)
+    record, _ = probe(fake_aurora, paced=stage.reserved)
     assert not record.halted
     calls = len(fake_aurora.calls())
     assert calls == 15
@@ -621,7 +624,7 @@ def test_a_probe_ends_when_others_begin() -> None:
 def test_a_small_ring_waits_for_its_places(fake_aurora: FakeAurora) -> None:
     stage = Stage(request_burst=3, request_rate=80)
     stage.reserved.admit(READING_CALLS)
-    record, _ = probe(fake_aurora, people=(), pacing=stage.reserved)
+    record, _ = probe(fake_aurora, people=(), paced=stage.reserved)
     assert not record.halted
     # After a wait all three places have rested.
     assert stage.clock.slept == [2.25, 2.25]
@@ -643,7 +646,7 @@ def test_auroras_pause_reaches_everybody(
     stage = Stage()
     stage.reserved.admit(ALL_CALLS)
     with FakeAurora.running(**behaviour) as aurora:
-        record, _ = probe(aurora, pacing=stage.reserved)
+        record, _ = probe(aurora, paced=stage.reserved)
         assert "pause" in record.halted
         assert aurora.calls()[-1]["operation"] == last
     assert stage.item("RING")[attribute] > stage.clock() * 1_000_000 + 50_000_000
@@ -697,6 +700,7 @@ LOWER = {"aurora_rate_limit": 60, "request_burst": 60, "request_rate": 58.6}
             {"aurora_rate_limit": 60, "request_rate": 58.6},
             {"aurora_rate_limit": 60, "request_rate": 58.6},
         ),
+        ({"requests_a_minute": 10_000_000}, {}, {}, {}),
         ({"token_life": 43_200}, {}, {}, {}),
         ({"token_life": 3600}, {}, {"refresh_margin": 900}, {"refresh_margin": 900}),
         (
@@ -715,6 +719,41 @@ def test_options_follow_only_where_they_are_implied(
     assert implied_options(known, options, given) == implied
     assert stage_options.wrong_options(known, options) == wrong
     assert not list(replace(options, **implied).contradictions())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "known"),
+    [
+        ({}, {"token_life": 43_200}),
+        ({"token_lifetime": 3600}, {"token_life": 3600}),
+        (
+            {"limit_headers": "policy", "rate_limit": 60, "generate_limit": 30},
+            {"token_life": 43_200, "requests_a_minute": 60, "generates_a_minute": 30},
+        ),
+        ({"limit_headers": "bare"}, {"token_life": 43_200}),
+        # Pinned is only what was seen to matter, and what looks like a version.
+        (
+            {"version_header": "Aurora-Version"},
+            {"token_life": 43_200, "version_header": "Aurora-Version", "version": "2024-06-01"},
+        ),
+        ({"version_header": "Aurora-Version", "version": "sk_sand_x"}, {"token_life": 43_200}),
+        ({"version_header": "Aurora-Version", "version": "1900-01-01"}, {"token_life": 43_200}),
+    ],
+)
+def test_facts_are_what_was_seen(behaviour: dict[str, Any], known: dict[str, Any]) -> None:
+    with FakeAurora.running(**behaviour) as aurora:
+        assert facts(probe(aurora)[0]) == known
+
+
+def test_a_pinned_version_is_sent_with_every_call(fake_aurora: FakeAurora) -> None:
+    """Whether the pin matters is seen even where no answer names a version."""
+    fake_aurora.behave(version_header="Aurora-Version")
+    pinned = {"version_header": "Aurora-Version", "version": "2024-06-01"}
+    record, _ = probe(fake_aurora, people=(), **pinned)
+    assert verdicts(record)["version"] == SEEN
+    record, _ = probe(fake_aurora, people=(), **pinned | {"version": "2023"})
+    assert set(verdicts(record).values()) == {UNKNOWN, NOT}
+    assert record["list"].status == 400
 
 
 def written(tmp_path: Path, text: str = CDK_JSON) -> StageFile:
@@ -858,7 +897,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Work in an empty folder, and do not wait between calls.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(line, "SPACING", 0)
+    monkeypatch.setattr(pacing, "SPACING", 0)
     return tmp_path
 
 
@@ -986,7 +1025,7 @@ def test_a_narrow_terminal_shows_every_statement_whole(
 def test_ctrl_c_says_who_was_invited(tmp_path: Path) -> None:
     """Stopped while Aurora answers the second invitation: one person exists, one may."""
     program = (
-        "from infra.operator.probe import line; line.SPACING = 0; "
+        "from infra.operator.probe import pacing; pacing.SPACING = 0; "
         "from infra.operator.cli import main; main()"
     )
     root = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
 """
 `token-vendor probe`: by few calls to a real Aurora, the unknowns of its pages become known.
 
-`questions.py` is what there is to know. `line.py` makes the calls, each reserved and counted, and
-`exchange.py` is what one showed. `calls.py` is their order, `reading.py` what follows from them:
-nothing is guessed. `stage_options.py` compares the outcome with cdk.json, `report.py` keeps it, and
-`dialogue.py` asks the operator.
+`command.py` leads through one probe. `dialogue.py` asks the operator. `calls.py` makes the calls
+over `line.py`, when `pacing.py` lets it. `reading.py` answers the `questions.py` by what was
+recorded, with a file for each kind (`of_lists.py` …): nothing is guessed. `stage_options.py` says
+what follows for the options, `stage_file.py` writes it, and `report.py` keeps it all.
 """

@@ -13,7 +13,8 @@ from token_vendor.models import normalised_email
 
 from infra.operator.key_rights import NOBODY
 from infra.operator.probe.exchange import Exchange, usable_id
-from infra.operator.probe.line import HaltedError, Line
+from infra.operator.probe.line import Line
+from infra.operator.probe.pacing import HaltedError
 
 READING_CALLS, ALL_CALLS = 10, 25
 """

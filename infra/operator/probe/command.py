@@ -16,10 +16,13 @@ from infra.operator import tokens
 from infra.operator.deployed import Deployed, NotDeployedError, OperatorError
 from infra.operator.probe import dialogue
 from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
-from infra.operator.probe.line import Line, Reserved, Spaced, Target
-from infra.operator.probe.reading import Record, answers, facts
+from infra.operator.probe.line import Line, Target
+from infra.operator.probe.pacing import Reserved, Spaced
+from infra.operator.probe.reading import answers, facts
+from infra.operator.probe.record import Record
 from infra.operator.probe.report import Outcome
-from infra.operator.probe.stage_options import CDK_JSON, StageFile, implied_options
+from infra.operator.probe.stage_file import CDK_JSON, StageFile
+from infra.operator.probe.stage_options import implied_options
 
 SANDBOX_KEYS = ("sk_sand_", "rk_sand_")
 PRODUCTION_KEYS = ("sk_prod_", "rk_prod_")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 PLAIN_NAME = re.compile(r"(?!eyJ|[sr]k_)[a-z][A-Za-z_-]{0,39}")
@@ -49,6 +50,19 @@ class Exchange:
         Tell whether Aurora refused what was asked, rather than failed or put it off.
         """
         return 400 <= self.status < 500 and self.status not in {401, 409, 429}  # noqa: PLR2004
+
+    @property
+    def limited(self) -> bool:
+        """
+        Tell whether Aurora had too many requests.
+        """
+        return self.status == HTTPStatus.TOO_MANY_REQUESTS
+
+    def header(self, name: str) -> str | None:
+        """
+        Return a header's value, whatever the case of its name.
+        """
+        return {key.lower(): value for key, value in self.headers.items()}.get(name.lower())
 
     @property
     def rows(self) -> list[Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.operator.probe.exchange import Exchange
 from infra.operator.probe.questions import Answer
-from infra.operator.probe.stage_options import replace_file
+from infra.operator.probe.stage_file import replace_file
 
 FENCE = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
