@@ -15,8 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from token_vendor.aurora import GENERATE, LIST
 from token_vendor.models import Deadline
 from token_vendor.request_budget import RequestBudget
@@ -31,7 +34,7 @@ from infra.operator.cli import app
 from infra.operator.deployed import Deployed, OperatorError
 from infra.operator.probe import dialogue, pacing, stage_options
 from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
-from infra.operator.probe.exchange import shape
+from infra.operator.probe.exchange import Exchange, shape
 from infra.operator.probe.line import Line, Target
 from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
 from infra.operator.probe.questions import QUESTIONS
@@ -423,6 +426,55 @@ def test_people_of_an_earlier_probe_are_used_again(fake_aurora: FakeAurora) -> N
     assert (found["generate-again"], found["invite"]) == (SEEN, UNKNOWN)
     assert not people.left_behind
     assert len(fake_aurora.users()) == 4
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["users", "user", "id", "email", "account_status", "token", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+CLAIMS = st.dictionaries(st.sampled_from(["id", "email", "exp", "jti", "environment"]), JSON)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Retry-After", "RateLimit-Policy", "X-RateLimit-Limit", "Date", "X-Version"]),
+    st.sampled_from(["", "nan", "inf", "-1", "5", "1.5", '"a";q=0;w=60', "q=9;w=60", "Mon, 1"]),
+)
+STATUSES = st.sampled_from([0, 200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500])
+NAMES_OF_CALLS = (
+    *("list", "retrieve", "unknown-user", "generate-unknown", "other-tenant", "list-after"),
+    *("page-2", "one-on-page-2", "far-page", "version-unknown", "version-known", "invite"),
+    *("invite-minimal", "invite-complete", "invite-again", "retrieve-first", "generate"),
+    *("generate-again", "after-429-to-generate"),
+)
+
+
+@st.composite
+def exchanges(draw: st.DrawFn) -> dict[str, Exchange]:
+    done = {}
+    for name in draw(st.sets(st.sampled_from(NAMES_OF_CALLS), max_size=8)):
+        body = draw(JSON)
+        if name.startswith("generate") and draw(st.booleans()):
+            body = {"token": {"jwt": jwt.encode(draw(CLAIMS), "x" * 32, algorithm="HS256")}}
+        done[name] = Exchange(call=name, status=draw(STATUSES), headers=draw(HEADERS), body=body)
+    return done
+
+
+@settings(max_examples=300, deadline=None)
+@given(exchanges())
+def test_whatever_aurora_answers_is_read(done: dict[str, Exchange]) -> None:
+    """No answer makes the probe fail, and what follows from it is an option that a stage takes."""
+    people = People(addresses=PEOPLE, left_behind=dict.fromkeys(PEOPLE, "exists"), ids={})
+    record = Record(exchanges=done, people=people, version_header=("X-Version", "1"))
+    assert len(answers(record)) == len(QUESTIONS)
+    known = facts(record)
+    json.dumps(known, allow_nan=False)
+    assert not list(replace(SETTINGS, **implied_options(known, SETTINGS, ())).contradictions())
 
 
 # What only a browser shows -------------------------------------------------------------------

@@ -21,7 +21,7 @@ from infra.operator.probe.record import (
 def _retrieve(record: Record) -> Found:
     one = record["retrieve"]
     if one.ok:
-        same = user_of(one.body).get("id") == record["list"].ids[0]
+        same = [user_of(one.body).get("id")] == record["list"].ids[:1]
         return seen("answered", one) if same else contradicted("answered without the id", one)
     if one.refused:
         why = "the key's right, or this API has no such call"
