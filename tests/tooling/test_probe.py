@@ -375,6 +375,21 @@ def test_one_page_of_three_in_one_order() -> None:
     assert (found["paging"], found["per-page"], found["past-end"]) == (SEEN, SEEN, NOT)
 
 
+def listed(*ids: str) -> Exchange:
+    return Exchange(call="GET users", status=200, body={"users": [{"id": each} for each in ids]})
+
+
+@pytest.mark.parametrize(
+    ("again", "verdict"), [(("a", "b", "c"), SEEN), (("c", "b", "a"), UNKNOWN), ((), UNKNOWN)]
+)
+def test_an_order_that_changes_proves_no_page(again: tuple[str, ...], verdict: str) -> None:
+    """The second person of page 2 may as well be the first of another order."""
+    done = {"list": listed("a", "b", "c"), "one-on-page-2": listed("b")}
+    if again:
+        done |= {"page-2": listed("a", "b", "c"), "far-page": listed(*again)}
+    assert verdicts(Record(exchanges=done))["paging"] == verdict
+
+
 @pytest.mark.parametrize("operation", ["list_users", "invite_user", "generate_token"])
 @pytest.mark.parametrize("kind", ["not_json", "missing_fields", "status", "truncated_json"])
 def test_an_answer_that_says_nothing_proves_nothing(
@@ -426,6 +441,8 @@ def test_people_of_an_earlier_probe_are_used_again(fake_aurora: FakeAurora) -> N
     assert (found["generate-again"], found["invite"]) == (SEEN, UNKNOWN)
     assert not people.left_behind
     assert len(fake_aurora.users()) == 4
+    # Those of the first probe: one with names, two without and with, and one again.
+    assert fake_aurora.stats()["calls"]["invite_user"] == 4
 
 
 JSON = st.recursive(
