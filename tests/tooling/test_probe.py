@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 import typer
+import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_vendor.aurora import GENERATE, LIST
@@ -33,6 +34,7 @@ from infra.operator import doctor, output
 from infra.operator.cli import app
 from infra.operator.deployed import Deployed, OperatorError
 from infra.operator.probe import dialogue, pacing, stage_options
+from infra.operator.probe import sessions as looks
 from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
 from infra.operator.probe.exchange import Exchange, shape
 from infra.operator.probe.line import Line, Target
@@ -41,10 +43,13 @@ from infra.operator.probe.questions import QUESTIONS
 from infra.operator.probe.reading import answers, facts
 from infra.operator.probe.record import Record
 from infra.operator.probe.report import Outcome, newest
+from infra.operator.probe.sessions import Sessions
 from infra.operator.probe.stage_file import StageFile
 from infra.operator.probe.stage_options import implied_options
+from infra.operator.probe.tabs import open_tabs
 from tests.conftest import Clock
 from tests.model.memory_table import MemoryTable
+from tests.support.chromium import chromium
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +69,7 @@ def probe(
     people: tuple[str, ...] = PEOPLE,
     paced: Spaced | Reserved | None = None,
     use_known: Callable[[str], bool] = lambda _: False,
+    sessions: Sessions | None = None,
     **target: str,
 ) -> tuple[Record, People]:
     """
@@ -77,8 +83,8 @@ def probe(
         most=ALL_CALLS if people else READING_CALLS,
         clock=clock,
     )
-    halted = make_calls(made, known, use_known)
-    return Record.of(made, known, {}, halted), known
+    halted = make_calls(made, known, use_known=use_known, sessions=sessions)
+    return Record.of(made, known, sessions.said if sessions else {}, halted), known
 
 
 def verdicts(record: Record) -> dict[str, str]:
@@ -496,6 +502,12 @@ def test_whatever_aurora_answers_is_read(done: dict[str, Exchange]) -> None:
 
 # What only a browser shows -------------------------------------------------------------------
 
+BY_LOOKING = (
+    "session-after-generate",
+    "second-session",
+    "session-after-load",
+    "first-token-again",
+)
 SESSIONS: dict[tuple[str, str], tuple[str, str, str, str]] = {
     # kill, second_session: after generate, second session, after load, first token again
     ("at_once", "takes_over"): (NOT, UNKNOWN, UNKNOWN, NOT),
@@ -510,47 +522,35 @@ SESSIONS: dict[tuple[str, str], tuple[str, str, str, str]] = {
 
 class Browser:
     """
-    Do what the operator is told, with the fake's own sessions, and answer truly.
+    Do what the operator is told, with the tabs' own tokens and the fake's sessions.
     """
 
     def __init__(self, aurora: FakeAurora) -> None:
         self.aurora = aurora
-        self.first = self._generate()
-        self.second = ""
         self.sessions: list[str | None] = []
+        self.urls: list[str] = []
 
-    def _generate(self) -> str:
-        reply = self.aurora.answer(
-            GENERATE, self.aurora.tenant_id, self.aurora.api_key, JESSICA["id"]
-        )
-        return str(reply.body["token"]["jwt"])
-
-    def _load(self, jwt: str) -> bool:
-        session, _ = self.aurora.load(jwt)
+    def _load(self, url: str) -> bool:
+        page = urllib3.request("GET", url, retries=False)
+        found = re.search(r'"jwt": "([^"]+)"', page.data.decode())
+        assert found
+        session, _ = self.aurora.load(found[1])
         self.sessions.append(session)
         return session is not None
 
-    def _first_lives(self) -> bool:
-        return self.aurora.session_state(str(self.sessions[0])) == "live"
-
     def __call__(self, question: str, **_: Any) -> str:
-        if dialogue.LOADED in question:
-            seen = self._load(self.first)
-        elif dialogue.AFTER_GENERATE in question:
-            self.second = self._generate()
-            seen = self._first_lives()
-        elif dialogue.SECOND in question:
-            seen = self._load(self.second)
-        elif dialogue.AFTER_LOAD in question:
-            seen = self._first_lives()
+        if opened := re.search(r"http://localhost:\S+", question):
+            self.urls.append(opened[0])
+            seen = self._load(opened[0])
+        elif question.startswith((looks.AFTER_GENERATE, looks.AFTER_LOAD)):
+            seen = self.aurora.session_state(str(self.sessions[0])) == "live"
         else:
-            assert dialogue.AGAIN in question
-            self.aurora.close_session(str(self.sessions[1]))
-            seen = self._load(self.first)
+            assert question.startswith(looks.AGAIN)
+            # Closing and reloading a tab ends its session.
+            for session in self.sessions:
+                self.aurora.close_session(str(session))
+            seen = self._load(self.urls[0])
         return "yes" if seen else "no"
-
-
-NAMES = ("session-after-generate", "second-session", "session-after-load", "first-token-again")
 
 
 @pytest.mark.parametrize(
@@ -559,22 +559,74 @@ NAMES = ("session-after-generate", "second-session", "session-after-load", "firs
 def test_sessions_are_classified(
     behaviour: tuple[str, str], known: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The operator is asked of what can be seen; what follows is true of the fake."""
+    """Two generates and two tabs: what the operator sees of the fake is what is true of it."""
     with FakeAurora.running(kill=behaviour[0], second_session=behaviour[1]) as aurora:
         # A terminal cannot be played with answers that depend on the question.
         monkeypatch.setattr(typer, "prompt", Browser(aurora))
-        said = dialogue.sessions("http://localhost:1")
-    found = verdicts(Record(exchanges={}, said=said))
-    assert tuple(found[name] for name in NAMES) == known
+        with open_tabs(aurora.url) as tabs:
+            record, _ = probe(aurora, sessions=Sessions(tabs))
+        assert aurora.stats()["answers"]["generate_token"] == {"200": 2, "404": 1}
+    assert verdicts(record) == expected(
+        WITH_PEOPLE, {"loader-option": SEEN} | dict(zip(BY_LOOKING, known, strict=True))
+    )
+
+
+def test_the_same_token_is_not_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeAurora.running(second_generate="same") as aurora:
+        monkeypatch.setattr(typer, "prompt", Browser(aurora))
+        with open_tabs(aurora.url) as tabs:
+            record, _ = probe(aurora, sessions=Sessions(tabs))
+    found = verdicts(record)
     assert found["loader-option"] == SEEN
+    assert {found[name] for name in BY_LOOKING} == {UNKNOWN}
 
 
-def test_what_was_not_looked_at_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", ["no", "skip"])
+def test_what_was_not_looked_at_is_not_known(
+    fake_aurora: FakeAurora, answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A loader that does not load may have another reason than the name of its option."""
-    for answer in ("no", "skip"):
-        monkeypatch.setattr(typer, "prompt", lambda *_, answer=answer, **__: answer)
-        found = verdicts(Record(exchanges={}, said=dialogue.sessions("http://localhost:1")))
-        assert set(found.values()) == {UNKNOWN}
+    asked: list[str] = []
+    monkeypatch.setattr(typer, "prompt", lambda text, **_: asked.append(text) or answer)
+    with open_tabs(fake_aurora.url) as tabs:
+        record, _ = probe(fake_aurora, sessions=Sessions(tabs))
+    assert verdicts(record) == expected(WITH_PEOPLE, {})
+    assert len(asked) == 1
+
+
+def test_tabs_are_found_only_by_their_address(fake_aurora: FakeAurora) -> None:
+    with open_tabs(fake_aurora.url) as tabs:
+        url = tabs.show("first", "e.y.J<")
+        assert urllib3.request("GET", url).status == 200
+        assert b"J<" not in urllib3.request("GET", url).data
+        for other in ("/", "/first", "//first", f"{tabs.folder}second", tabs.folder):
+            answer = urllib3.request("GET", f"http://localhost:{tabs.server_port}{other}")
+            assert (answer.status, b"e.y.J" in answer.data) == (404, False)
+
+
+def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:
+    """The page loads the stand-in of the SDK by the helper that the product has."""
+    fake_aurora.behave(kill="never")
+    tokens = [
+        fake_aurora.answer(GENERATE, fake_aurora.tenant_id, fake_aurora.api_key, JESSICA["id"])
+        for _ in range(2)
+    ]
+    with open_tabs(fake_aurora.url) as tabs, chromium() as browser:
+        context = browser.new_context()
+        context.set_default_timeout(10_000)
+        pages = []
+        for which, token in zip(("first", "second"), tokens, strict=True):
+            page = context.new_page()
+            page.goto(tabs.show(which, token.body["token"]["jwt"]))
+            page.get_by_text("Loaded; the session: live.").wait_for()
+            pages.append(page)
+        pages[0].get_by_text("another session was opened").wait_for()
+        pages[1].close()
+        pages[0].reload()
+        pages[0].get_by_text("Loaded; the session: live.").wait_for()
+        unloadable = context.new_page()
+        unloadable.goto(tabs.show("third", "no.j.wt"))
+        unloadable.get_by_text("Not loaded.").wait_for()
 
 
 # The budget ----------------------------------------------------------------------------------
@@ -1048,7 +1100,7 @@ def test_nothing_private_is_told_or_kept(here: Path) -> None:
     """Neither a token, nor the key, nor anything of a person; addresses only to who typed them."""
     hostile = JESSICA | {"account_status": "Jessica Smith <jessica.smith@aurorasolar.com>"}
     with FakeAurora.running(users=[hostile, ROBERT], invite_answer="top_level") as aurora:
-        said = "2\n" + "".join(f"{each}\n" for each in PEOPLE)
+        said = "2\n" + "".join(f"{each}\n" for each in PEOPLE) + "skip\n"
         result = run(aurora, "--json", said=said)
         key, everybody = aurora.api_key, aurora.users()
     assert result.exit_code == 0

@@ -13,8 +13,10 @@ from token_vendor.models import normalised_email
 
 from infra.operator.key_rights import NOBODY
 from infra.operator.probe.exchange import Exchange, usable_id
+from infra.operator.probe.jwt_claims import claims_of
 from infra.operator.probe.line import Line
 from infra.operator.probe.pacing import HaltedError
+from infra.operator.probe.sessions import Sessions
 
 READING_CALLS, ALL_CALLS = 10, 25
 """
@@ -43,11 +45,18 @@ class People:
     """
 
 
-def make_calls(line: Line, people: People, use_known: Callable[[str], bool]) -> str:
+def make_calls(
+    line: Line,
+    people: People,
+    *,
+    use_known: Callable[[str], bool],
+    sessions: Sessions | None = None,
+) -> str:
     """
     Make every call; return why the probe ended early, or an empty string.
 
     `use_known` tells whether a token may be generated for an address that Aurora knows already.
+    `sessions` has somebody look at what becomes of them.
     """
     try:
         _read(line)
@@ -56,7 +65,7 @@ def make_calls(line: Line, people: People, use_known: Callable[[str], bool]) -> 
         # Next to the list that they are compared with, and before anybody can be invited twice.
         _read_pages(line)
         if people.addresses:
-            _generate(line, people)
+            _generate(line, people, sessions)
         _read_version(line)
     except HaltedError as halted:
         return str(halted)
@@ -181,15 +190,21 @@ def _invited(line: Line, people: People, name: str, address: str, *, complete: b
     return answer.ok
 
 
-def _generate(line: Line, people: People) -> None:
+def _generate(line: Line, people: People, sessions: Sessions | None) -> None:
     person = next((each for each in people.addresses if people.ids.get(each)), None)
     if not person:
         return
     path = f"/{people.ids[person]}/generate_token"
     call = "POST users/{throw-away id}/generate_token"
-    if not line.ask("generate", call, GENERATE, path).ok:
+    if not (first := line.ask("generate", call, GENERATE, path)).ok:
         return
-    line.ask("generate-again", call, GENERATE, path)
+    one = claims_of(first)
+    if sessions and one:
+        sessions.first(one.encoded)
+    other = claims_of(line.ask("generate-again", call, GENERATE, path))
+    # The same token again tells nothing of two.
+    if sessions and one and other and one.encoded != other.encoded:
+        sessions.second(other.encoded)
     if person in people.left_behind:
         # Aurora gives the address of somebody who is not active to a second person.
         body = {"user": NAMES | {"email": person, "user_level": LEVEL}}

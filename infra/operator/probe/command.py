@@ -21,8 +21,10 @@ from infra.operator.probe.pacing import Reserved, Spaced
 from infra.operator.probe.reading import answers, facts
 from infra.operator.probe.record import Record
 from infra.operator.probe.report import Outcome
+from infra.operator.probe.sessions import Sessions
 from infra.operator.probe.stage_file import CDK_JSON, StageFile
 from infra.operator.probe.stage_options import implied_options
+from infra.operator.probe.tabs import open_tabs
 
 SANDBOX_KEYS = ("sk_sand_", "rk_sand_")
 PRODUCTION_KEYS = ("sk_prod_", "rk_prod_")
@@ -33,7 +35,7 @@ class Place:
     """
     Where a probe is made: a target, how its calls are paced, and what belongs to it.
 
-    `file` and `options` are a stage's, `demo_url` its demo page, "" for none.
+    `file` and `options` are a stage's.
     """
 
     name: str
@@ -41,7 +43,6 @@ class Place:
     pacing: Reserved | Spaced
     is_production: bool
     is_stage: bool = False
-    demo_url: str = ""
     file: StageFile | None = None
     options: Options | None = None
 
@@ -76,7 +77,6 @@ def at_stage(deployed: Deployed) -> Place:
         is_production=settings.aurora_environment == "production"
         or api_key.startswith(PRODUCTION_KEYS),
         is_stage=True,
-        demo_url=deployed.local.get("demo_url") or deployed.outputs.get("WebsiteUrl", ""),
         file=file,
         options=file.options(settings) if file else None,
     )
@@ -126,13 +126,14 @@ def probe(
     most = ALL_CALLS if with_people else READING_CALLS
     place.pacing.admit(most)
     line = Line(place.target, place.pacing, most=most, clock=clock)
-    halted = make_calls(line, people, dialogue.use_known)
+    with open_tabs(place.target.origin) as tabs:
+        sessions = Sessions(tabs)
+        halted = make_calls(line, people, use_known=dialogue.use_known, sessions=sessions)
     if (listed := line.exchanges.get("list")) is None or not listed.status:
         raise NotDeployedError(f"{place.target.origin}: {halted}")
     if listed.status == HTTPStatus.UNAUTHORIZED:
         raise OperatorError("Aurora answered 401: it does not know the key")
-    said = dialogue.sessions(place.demo_url) if with_people and place.demo_url else {}
-    record = Record.of(line, people, said, halted)
+    record = Record.of(line, people, sessions.said, halted)
     known = facts(record)
     changes = {}
     if place.file and place.options:

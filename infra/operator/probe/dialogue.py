@@ -1,5 +1,5 @@
 """
-What the operator is asked, on stderr: what a probe may do, and what only eyes can see.
+What the operator is asked before a probe, on stderr: what it may do, and with whom.
 """
 
 import typer
@@ -34,26 +34,6 @@ minute's calls are left to others."""
 WITHOUT_A_STAGE = f"""\
 Nothing is known of others who use this key: the calls are
 {SPACING:g} s apart."""
-
-LOOK = """\
-Some answers only a browser shows. Two windows are needed that
-share nothing: two browsers, or one of them private.
-
- 1. Open {url} in both, and sign in as the same
-    test person: not as somebody who is at work in Aurora.
- 2. In the first, press "Load the Client SDK".
-"""
-LOADED = "Did the Client SDK load in the first window?"
-AFTER_GENERATE = (
-    'In the second, press "This token failed me", which generates. Wait half a minute.\n'
-    "Does the session in the first window still work?"
-)
-SECOND = 'In the second, press "Load the Client SDK". Did it load?'
-AFTER_LOAD = "Wait half a minute. Does the session in the first window still work?"
-AGAIN = (
-    'Close the second window. In the first, press "Load it again" or "Continue here".\n'
-    "Did it load with the token that it had (same name under Token)?"
-)
 
 
 def consent(target: Target, *, stage: str) -> bool:
@@ -117,45 +97,11 @@ def use_known(address: str) -> bool:
     return bool(typer.confirm(question, default=False, err=True))
 
 
-def sessions(url: str) -> dict[str, bool | None]:
-    """
-    Ask what becomes of a Client SDK session on the demo page; None for what was not looked at.
-    """
-    say(LOOK.format(url=url))
-    said = {"loader-option": _look(LOADED)}
-    if not said["loader-option"]:
-        return said
-    said["session-after-generate"] = _look(AFTER_GENERATE)
-    second = _look(SECOND)
-    # Once the first session is over, nothing that comes later is about it.
-    if said["session-after-generate"]:
-        said["second-session"] = second
-        if second:
-            said["session-after-load"] = _look(AFTER_LOAD)
-    # A token that is refused beside an open session may be as good as before.
-    if second:
-        said["first-token-again"] = _look(AGAIN)
-    return said
-
-
 def say(text: str) -> None:
     """
     Print to stderr: stdout is the result's.
     """
     typer.echo(text, err=True)
-
-
-def _look(question: str) -> bool | None:
-    while True:
-        match typer.prompt(f"{question} yes, no or skip", err=True).strip().lower():
-            case "yes" | "y":
-                return True
-            case "no" | "n":
-                return False
-            case "skip" | "s":
-                return None
-            case _:
-                say("Type yes, no or skip.")
 
 
 def _address(prompt: str, other: str) -> str:

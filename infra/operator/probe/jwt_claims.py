@@ -5,8 +5,6 @@ What a generated JWT says of itself; it cannot be verified, and never leaves mem
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
-
 from infra.operator.probe.exchange import Exchange
 
 
@@ -29,6 +27,9 @@ def claims_of(generated: Exchange) -> Claims | None:
     encoded = token.get("jwt") if isinstance(token, dict) and generated.ok else None
     if not isinstance(encoded, str):
         return None
+    # Imported where there is a token: it brings cryptography, which no other command needs.
+    import jwt  # noqa: PLC0415
+
     try:
         # Signed with Aurora's own secret, so there is nothing to verify it with.
         parts = jwt.api_jwt.decode_complete(

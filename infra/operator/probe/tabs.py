@@ -1,0 +1,87 @@
+"""
+Two tabs on loopback, each of which loads the Client SDK with one of a probe's tokens.
+"""
+
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import override
+from urllib.parse import urlsplit
+
+PAGE = Path(__file__).with_name("tab.html")
+# It loads the SDK as the product does, and names the loader and its option.
+HELPER = Path(__file__).parents[2] / "web" / "aurora-token.js"
+LOOPBACK = {"127.0.0.1", "localhost"}
+
+
+class Tabs(ThreadingHTTPServer):
+    """
+    Serve a page for each token, at addresses that nobody can guess.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        stand_in = urlsplit(origin).hostname in LOOPBACK
+        # A fake Aurora brings its own loader; for a real one the helper knows the address.
+        self._loader = f"{origin}/client-sdk-loader.next.js" if stand_in else ""
+        self.folder = f"/{secrets.token_urlsafe(16)}/"
+        self.files: dict[str, tuple[str, bytes]] = {
+            "aurora-token.js": ("text/javascript", HELPER.read_bytes())
+        }
+
+    def show(self, which: str, jwt: str) -> str:
+        """
+        Serve a page that loads the SDK with the token, and return its address.
+        """
+        tab = json.dumps({"which": which, "jwt": jwt, "loader": self._loader})
+        # In HTML, JSON must not end the element that it is in.
+        page = PAGE.read_text(encoding="utf-8").replace("TAB", tab.replace("<", "\\u003c"))
+        self.files[which] = ("text/html; charset=utf-8", page.encode())
+        return f"http://localhost:{self.server_port}{self.folder}{which}"
+
+
+@contextmanager
+def open_tabs(origin: str) -> Iterator[Tabs]:
+    """
+    Serve until the block ends.
+    """
+    tabs = Tabs(origin)
+    thread = threading.Thread(target=tabs.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield tabs
+    finally:
+        tabs.shutdown()
+        thread.join()
+        tabs.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Tabs
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix(self.server.folder)
+        if name == self.path or name not in self.server.files:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        kind, body = self.server.files[name]
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """
+        Log nothing: the address is a secret.
+        """
