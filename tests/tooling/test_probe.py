@@ -602,6 +602,9 @@ def test_tabs_are_found_only_by_their_address(fake_aurora: FakeAurora) -> None:
         for other in ("/", "/first", "//first", f"{tabs.folder}second", tabs.folder):
             answer = urllib3.request("GET", f"http://localhost:{tabs.server_port}{other}")
             assert (answer.status, b"e.y.J" in answer.data) == (404, False)
+    with open_tabs(fake_aurora.url) as others:
+        assert others.folder != tabs.folder
+        assert len(others.folder) > 20
 
 
 def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:

@@ -32,9 +32,8 @@ class Tabs(ThreadingHTTPServer):
         # A fake Aurora brings its own loader; for a real one the helper knows the address.
         self._loader = f"{origin}/client-sdk-loader.next.js" if stand_in else ""
         self.folder = f"/{secrets.token_urlsafe(16)}/"
-        self.files: dict[str, tuple[str, bytes]] = {
-            "aurora-token.js": ("text/javascript", HELPER.read_bytes())
-        }
+        helper = ("text/javascript", HELPER.read_bytes())
+        self.files: dict[str, tuple[str, bytes]] = {f"{self.folder}{HELPER.name}": helper}
 
     def show(self, which: str, jwt: str) -> str:
         """
@@ -43,8 +42,9 @@ class Tabs(ThreadingHTTPServer):
         tab = json.dumps({"which": which, "jwt": jwt, "loader": self._loader})
         # In HTML, JSON must not end the element that it is in.
         page = PAGE.read_text(encoding="utf-8").replace("TAB", tab.replace("<", "\\u003c"))
-        self.files[which] = ("text/html; charset=utf-8", page.encode())
-        return f"http://localhost:{self.server_port}{self.folder}{which}"
+        path = f"{self.folder}{which}"
+        self.files[path] = ("text/html; charset=utf-8", page.encode())
+        return f"http://localhost:{self.server_port}{path}"
 
 
 @contextmanager
@@ -67,11 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: Tabs
 
     def do_GET(self) -> None:
-        name = self.path.removeprefix(self.server.folder)
-        if name == self.path or name not in self.server.files:
+        if self.path not in self.server.files:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
-        kind, body = self.server.files[name]
+        kind, body = self.server.files[self.path]
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
