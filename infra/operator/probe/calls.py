@@ -173,7 +173,7 @@ def _invited(line: Line, people: People, name: str, address: str, *, complete: b
     if complete:
         user |= NAMES
     call = f"POST users/invite {'with names' if complete else 'without names'}"
-    # Noted before the call: whoever stops the probe meanwhile has to know of the person.
+    # Noted before the call: an operator who stops the probe meanwhile has to know of the person.
     people.left_behind[address] = "may exist"
     try:
         answer = line.ask(name, call, INVITE, "/invite", body={"user": user})
