@@ -47,9 +47,9 @@ from infra.operator.probe.sessions import Sessions
 from infra.operator.probe.stage_file import StageFile
 from infra.operator.probe.stage_options import implied_options
 from infra.operator.probe.tabs import open_tabs
-from tests.conftest import Clock
 from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
