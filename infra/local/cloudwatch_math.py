@@ -7,10 +7,12 @@ dashboards and alarms can be seen, and tested, before anything is deployed.
 
 import ast
 import operator
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -29,6 +31,13 @@ OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[float, float], float]]
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+
+
+SEARCH = re.compile(
+    r"SEARCH\('\{(?P<schema>[^}]+)\} (?P<terms>[^']+)', '(?P<statistic>\w+)', \d+\)"
+)
+TERM = re.compile(r'(\w+)="([^"]*)"')
+PROPERTY = re.compile(r"\$\{PROP\('Dim\.(?P<dimension>\w+)'\)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,28 @@ class Samples:
         """
         return set(self._samples)
 
+    def found(self, queries: Sequence[Query]) -> list[Query]:
+        """
+        Return the queries with one in place of each search for every series that it finds.
+        """
+        found = []
+        for query in queries:
+            if search := SEARCH.fullmatch(query.expression):
+                found += [
+                    replace(
+                        query,
+                        metric=name,
+                        expression="",
+                        statistic=search["statistic"],
+                        label=PROPERTY.sub(partial(_property, name), query.label),
+                    )
+                    for name in sorted(self._samples, key=repr)
+                    if _matches(search, name)
+                ]
+            else:
+                found.append(query)
+        return found
+
     def values(self, queries: Sequence[Query], wanted: Query) -> Values:
         """
         Return the values of one query; `queries` are those that its expression may name.
@@ -94,6 +125,22 @@ class Samples:
             if result is not None:
                 results[at] = result
         return results
+
+
+def _matches(search: re.Match[str], name: Name) -> bool:
+    namespace, *dimensions = search["schema"].split(",")
+    terms = dict(TERM.findall(search["terms"]))
+    metric_name = terms.pop("MetricName")
+    pairs = dict(name[2])
+    return (
+        name[:2] == (namespace, metric_name)
+        and set(pairs) == set(dimensions)
+        and terms.items() <= pairs.items()
+    )
+
+
+def _property(name: Name, found: re.Match[str]) -> str:
+    return dict(name[2])[found["dimension"]]
 
 
 def statistic(name: str, samples: list[float]) -> float:

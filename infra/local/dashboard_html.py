@@ -222,7 +222,7 @@ def _document(title: str, parts: Iterable[str]) -> str:
 def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
     properties = widget["properties"]
     figure = go.Figure()
-    queries = widget_queries(properties["metrics"])
+    queries = samples.found(widget_queries(properties["metrics"]))
     # From the period before the first: a single one needs an axis, too.
     periods = range(samples.periods.start - 1, samples.periods.stop)
     times = [datetime.fromtimestamp(at * samples.period, UTC) for at in periods]

@@ -11,7 +11,7 @@ from token_vendor.observability import Metric
 from token_vendor.problems import CATALOGUE
 
 from infra.stack.log_queries import QUERIES
-from infra.stack.metrics import OPERATIONS, OUTCOMES, TABLE_OPERATIONS, Measures, math
+from infra.stack.metrics import OPERATIONS, TABLE_OPERATIONS, Measures, math
 
 FULL, HALF, THIRD, QUARTER = 24, 12, 8, 6
 
@@ -182,15 +182,7 @@ def _table(measures: Measures) -> list[cw.IWidget]:
 def _aurora(measures: Measures) -> list[cw.IWidget]:
     own = measures.own
     calls = [
-        _graph(
-            f"Aurora: {operation}",
-            [
-                own(Metric.AURORA_CALL, label=outcome, operation=operation, outcome=outcome)
-                for outcome in OUTCOMES
-            ],
-            width=QUARTER,
-            stacked=True,
-        )
+        _graph(f"Aurora: {operation}", [measures.outcomes(operation)], width=QUARTER, stacked=True)
         for operation in OPERATIONS
     ]
     latency = [
@@ -215,16 +207,13 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
             ],
         ),
         _graph(
-            "What costs money",
+            "What costs money, beside the requests and the capacity above",
             [
                 math(
                     f"duration / 1000 * {gigabytes:g}",
                     "Lambda, GB-s",
                     duration=measures.function("Duration"),
                 ),
-                measures.api("Count", label="API requests"),
-                measures.table("ConsumedReadCapacityUnits"),
-                measures.table("ConsumedWriteCapacityUnits"),
             ],
             right=[measures.logged_bytes()],
         ),

@@ -14,6 +14,7 @@ from aws_cdk import assertions as cdk
 from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
+from infra.operator.cloudwatch_math import Samples, widget_queries
 from infra.stack.metrics import FAILURES, NAMESPACE, Measures
 from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig
@@ -56,6 +57,8 @@ OPTIONS: dict[str, Any] = {
     "alarm_email": "operators@example.com",
     "business_hours": "6-16",
 }
+# https://aws.amazon.com/cloudwatch/pricing: three dashboards of up to 50 metrics each are free.
+FREE_METRICS_OF_A_DASHBOARD = 50
 # A metric as it is named: namespace, name, dimensions.
 Named = tuple[str, str, frozenset[tuple[str, str]]]
 
@@ -91,12 +94,45 @@ def named(row: list[Any]) -> Named | None:
     return namespace, name, frozenset(zip(pairs[::2], pairs[1::2], strict=True))
 
 
+def rows(template: cdk.Template) -> list[list[list[Any]]]:
+    """
+    Return the rows of all widgets, by dashboard.
+    """
+    return [
+        [
+            row
+            for widget in json.loads(flat(resource["Properties"]["DashboardBody"]))["widgets"]
+            for row in widget["properties"].get("metrics", [])
+        ]
+        for resource in template.find_resources("AWS::CloudWatch::Dashboard").values()
+    ]
+
+
 def on_dashboards(template: cdk.Template) -> set[Named]:
-    found = set()
-    for resource in template.find_resources("AWS::CloudWatch::Dashboard").values():
-        for widget in json.loads(flat(resource["Properties"]["DashboardBody"]))["widgets"]:
-            found |= {named(row) for row in widget["properties"].get("metrics", [])}
-    return {metric for metric in found if metric}
+    """
+    Return what the dashboards name, and what of all that is emitted their searches find.
+    """
+    found = {metric for dashboard in rows(template) for row in dashboard if (metric := named(row))}
+    queries = [each for dashboard in rows(template) for each in widget_queries(dashboard)]
+    searches = [each for each in queries if each.expression.startswith("SEARCH")]
+    lines = [
+        {
+            "_aws": {
+                "Timestamp": 0,
+                "CloudWatchMetrics": [
+                    {
+                        "Namespace": namespace,
+                        "Dimensions": [[dimension for dimension, _ in pairs]],
+                        "Metrics": [{"Name": name}],
+                    }
+                ],
+            },
+            name: 1,
+            **dict(pairs),
+        }
+        for namespace, name, pairs in emitted()
+    ]
+    return found | {each.metric for each in Samples(lines).found(searches) if each.metric}
 
 
 def in_alarms(template: cdk.Template) -> set[Named]:
@@ -151,6 +187,16 @@ def test_every_metric_is_on_a_dashboard(template):
     shown = on_dashboards(template)
     assert emitted() - shown == set()
     assert in_alarms(template) - shown == set()
+
+
+def test_dashboards_stay_inside_the_free_allowance(template):
+    """
+    A search counts as what it finds; an ordinary stage sees two answers of Aurora an operation.
+    """
+    for dashboard in rows(template):
+        searches = sum("SEARCH" in json.dumps(row) for row in dashboard)
+        metrics = sum(bool(named(row)) for row in dashboard)
+        assert metrics + 2 * searches <= FREE_METRICS_OF_A_DASHBOARD
 
 
 @pytest.mark.parametrize(

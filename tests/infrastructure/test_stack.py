@@ -462,3 +462,17 @@ def test_outputs_name_what_operators_need(assembly: Assembly, stage: str) -> Non
         "FunctionName",
         "LogGroupName",
     }
+
+
+@EVERY_STAGE
+def test_lambda_logs_no_undisturbed_invocation_of_its_own(assembly: Assembly, stage: str) -> None:
+    """
+    Levels need the JSON format; what the function itself logs at INFO is kept.
+    """
+    logging = assembly.template(stage).properties(FUNCTION)["LoggingConfig"]
+    assert logging | {"LogGroup": None} == {
+        "ApplicationLogLevel": "INFO",
+        "LogFormat": "JSON",
+        "LogGroup": None,
+        "SystemLogLevel": "WARN",
+    }

@@ -122,6 +122,25 @@ def test_unknown_math_is_refused() -> None:
         samples.values([], Query(expression="ANOMALY(1)"))
 
 
+def test_a_search_finds_what_was_emitted_and_nothing_else() -> None:
+    samples = Samples(
+        [
+            emf(NOON, "AuroraCall", 2, operation="list_users", outcome="ok"),
+            emf(NOON, "AuroraCall", 3, operation="list_users", outcome="429"),
+            emf(NOON, "AuroraCall", 1, operation="invite_user", outcome="ok"),
+            emf(NOON, "AuroraLatency", 9, operation="list_users"),
+        ]
+    )
+    search = (
+        "SEARCH('{AuroraTokenVendor,service,operation,outcome} "
+        'MetricName="AuroraCall" service="token-vendor-test" operation="list_users"\', '
+        "'Sum', 60)"
+    )
+    row = {"expression": search, "label": "${PROP('Dim.outcome')}"}
+    found = samples.found(widget_queries([[row]]))
+    assert {each.label: samples.values(found, each)[NOON] for each in found} == {"ok": 2, "429": 3}
+
+
 ALARM = {
     "Namespace": "AuroraTokenVendor",
     "MetricName": "Generated",
