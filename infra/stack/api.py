@@ -10,6 +10,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -36,7 +37,9 @@ ACCESS_LOG = {
 
 class Api(Construct):
     """
-    Own the HTTP API, its authorizer, routes, throttle and access log.
+    Own the HTTP API, its authorizer, routes, throttle, access log and, if it has one, domain.
+
+    `dns` are outputs for whoever keeps the domain's records.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class Api(Construct):
             "HttpApi",
             api_name=f"aurora-token-vendor-{stage.stage}",
             create_default_stage=False,
+            # A firewall or a policy before the domain would be passed by through this address.
+            disable_execute_api_endpoint=bool(stage.domain_name) or None,
             cors_preflight=_cors(stage),
         )
         self.api.add_routes(
@@ -63,11 +68,31 @@ class Api(Construct):
                 "Caller", stage.issuer, jwt_audience=list(stage.audiences)
             ),
         )
-        self._add_stage(stage)
-        self.url = self.api.api_endpoint
+        domain = self._domain(stage) if stage.domain_name else None
+        self._add_stage(stage, domain)
+        self.url = f"https://{stage.domain_name}" if domain else self.api.api_endpoint
+        self.dns = (
+            {
+                "DomainTarget": domain.regional_domain_name,
+                "DomainTargetZoneId": domain.regional_hosted_zone_id,
+            }
+            if domain
+            else {}
+        )
 
-    def _add_stage(self, stage: StageConfig) -> None:
-        apigw.HttpStage(
+    def _domain(self, stage: StageConfig) -> apigw.DomainName:
+        return apigw.DomainName(
+            self,
+            "Domain",
+            domain_name=stage.domain_name,
+            certificate=acm.Certificate.from_certificate_arn(
+                self, "Certificate", stage.certificate_arn
+            ),
+            security_policy=apigw.SecurityPolicy.TLS_1_2,
+        )
+
+    def _add_stage(self, stage: StageConfig, domain: apigw.DomainName | None) -> None:
+        deployed = apigw.HttpStage(
             self,
             "Stage",
             http_api=self.api,
@@ -78,6 +103,8 @@ class Api(Construct):
             ),
             access_log_settings=_AccessLog(log_group(self, "AccessLog", stage=stage)),
         )
+        if domain:
+            apigw.ApiMapping(self, "Mapping", api=self.api, domain_name=domain, stage=deployed)
 
 
 @jsii.implements(apigw.IAccessLogSettings)

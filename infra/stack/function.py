@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.build.lambda_asset import build_asset
+from infra.stack.network import place_in_network
 from infra.stack.storage import log_group
 from infra.stage import StageConfig
 
@@ -88,6 +89,7 @@ class VendorFunction(Construct):
         Validations.of(self.function).acknowledge(
             *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())
         )
+        place_in_network(self.function, self.role, stage=stage)
         self.live = lambda_.Alias(
             self,
             "Live",

@@ -10,6 +10,7 @@ from aws_cdk import Acknowledgment, Aws, Validations
 from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
@@ -48,7 +49,7 @@ class Monitoring(Construct):
     Own the topic, the alarms and the dashboards of one stage.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is watched, and where it goes.
         self,
         scope: Construct,
         id_: str,
@@ -56,12 +57,13 @@ class Monitoring(Construct):
         stage: StageConfig,
         measures: Measures,
         log_group_name: str,
+        topic_key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, id_)
         self.topic = (
             sns.Topic.from_topic_arn(self, "Topic", stage.alarm_topic_arn)
             if stage.alarm_topic_arn
-            else _topic(self, stage)
+            else _topic(self, stage, topic_key)
         )
         conditions = alarm_conditions(measures, stage)
         self.alarms = [self._alarm(each, stage.stage) for each in conditions]
@@ -282,9 +284,9 @@ def _no_traffic(measures: Measures, hours: str) -> Condition:
     )
 
 
-def _topic(scope: Construct, stage: StageConfig) -> sns.Topic:
-    # Alarms tell numbers, never a person, so the topic needs no key of its own.
-    topic = sns.Topic(scope, "Topic", enforce_ssl=True)
+def _topic(scope: Construct, stage: StageConfig, key: kms.IKey | None) -> sns.Topic:
+    # Alarms tell numbers, never a person: without `encrypt_logs` the topic has no key.
+    topic = sns.Topic(scope, "Topic", enforce_ssl=True, master_key=key)
     # A topic with a policy of its own no longer has the default that lets the account's alarms in.
     topic.add_to_resource_policy(
         iam.PolicyStatement(

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.build.lambda_asset import build_asset
 from infra.stack.function import ACKNOWLEDGED
+from infra.stack.network import place_in_network
 from infra.stack.storage import log_group
 from infra.stage import StageConfig
 
@@ -56,6 +57,7 @@ class ScheduledReading(Construct):
         Validations.of(function).acknowledge(
             *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())
         )
+        place_in_network(function, self.role, stage=stage)
         # The right to call an alias is one to call nothing else.
         live = lambda_.Alias(self, "Live", alias_name="live", version=function.current_version)
         scheduler.Schedule(

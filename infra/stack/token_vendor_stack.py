@@ -2,7 +2,7 @@
 The stack of one stage; reads like the diagram: storage, function, API, and who may do what.
 """
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import CfnOutput, Environment, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -46,6 +46,8 @@ class TokenVendorStack(Stack):
             id_,
             description=f"Vends Aurora Client SDK access tokens ({stage.stage})",
             termination_protection=stage.termination_protection,
+            tags=dict(stage.tags),
+            env=Environment(account=stage.account, region=stage.region) if stage.region else None,
         )
         storage = Storage(self, "Storage", stage=stage)
         vendor = VendorFunction(
@@ -74,6 +76,7 @@ class TokenVendorStack(Stack):
                 log_group_name=vendor.log.log_group_name,
             ),
             log_group_name=vendor.log.log_group_name,
+            topic_key=storage.key if stage.encrypt_logs else None,
         )
 
         outputs = {
@@ -86,6 +89,7 @@ class TokenVendorStack(Stack):
             "LogGroupName": vendor.log.log_group_name,
             "TopicArn": monitoring.topic.topic_arn,
             "DashboardNames": monitoring.dashboard_names,
+            **api.dns,
         }
         if stage.website:
             website = Website(self, "Website", stage=stage, api_endpoint=api.url)
@@ -98,8 +102,8 @@ class TokenVendorStack(Stack):
         Grant what the code calls on this table and this secret, and their key through them.
         """
         key_through = {
-            "dynamodb": TABLE_KEY_ACTIONS,
-            "secretsmanager": ("kms:Decrypt",),
+            "dynamodb": (storage.key.key_arn, TABLE_KEY_ACTIONS),
+            "secretsmanager": (storage.secret_key_arn, ("kms:Decrypt",)),
         }
         statements = [
             iam.PolicyStatement(actions=list(TABLE_ACTIONS), resources=[storage.table.table_arn]),
@@ -109,12 +113,14 @@ class TokenVendorStack(Stack):
             *(
                 iam.PolicyStatement(
                     actions=list(actions),
-                    resources=[storage.key.key_arn],
+                    resources=[key_arn],
                     conditions={
                         "StringEquals": {"kms:ViaService": f"{service}.{self.region}.amazonaws.com"}
                     },
                 )
-                for service, actions in key_through.items()
+                for service, (key_arn, actions) in key_through.items()
+                # A given secret may be encrypted with AWS's own key, which needs no right.
+                if key_arn
             ),
         ]
         for statement in statements:

@@ -18,6 +18,7 @@ from aws_cdk import (
     Fn,
     RemovalPolicy,
     Stack,
+    Token,
     Validations,
 )
 from aws_cdk import aws_cloudfront as cloudfront
@@ -90,6 +91,7 @@ class Website(Construct):
             "Distribution",
             comment=f"Aurora token vendor ({stage.stage}): demo page and /token",
             default_root_object="index.html",
+            web_acl_id=stage.website_web_acl_arn or None,
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             default_behavior=self._files(stage),
             additional_behaviors={"/token": self._token(api_endpoint)},
@@ -184,17 +186,23 @@ class Website(Construct):
             log_group=log_group(self, "PublishLog", stage=stage),
         )
         copier = published.handler_role.node.scope
-        files_id = Stack.of(self).get_logical_id(
-            cast("CfnElement", self._bucket.node.default_child)
-        )
+        stack = Stack.of(self)
+        files_id = stack.get_logical_id(cast("CfnElement", self._bucket.node.default_child))
         # An account may be bootstrapped under another qualifier than the CDK's own.
         qualifier = (
             self.node.try_get_context(BOOTSTRAP_QUALIFIER)
             or DefaultStackSynthesizer.DEFAULT_QUALIFIER
         )
-        assets = (
-            f"arn:<AWS::Partition>:s3:::cdk-{qualifier}-assets-<AWS::AccountId>-<AWS::Region>/*"
+        # The finding names what the template leaves open as CloudFormation does.
+        partition, account, region = (
+            f"<AWS::{name}>" if Token.is_unresolved(value) else value
+            for name, value in (
+                ("Partition", stack.partition),
+                ("AccountId", stack.account),
+                ("Region", stack.region),
+            )
         )
+        assets = f"arn:{partition}:s3:::cdk-{qualifier}-assets-{account}-{region}/*"
         buckets = (
             f"AwsSolutions::AwsSolutions-IAM5[Resource::{bucket}]"
             for bucket in (f"<{files_id}.Arn>/*", assets)

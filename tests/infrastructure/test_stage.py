@@ -211,7 +211,7 @@ def test_no_override_overrides_nothing(text: str | None) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:8000"])
 def test_loopback_may_do_without_tls(url: str) -> None:
-    stage = filled_in("sandbox", issuer=url, aurora_url=url, cors_origins=[url])
+    stage = filled_in("local", issuer=url, aurora_url=url, cors_origins=[url])
     assert stage.aurora_origin == url
 
 

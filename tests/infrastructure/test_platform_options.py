@@ -1,0 +1,302 @@
+"""
+What a company has already takes the place of what the stack would make, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from infra.stage import StageConfig, StageError
+from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
+from tests.infrastructure.test_template_lint import NEEDLESS, findings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ACCOUNT, REGION = "111122223333", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+SECRETS_KEY = KEY.replace("1234abcd", "abcd1234")
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:aurora/api-key-AbCdEf"
+CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/12345678-1234-1234-1234-123456789012"
+WEB_ACL = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/ours/12345678-1234-1234-1234-12345678"
+GIVEN: dict[str, Any] = {
+    "account": ACCOUNT,
+    "region": REGION,
+    "tags": {"cost-center": "4711", "team": "Solar & Roof".replace("&", "+")},
+    "kms_key_arn": KEY,
+    "secret_arn": SECRET,
+    "secret_kms_key_arn": SECRETS_KEY,
+    "domain_name": "tokens.example.com",
+    "certificate_arn": CERTIFICATE,
+    "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    "security_group_ids": ["sg-0123456789abcdef0"],
+    "encrypt_logs": True,
+    "website": True,
+    "website_web_acl_arn": WEB_ACL,
+    "directory_schedule": "cron(30 6 ? * MON-FRI *)",
+}
+FUNCTION = "AWS::Lambda::Function"
+LOGS = "AWS::Logs::LogGroup"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """
+    Give a stage that names everything, and one that has the stack's own key encrypt all.
+    """
+    folder = tmp_path_factory.mktemp("given")
+    synthesize(
+        folder,
+        filled_in("production", **GIVEN),
+        filled_in("sandbox", encrypt_logs=True),
+        judged=True,
+    )
+    return Assembly(folder)
+
+
+@pytest.fixture(scope="module")
+def given(judged: Assembly) -> Template:
+    return judged.template("production")
+
+
+@pytest.fixture(scope="module")
+def encrypted(judged: Assembly) -> Template:
+    return judged.template("sandbox")
+
+
+def ours(template: Template, type_: str) -> list[dict[str, Any]]:
+    """
+    Return the properties of a type, without the CDK's own helpers.
+    """
+    return [
+        each["Properties"]
+        for id_, each in template.resources(type_).items()
+        if not id_.startswith(("Custom", "WebsitePublish"))
+    ]
+
+
+def statements(template: Template) -> list[dict[str, Any]]:
+    return [
+        statement
+        for policy in ours(template, "AWS::IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_the_judges_have_nothing_to_say(judged: Assembly) -> None:
+    assert findings(judged) == []
+
+
+@pytest.mark.parametrize("stage", ["production", "sandbox"])
+def test_cfn_lint_has_nothing_to_say(judged: Assembly, stage: str) -> None:
+    text = judged.template(stage).path.read_text()
+    matches = lint(text, config=ManualArgs(regions=[REGION]))
+    messages = [f"{each.rule.id} {each.message}" for each in matches]
+    assert [each for each in messages if not NEEDLESS.search(each)] == []
+
+
+def test_nothing_is_made_that_is_there_already(given: Template) -> None:
+    assert given.resources("AWS::KMS::Key") == {}
+    assert given.resources("AWS::SecretsManager::Secret") == {}
+
+
+def test_stage_is_bound_to_its_account_and_region(judged: Assembly) -> None:
+    artifacts = json.loads((judged.folder / "manifest.json").read_text())["artifacts"]
+    environments = {
+        name.removeprefix("AuroraTokenVendor-"): each["environment"]
+        for name, each in artifacts.items()
+        if each["type"] == "aws:cloudformation:stack"
+    }
+    assert environments == {
+        "production": f"aws://{ACCOUNT}/{REGION}",
+        "sandbox": "aws://unknown-account/unknown-region",
+    }
+
+
+def test_stack_is_tagged(judged: Assembly) -> None:
+    assert judged.manifest("production")["tags"] == GIVEN["tags"]
+    assert "tags" not in judged.manifest("sandbox")
+
+
+def test_table_is_encrypted_with_the_given_key(given: Template) -> None:
+    table = given.properties("AWS::DynamoDB::Table")
+    assert table["SSESpecification"]["KMSMasterKeyId"] == KEY
+
+
+def test_function_reads_the_given_secret_and_may_decrypt_it(given: Template) -> None:
+    by_resource = {str(each["Resource"]): each for each in statements(given)}
+    assert by_resource[SECRET]["Action"] == "secretsmanager:GetSecretValue"
+    decrypt = by_resource[SECRETS_KEY]
+    assert decrypt["Action"] == "kms:Decrypt"
+    assert decrypt["Condition"] == {
+        "StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}
+    }
+    assert "kms:GenerateDataKey" in by_resource[KEY]["Action"]
+    for function in ours(given, FUNCTION):
+        assert function["Environment"]["Variables"]["AURORA_SECRET_ARN"] == SECRET
+    assert given.data["Outputs"]["SecretArn"]["Value"] == SECRET
+
+
+def test_secret_with_awss_own_key_needs_no_right(tmp_path: Path) -> None:
+    synthesize(tmp_path, filled_in("sandbox", secret_arn=SECRET))
+    template = Assembly(tmp_path).template("sandbox")
+    services = [
+        str(each["Condition"]) for each in statements(template) if "kms:ViaService" in str(each)
+    ]
+    assert len(services) == 1
+    assert "dynamodb" in services[0]
+
+
+def test_given_domain_closes_the_other_address(given: Template) -> None:
+    domain = given.properties("AWS::ApiGatewayV2::DomainName")
+    assert domain["DomainName"] == "tokens.example.com"
+    (configuration,) = domain["DomainNameConfigurations"]
+    assert configuration["CertificateArn"] == CERTIFICATE
+    assert configuration["SecurityPolicy"] == "TLS_1_2"
+    assert given.properties("AWS::ApiGatewayV2::Api")["DisableExecuteApiEndpoint"] is True
+    mapping = given.properties("AWS::ApiGatewayV2::ApiMapping")
+    assert mapping["ApiId"] == {"Ref": given.id("AWS::ApiGatewayV2::Api")}
+    assert mapping["DomainName"] == {"Ref": given.id("AWS::ApiGatewayV2::DomainName")}
+    outputs = {name: each["Value"] for name, each in given.data["Outputs"].items()}
+    assert outputs["TokenUrl"] == "https://tokens.example.com/token"
+    assert {"DomainTarget", "DomainTargetZoneId"} <= outputs.keys()
+
+
+def test_website_reaches_the_given_domain_behind_the_web_acl(given: Template) -> None:
+    config = given.properties("AWS::CloudFront::Distribution")["DistributionConfig"]
+    assert config["WebACLId"] == WEB_ACL
+    hosts = json.dumps([each["DomainName"] for each in config["Origins"]])
+    assert "tokens.example.com" in hosts
+
+
+def test_functions_run_in_the_given_network(given: Template) -> None:
+    functions = ours(given, FUNCTION)
+    assert len(functions) == 2
+    for function in functions:
+        assert function["VpcConfig"] == {
+            "SubnetIds": GIVEN["subnet_ids"],
+            "SecurityGroupIds": GIVEN["security_group_ids"],
+        }
+
+
+def test_only_lambda_itself_may_make_interfaces(given: Template) -> None:
+    """
+    What the role may do for Lambda, the function's own code is denied.
+    """
+    made = [each for each in statements(given) if "ec2:CreateNetworkInterface" in each["Action"]]
+    allowed = [each["Action"] for each in made if each["Effect"] == "Allow"]
+    denied = [each for each in made if each["Effect"] == "Deny"]
+    assert len(allowed) == len(denied) == 2
+    assert [each["Action"] for each in denied] == allowed
+    for each in denied:
+        pattern = json.dumps(each["Condition"]["ArnLike"]["lambda:SourceFunctionArn"])
+        assert ":function:AuroraTokenVendor-production-*" in pattern
+
+
+@pytest.mark.parametrize("stage", ["production", "sandbox"])
+def test_every_log_and_the_topic_are_encrypted(judged: Assembly, stage: str) -> None:
+    template = judged.template(stage)
+    own = template.resources("AWS::KMS::Key")
+    key: Any = {"Fn::GetAtt": [next(iter(own)), "Arn"]} if own else KEY
+    groups = template.resources(LOGS).values()
+    assert len(groups) == (4 if stage == "production" else 2)
+    assert all(each["Properties"]["KmsKeyId"] == key for each in groups)
+    assert template.properties("AWS::SNS::Topic")["KmsMasterKeyId"] == key
+
+
+def test_own_key_lets_logs_and_alarms_in_and_nobody_else(encrypted: Template) -> None:
+    policy = encrypted.properties("AWS::KMS::Key")["KeyPolicy"]["Statement"]
+    services = {
+        json.dumps(each["Principal"]["Service"]): each
+        for each in policy
+        if "Service" in each["Principal"]
+    }
+    assert len(services) == 2
+    logs = next(each for name, each in services.items() if "logs." in name)
+    pattern = json.dumps(logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"])
+    assert ":log-group:AuroraTokenVendor-sandbox-*" in pattern
+    alarms = services['"cloudwatch.amazonaws.com"']
+    assert sorted(alarms["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey*"]
+    assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_by_default_none_of_it_is_there(sandbox: Template) -> None:
+    text = json.dumps(sandbox.data)
+    for word in (
+        "VpcConfig",
+        "WebACLId",
+        "DisableExecuteApiEndpoint",
+        "ec2:",
+        'KmsMasterKeyId": {"Ref',
+    ):
+        assert word not in text
+    assert sandbox.resources("AWS::ApiGatewayV2::DomainName") == {}
+    assert all("KmsKeyId" not in each["Properties"] for each in sandbox.resources(LOGS).values())
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "account without region": ({"account": ACCOUNT}, "account = .*goes together with region"),
+    "domain without certificate": (
+        {"domain_name": "a.example.com"},
+        "domain_name = .*goes together with certificate_arn",
+    ),
+    "domain in capitals": (
+        {"domain_name": "A.example.com", "certificate_arn": CERTIFICATE},
+        "in lower case",
+    ),
+    "subnets alone": (
+        {"subnet_ids": ["subnet-0123456789abcdef0"]},
+        "subnet_ids = .*goes together with security_group_ids",
+    ),
+    "more subnets than AWS takes": (
+        {
+            "subnet_ids": [f"subnet-{number:017x}" for number in range(17)],
+            "security_group_ids": ["sg-0123456789abcdef0"],
+        },
+        "AWS takes 16 of them",
+    ),
+    "key of no secret": ({"secret_kms_key_arn": KEY}, "goes together with secret_arn"),
+    "secret by its name": ({"secret_arn": "aurora/api-key"}, "the whole ARN of the secret"),
+    "key by its alias": (
+        {"kms_key_arn": f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours"},
+        "the ARN of a KMS key",
+    ),
+    "key of another region": (
+        {"account": ACCOUNT, "region": "eu-west-1", "kms_key_arn": KEY},
+        "is of us-east-1, and the stage of eu-west-1",
+    ),
+    "two regions": (
+        {"kms_key_arn": KEY, "secret_arn": SECRET.replace(REGION, "eu-west-1")},
+        "secret_arn = .*is of eu-west-1, and the stage of us-east-1",
+    ),
+    "web ACL without website": ({"website_web_acl_arn": WEB_ACL}, "goes together with website"),
+    "regional web ACL": (
+        {"website": True, "website_web_acl_arn": WEB_ACL.replace("global", "regional")},
+        "for CloudFront",
+    ),
+    "tag of AWS": ({"tags": {"aws:team": "a"}}, "does not take the name 'aws:team'"),
+    "tag without name": ({"tags": {"": "a"}}, "does not take the name ''"),
+    "issuer of this machine": (
+        {"issuer": "http://127.0.0.1:8000"},
+        "API Gateway cannot reach this machine; only stage local may name it",
+    ),
+    "secure issuer of this machine": ({"issuer": "https://localhost"}, "cannot reach this machine"),
+}
+
+
+@pytest.mark.parametrize(("override", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_wrong_option_is_refused(override: dict[str, Any], told: str) -> None:
+    with pytest.raises(StageError, match=told) as refusal:
+        filled_in("sandbox", **override)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_stage_local_may_name_this_machine() -> None:
+    address = "http://127.0.0.1:8000"
+    stages = {"local": {"aurora_environment": "sandbox", "cors_origins": []}}
+    override = {"issuer": address, "audiences": ["app"], "aurora_tenant_id": "a"}
+    assert StageConfig.read(stages, "local", override).issuer == address
