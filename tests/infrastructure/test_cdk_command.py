@@ -113,6 +113,10 @@ def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> No
         assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
+# The only stage whose issuer may be on this machine.
+LOCAL = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}
+
+
 def test_deploy_asks_the_issuer_before_aws_does() -> None:
     """
     AWS would find out after minutes, and roll the first deployment back.
@@ -122,19 +126,19 @@ def test_deploy_asks_the_issuer_before_aws_does() -> None:
         discovery = {"issuer": f"{issuer}/another", "jwks_uri": f"{issuer}/keys"}
         documents["/.well-known/openid-configuration"] = json.dumps(discovery)
         documents["/keys"] = '{"keys": [{"kty": "RSA"}]}'
-        options = json.dumps({**FILLED_IN, "issuer": issuer})
-        done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
+        options = json.dumps(LOCAL | {"issuer": issuer})
+        done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
         assert done.returncode == 2
         assert f"is of {issuer}/another, not {issuer}" in done.stderr
         documents.clear()
-        done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
+        done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
     assert done.returncode == 2
     assert "no discovery document" in done.stderr
 
 
 def test_deploy_without_credentials_says_so_before_the_synth() -> None:
-    options = json.dumps({**FILLED_IN, "issuer": f"http://127.0.0.1:{free_port()}"})
-    done = run("infra.build.cdk_cli", "deploy", "production", "--override", options)
+    options = json.dumps(LOCAL | {"issuer": f"http://127.0.0.1:{free_port()}"})
+    done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
     assert done.returncode == 2
     warned, told = done.stderr.splitlines()
     assert "no answer at" in warned

@@ -16,8 +16,8 @@ from tests.infrastructure.test_stack import EVERY_STAGE, every_text
 if TYPE_CHECKING:
     from tests.infrastructure.conftest import Assembly, Template
 
-# The CDK makes each function wait for its role's policy and, needlessly but harmlessly, for the role,
-# which the function refers to anyway.
+# The CDK makes each function wait for its role's policy and, needlessly but harmlessly, for the
+# role, which the function refers to anyway.
 NEEDLESS = re.compile(r"W3005 '\w+Role\w+' dependency already enforced by a 'GetAtt'")
 
 
