@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract audit lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run test contract audit judges lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -51,6 +51,9 @@ contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
 
 audit: setup ## look up known vulnerabilities of what ships (asks pypi.org)
 	@$(RUN) python -m infra.build.vulnerabilities
+
+judges: setup ## let checkov, cfn-guard and NIST 800-53r5 judge the template (asks pypi.org)
+	@$(RUN) python -m tests.infrastructure.judges
 
 lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .

@@ -22,6 +22,13 @@ LONGEST = 15
 Minutes; the most that Lambda gives. What is unread then, the next run or the next caller reads.
 """
 
+NO_QUEUE = {
+    "Serverless::Serverless-LambdaDLQ": (
+        "What a run did not read, the next one or the next caller reads: a queue would keep an "
+        "event that says nothing."
+    ),
+}
+
 
 class ScheduledReading(Construct):
     """
@@ -55,7 +62,10 @@ class ScheduledReading(Construct):
             environment=dict(variables),
         )
         Validations.of(function).acknowledge(
-            *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())
+            *(
+                Acknowledgment(id=id_, reason=reason)
+                for id_, reason in (ACKNOWLEDGED | NO_QUEUE).items()
+            )
         )
         place_in_network(function, self.role, stage=stage)
         # The right to call an alias is one to call nothing else.

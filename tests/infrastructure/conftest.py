@@ -9,12 +9,15 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # jsii would take whatever Node the machine has, where it has one.
 os.environ.setdefault("JSII_NODE", str(Path(sys.executable).parent / "node"))
@@ -104,10 +107,16 @@ class Assembly:
 
 
 def synthesize(
-    folder: Path, *stages: StageConfig, judged: bool = False, broken: bool = False
+    folder: Path,
+    *stages: StageConfig,
+    judged: bool = False,
+    broken: bool = False,
+    packs: Sequence[Callable[[Any], Any]] = (),
 ) -> None:
     """
     Write the templates of stages; cdk-nag looks on, or a resource that no AWS has spoils them.
+
+    `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag.
     """
     # Importing the CDK starts jsii, which tests that need no template can do without.
     from aws_cdk import App, CfnResource, Validations  # noqa: PLC0415
@@ -118,6 +127,8 @@ def synthesize(
     app = App(context=cdk_json()["context"], outdir=str(folder))
     if judged:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+    if packs:
+        Validations.of(app).add_plugins(*(pack(app) for pack in packs))
     for stage in stages:
         stack = TokenVendorStack(app, f"AuroraTokenVendor-{stage.stage}", stage=stage)
         if broken:
