@@ -9,10 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from token_vendor.options import Names, Pairs, option, to_text
+from token_vendor.options import Names, option, to_text
 from token_vendor.settings import LOOPBACK, Options, is_origin
 
-from infra.stage.arns import arn, region_of
+from infra.stage.given import GivenOptions
 from infra.stage.reader import StageError, read_options, stage_error
 
 # CloudWatch Logs accepts these retentions and no others.
@@ -21,11 +21,6 @@ HOURS_SHAPE = re.compile(r"(\d{1,2})-(\d{1,2})")
 HOURS_OF_DAY = 24
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MOST_AUDIENCES = 50
-# CloudFormation's tags of a stack, and Lambda's subnets and security groups of a function:
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
-# https://docs.aws.amazon.com/lambda/latest/api/API_VpcConfig.html
-MOST_OF = {"tags": 50, "subnet_ids": 16, "security_group_ids": 5}
-LONGEST_TAG_NAME = 128
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: all variables together.
 ENVIRONMENT_BYTES = 4096
 # What the stack adds: names of table, secret, service and namespace.
@@ -61,7 +56,7 @@ def is_span(hours: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageConfig(Options):
+class StageConfig(GivenOptions):
     """
     One deployment.
     """
@@ -124,76 +119,6 @@ class StageConfig(Options):
         most=10_000,
     )
     termination_protection: bool = option("true refuses to delete the stack", False)
-    alarm_topic_arn: str = option(
-        'the ARN of an SNS topic that alarms go to, which lets CloudWatch publish; or "" for a '
-        "topic of the stack",
-        "",
-        shape=arn("sns", r"[A-Za-z0-9_-]+"),
-    )
-
-    # What a company has already, and takes the place of what the stack would make.
-    account: str = option(
-        'the 12 digits of the only AWS account to deploy to, or "" for that of the credentials',
-        "",
-        shape=r"(?:\d{12})?",
-    )
-    region: str = option(
-        'the only region to deploy to, such as "eu-central-1", or "" for that of the credentials',
-        "",
-        shape=r"(?:[a-z]{2}(?:-[a-z]+)+-\d)?",
-    )
-    tags: Pairs = option(
-        'an object {"name": "value"} of tags for everything in the stack, as AWS takes them: '
-        "letters, digits, blanks and _.:/=+-@",
-        (),
-        shape=r"[\w .:/=+@-]{0,256}",
-    )
-    kms_key_arn: str = option(
-        'the ARN of a KMS key of this region, or "" for a key of the stack',
-        "",
-        shape=arn("kms", r"key/[A-Za-z0-9-]+"),
-    )
-    encrypt_logs: bool = option(
-        "true encrypts logs and the alarms' topic with the stage's KMS key, too", False
-    )
-    secret_arn: str = option(
-        'the whole ARN of the secret that holds Aurora\'s API key, or "" for a secret of the stack',
-        "",
-        shape=arn("secretsmanager", r"secret:[\w/+=.@-]+-[A-Za-z0-9]{6}"),
-    )
-    secret_kms_key_arn: str = option(
-        'the ARN of the KMS key that encrypts secret_arn, or "" where that is AWS\'s own',
-        "",
-        shape=arn("kms", r"key/[A-Za-z0-9-]+"),
-    )
-    domain_name: str = option(
-        'the API\'s own host name such as "tokens.example.com", in lower case; or "" for that of '
-        "API Gateway",
-        "",
-        shape=r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+)?",
-    )
-    certificate_arn: str = option(
-        "the ARN of a certificate for domain_name in Certificate Manager, in the API's region",
-        "",
-        shape=arn("acm", r"certificate/[A-Za-z0-9-]+"),
-    )
-    subnet_ids: Names = option(
-        "a list of private subnets for the function, from which Aurora can be reached",
-        (),
-        shape=r"subnet-[0-9a-f]{8,17}",
-    )
-    security_group_ids: Names = option(
-        "a list of security groups for the function, in the subnets' VPC",
-        (),
-        shape=r"sg-[0-9a-f]{8,17}",
-    )
-    website_web_acl_arn: str = option(
-        'the ARN of a WAF web ACL for CloudFront (global, in us-east-1) before the website, or "" '
-        "for none",
-        "",
-        shape=arn("wafv2", r"global/webacl/[\w-]+/[A-Za-z0-9-]+", region="us-east-1"),
-    )
-
     disposable: bool = option("true lets `cdk destroy` delete table, key and logs", False)
 
     @classmethod
@@ -250,7 +175,8 @@ class StageConfig(Options):
                 "issuer",
                 "API Gateway cannot reach this machine; only stage local may name it",
             )
-        yield from self._not_of_one_kind()
+        if self.website_web_acl_arn and not self.website:
+            yield "website_web_acl_arn", "goes together with website"
         variables = self.variables()
         size = sum(len(name) + len(value.encode()) for name, value in variables.items())
         if size > ENVIRONMENT_BYTES - STACK_BYTES:
@@ -260,47 +186,6 @@ class StageConfig(Options):
                 f"{ENVIRONMENT_BYTES} with those that the stack adds ({STACK_BYTES})"
             )
             yield longest.lower(), why
-
-    def _not_of_one_kind(self) -> Iterator[tuple[str, str]]:
-        """
-        Yield what a company named of its own that does not fit together.
-        """
-        for one, other in (
-            ("account", "region"),
-            ("domain_name", "certificate_arn"),
-            ("subnet_ids", "security_group_ids"),
-        ):
-            if bool(getattr(self, one)) != bool(getattr(self, other)):
-                yield one, f"goes together with {other}"
-        for name, needed in (
-            ("secret_kms_key_arn", "secret_arn"),
-            ("website_web_acl_arn", "website"),
-        ):
-            if getattr(self, name) and not getattr(self, needed):
-                yield name, f"goes together with {needed}"
-        for name, most in MOST_OF.items():
-            if len(getattr(self, name)) > most:
-                yield name, f"AWS takes {most} of them"
-        if wrong := [
-            key for key, _ in self.tags if not key or len(key) > LONGEST_TAG_NAME or _is_aws(key)
-        ]:
-            yield "tags", f"AWS does not take the name {wrong[0]!r}"
-        regions = {
-            name: region_of(value)
-            for name in (
-                *("alarm_topic_arn", "kms_key_arn", "secret_arn", "secret_kms_key_arn"),
-                "certificate_arn",
-            )
-            if (value := getattr(self, name))
-        }
-        expected = self.region or next(iter(regions.values()), "")
-        for name, region in regions.items():
-            if region != expected:
-                yield name, f"is of {region}, and the stage of {expected}"
-
-
-def _is_aws(tag: str) -> bool:
-    return tag.lower().startswith("aws:")
 
 
 def parse_override(text: str | None) -> Mapping[str, Any]:
