@@ -23,7 +23,7 @@ from typing import Any
 
 from infra.fake_aurora.users import JESSICA
 from infra.local.ministack import CREDENTIALS
-from tests.benchmarks.cost import Counted, month
+from tests.benchmarks.cost import Counted, month, readable
 from tests.benchmarks.ours_vs_bare import Pair, ratio
 from tests.benchmarks.storm_chart import CALLERS, draw
 from tests.benchmarks.wire import count
@@ -181,8 +181,8 @@ def at_the_wire(harness: Harness) -> dict[str, Row]:
         **{
             f"cost: {line.name}": {
                 "value": round(line.billed, 2),
-                "note": f"list price {line.listed:.2f}: {line.quantity:,.3f} {line.unit} at "
-                f"${line.usd:.10g}, {line.free:g} free; {line.page}",
+                "note": f"list price {line.listed:.2f}: {readable(line.quantity)} {line.unit} at "
+                f"${line.usd:.10g}, {readable(line.free)} free; {line.page}",
             }
             for line in bill.lines
         },

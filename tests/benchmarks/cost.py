@@ -170,8 +170,8 @@ class Bill:
             "| a month of | quantity | price | of it free | list price | billed |",
             "| --- | --- | --- | --- | --- | --- |",
             *(
-                f"| [{line.name}]({line.page}) | {_number(line.quantity)} {line.unit} | "
-                f"${line.usd:.10g} | {_number(min(line.free, line.quantity))} | "
+                f"| [{line.name}]({line.page}) | {readable(line.quantity)} {line.unit} | "
+                f"${line.usd:.10g} | {readable(min(line.free, line.quantity))} | "
                 f"{line.listed:.2f} | {line.billed:.2f} |"
                 for line in self.lines
             ),
@@ -180,7 +180,10 @@ class Bill:
         return "\n".join(rows)
 
 
-def _number(value: float) -> str:
+def readable(value: float) -> str:
+    """
+    Return a quantity with as many digits as say something.
+    """
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
