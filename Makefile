@@ -62,7 +62,8 @@ lint: setup ## ruff, mypy, and the browser helper's types
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" infra/node_modules/.bin/tsc --project infra/web
 	@$(RUN) check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-docs: setup ## build the documentation site into .local/site
+docs: setup ## write the generated parts of docs/, build the site into .local/site
+	@$(RUN) python -m infra.stage.options_page
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet && echo ".local/site/index.html"
 
 release-check: setup ## (TAG=v1.2.3) is the version complete: changelog, lock, docs, contract

@@ -17,6 +17,7 @@ from token_vendor.settings import Options, Settings
 
 from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig, StageError, parse_override
+from infra.stage.options_page import PAGE, with_table
 from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
 
 
@@ -302,3 +303,10 @@ def test_readme_names_every_option(option: str) -> None:
         if line[:3] == "| `"
     ]
     assert option == "stage" or any(f"`{option}`" in row.split(" | ")[0] for row in rows)
+
+
+def test_the_page_has_the_options_of_today() -> None:
+    """
+    `make docs` writes the table; what is committed has to be what it would write.
+    """
+    assert with_table(PAGE.read_text()) == PAGE.read_text()
