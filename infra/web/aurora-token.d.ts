@@ -1,4 +1,4 @@
-/** What went wrong: the slug of the service's problem, or one of the four that only a browser knows. */
+/** What went wrong: the slug of the service's problem, or one of the five that only a browser knows. */
 export type Slug =
   | "invalid-request"
   | "caller-not-identified"
@@ -19,7 +19,9 @@ export type Slug =
   /** An answer, but not from this service: a proxy's page, the gateway's own refusal. */
   | "unexpected-answer"
   /** Another person signed in while the token was on its way. */
-  | "caller-changed";
+  | "caller-changed"
+  /** The token source was closed. */
+  | "closed";
 
 export interface AccessToken {
   jwt: string;
@@ -38,18 +40,44 @@ export interface TokenSource {
   /**
    * Give a token with at least `minTtl` seconds to live.
    *
-   * Left out, the copy kept here is used for as long as it has an hour left, and otherwise the service decides.
+   * Left out, the copy kept here is used for as long as it has an hour left, or a quarter of a shorter life, and
+   * otherwise the service decides.  While a Client SDK session is open, the kept copy is used to its end: another
+   * token might end the session.
    */
-  getToken(options?: { minTtl?: number }): Promise<AccessToken>;
+  getToken(options?: { minTtl?: number; signal?: AbortSignal }): Promise<AccessToken>;
+  /** Give a token that is not near its end.  Where that takes a new one, it may end the session that is open. */
+  renew(options?: { signal?: AbortSignal }): Promise<AccessToken>;
   /** Say that a token failed, and give another; many callers with the same `jti` cause one generate. */
-  replaceToken(jti: string): Promise<AccessToken>;
+  replaceToken(jti: string, options?: { signal?: AbortSignal }): Promise<AccessToken>;
   /** Drop the token here, in other tabs and at the service: the person signs out. */
-  forget(): Promise<void>;
-  /** Stop listening to other tabs and end what is under way; for tests, servers and unmounting. */
+  forget(options?: { signal?: AbortSignal }): Promise<void>;
+  /** Be told as well, until the function that this gives is called. */
+  subscribe(callbacks: TokenCallbacks): () => void;
+  /**
+   * Watch the Client SDK session that runs on `token`, in place of the one before, until the function that this
+   * gives is called.  `loadClientSDK` does it.
+   */
+  watchSession(session: SessionOptions & { sdk: ClientSDK; token: AccessToken }): () => void;
+  /** Stop listening and end what is under way: every later call fails with `closed`. */
   close(): void;
 }
 
-export interface TokenSourceOptions {
+/** What a page may want to be told.  Whatever a callback throws goes to the console and changes nothing. */
+export interface TokenCallbacks {
+  /** The service asked to wait; the same call goes on by itself at `until`. */
+  onWaiting?: (wait: { until: Date; problem: TokenError }) => void;
+  /** The kept token changed, here or in another tab; null when it was forgotten. */
+  onToken?: (token: AccessToken | null) => void;
+  /**
+   * The kept token ends at `at`, in an hour or a quarter of a shorter life, and nothing renewed it.  Told once for
+   * each token; after the end where the machine slept through it.
+   */
+  onExpiring?: (expiring: { token: AccessToken; at: Date }) => void;
+  /** The caller has to sign in (again). */
+  onSignedOut?: () => void;
+}
+
+export interface TokenSourceOptions extends TokenCallbacks {
   /** The address of `/token`. */
   endpoint: string;
   /** The person's own OIDC token as a JWT; empty or null where nobody is signed in. */
@@ -60,12 +88,30 @@ export interface TokenSourceOptions {
   storage?: "memory" | "session";
   /** The longest that one call waits for its turn, in seconds; 900 by default, as far ahead as turns are given. */
   patience?: number;
-  /** The service asked to wait; the same call goes on by itself at `until`. */
-  onWaiting?: (wait: { until: Date; problem: TokenError }) => void;
-  /** The kept token changed, here or in another tab; null when it was forgotten. */
-  onToken?: (token: AccessToken | null) => void;
-  /** The caller has to sign in (again). */
-  onSignedOut?: () => void;
+  /**
+   * Whether a token near its end is renewed unasked, which may end the session that is open: `never`, the default;
+   * `idle`, while no tab of this browser has a session open; or `always`.
+   */
+  renew?: "never" | "idle" | "always";
+}
+
+export interface SessionOptions {
+  /** The session is over, as far as the SDK's events, the token's end and sign-out tell. */
+  onOver?: (over: SessionOver) => void;
+  /** The names of the SDK's events that mean the end of a session. */
+  endEvents?: readonly string[];
+}
+
+export interface SessionOver {
+  /**
+   * `expired`: the token has run out.  `replaced`: this browser has got another token since.  `taken-over`: the SDK
+   * ended the session of a good token, which happens when the person opens one elsewhere.  `signed-out`: the token
+   * was forgotten, here or in another tab.
+   */
+  reason: "expired" | "replaced" | "taken-over" | "signed-out";
+  /** The SDK's event that told, and what came with it. */
+  event?: string;
+  detail?: unknown;
 }
 
 export class TokenError extends Error {
@@ -97,12 +143,22 @@ export interface ClientSDK {
 export const LOADER_URL: string;
 /** The option of `load` that takes the JWT. */
 export const TOKEN_OPTION: string;
+/** The SDK's events that end a session. */
+export const SESSION_END_EVENTS: readonly string[];
 
 export function createTokenSource(options: TokenSourceOptions): TokenSource;
 
-/** Import Aurora's loader and load the Client SDK with this person's token. */
-export function loadClientSDK(options: {
-  tokenSource: TokenSource;
-  loaderUrl?: string;
-  tokenOption?: string;
-}): Promise<{ sdk: ClientSDK; token: AccessToken }>;
+/**
+ * Import Aurora's loader, load the Client SDK with this person's token, and watch its session.
+ *
+ * `unwatch` says that the page has closed the session.  With `signal` aborted while the SDK loads, what loaded
+ * nevertheless is closed where it has a `close`.
+ */
+export function loadClientSDK(
+  options: SessionOptions & {
+    tokenSource: TokenSource;
+    loaderUrl?: string;
+    tokenOption?: string;
+    signal?: AbortSignal;
+  },
+): Promise<{ sdk: ClientSDK; token: AccessToken; unwatch: () => void }>;

@@ -4,217 +4,36 @@ The helper module in a real browser, with a scripted fetch and a clock that test
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from token_vendor.problems import CATALOGUE
 
-from tests.support.chromium import Site, chromium, site
+from tests.support.tab import (
+    DAY,
+    HOUR,
+    JESSICA,
+    LIFE,
+    MINUTE,
+    NETWORK_FAILURE,
+    NOW,
+    Tab,
+    jwt,
+    refused,
+    vended,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from playwright.sync_api import BrowserContext
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from tests.support.chromium import Site
 
 # What hangs in a page hangs without a limit of its own.
 pytestmark = pytest.mark.timeout(30)
-
-NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
-MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
-LIFE = 43_200
-JESSICA = {"id": "3fa85f64-5717-4562-b3fc-2c963f66afa6", "email": "jessica.smith@aurorasolar.com"}
-
-# Runs in the page: a token source over scripted answers, and what became of it in plain values.
-SETUP = """
-async ({ script, options, callerToken }) => {
-  const helper = await import("/aurora-token.js");
-  Object.assign(window, helper, { calls: [], waits: [], tokens: [], signOuts: 0 });
-  Object.assign(window, { script, callerToken });
-  const scripted = async (url, { signal, ...init }) => {
-    calls.push({ url, ...init, body: init.body && JSON.parse(init.body) });
-    const { status, body, headers, held } = window.script.shift() ?? { status: 599 };
-    if (held) await new Promise((resolve) => { window.release = resolve; });
-    if (status === 0) throw new TypeError("Failed to fetch");
-    const text = status === 204 ? null : typeof body === "string" ? body : JSON.stringify(body);
-    return new Response(text, { status, headers });
-  };
-  // The fake clock does not know this one.
-  AbortSignal.timeout = (ms) => {
-    const controller = new AbortController();
-    setTimeout(() => controller.abort(new DOMException("late", "TimeoutError")), ms);
-    return controller.signal;
-  };
-  window.source = createTokenSource({
-    endpoint: "/token",
-    getCallerToken: () => window.callerToken,
-    ...(script && { fetch: scripted }),
-    onWaiting: ({ until, problem }) => waits.push({ in: until - Date.now(), slug: problem.slug }),
-    onToken: (token) => tokens.push(token && token.jti),
-    onSignedOut: () => { window.signOuts += 1; },
-    ...options,
-  });
-  window.outcome = (promise) => promise.then(
-    (token) => ({ ...token, left: token && Math.round((token.expiresAt - Date.now()) / 1000) }),
-    (error) => ({
-      error: error.name, slug: error.slug, status: error.status, message: error.message,
-      retryAfter: error.retryAfter, problem: error.problem,
-    }),
-  );
-}
-"""
-
-
-def jwt(**claims: Any) -> str:
-    """
-    Give a caller's token as far as a browser reads it.
-    """
-    body = {"iss": "https://idp.example.com", "sub": "jessica", "exp": NOW.timestamp() + 600}
-    text = json.dumps(body | claims).encode()
-    return f"e30.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.c2ln"
-
-
-def vended(jti: str = "first", *, life: int = LIFE, source: str = "generated") -> dict[str, Any]:
-    expires_at = (NOW + timedelta(seconds=life)).isoformat()
-    token = {"jwt": f"jwt-{jti}", "jti": jti, "expires_at": expires_at, "expires_in": life}
-    return {"status": 200, "body": {"token": token, "user": JESSICA, "source": source}}
-
-
-def refused(slug: str, retry_after: str | None = None, **headers: str) -> dict[str, Any]:
-    problem = CATALOGUE[slug]
-    body = {
-        "type": f"urn:problem:aurora-token-vendor:{slug}",
-        "title": problem.title,
-        "detail": problem.detail,
-        "status": problem.status,
-    }
-    if retry_after is not None:
-        headers["retry-after"] = retry_after
-    return {"status": problem.status, "body": body, "headers": headers}
-
-
-NETWORK_FAILURE = {"status": 0}
-
-
-class Tab:
-    """
-    One page with one token source.
-    """
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.url = url
-
-    def start(
-        self,
-        *script: dict[str, Any],
-        caller: str | None = None,
-        real: bool = False,
-        path: str = "/",
-        **options: Any,
-    ) -> None:
-        """
-        Open the page and make the source; `real` leaves the browser's own fetch in place.
-        """
-        self.page.goto(self.url + path)
-        self.resume(*script, caller=caller, real=real, **options)
-
-    def resume(
-        self,
-        *script: dict[str, Any],
-        caller: str | None = None,
-        real: bool = False,
-        **options: Any,
-    ) -> None:
-        """
-        Make the source in the page as it is.
-        """
-        token = jwt() if caller is None else caller
-        answers = None if real else list(script)
-        self.page.evaluate(SETUP, {"script": answers, "options": options, "callerToken": token})
-
-    def begin(self, call: str) -> None:
-        """
-        Start a call without waiting for its outcome.
-        """
-        self.page.evaluate(f"window.pending = outcome(source.{call}); 0")
-
-    def end(self) -> dict[str, Any]:
-        """
-        Wait for the outcome of what was begun.
-        """
-        outcome: dict[str, Any] = self.page.evaluate("pending")
-        return outcome
-
-    def get(self, call: str = "getToken()") -> dict[str, Any]:
-        """
-        Make a call and give its outcome.
-        """
-        self.begin(call)
-        return self.end()
-
-    def after(self, milliseconds: float, call: str = "getToken()") -> dict[str, Any]:
-        """
-        Begin a call, let time pass, and give the outcome.
-        """
-        self.begin(call)
-        self.settle()
-        self.pass_time(milliseconds)
-        return self.end()
-
-    def pass_time(self, milliseconds: float) -> None:
-        """
-        Let time pass, then let what was due come through.
-        """
-        self.page.clock.run_for(milliseconds)
-        self.settle()
-        # To the page, the lock was asked for before that time passed and granted after it.
-        self.page.clock.run_for(60)
-        self.settle()
-
-    def settle(self) -> None:
-        """
-        Let locks and answers come through, which take turns of the event loop but no time.
-        """
-        self.page.evaluate(
-            "async () => { for (let i = 0; i < 20; i++) await navigator.locks?.query(); }"
-        )
-
-    def __getitem__(self, name: str) -> Any:
-        return self.page.evaluate(name)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def loopback() -> Iterator[Site]:
-    with site() as server:
-        yield server
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
-    # Whatever hangs is found out well before pytest's own limit.
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, loopback: Site) -> Tab:
-    context.clock.install(time=NOW - timedelta(hours=1))
-    # From here on, time passes only where a test says so.
-    context.clock.pause_at(NOW)
-    return Tab(context.new_page(), loopback.url)
 
 
 # Asking -------------------------------------------------------------------------------------

@@ -1,0 +1,179 @@
+"""
+The helper as an npm package: what is in it, how large it is, where it runs, and its types.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+from token_vendor.problems import CATALOGUE
+
+from tests.support.npm import MODULES, WEB, esbuild, pack, run
+
+HELPER = WEB / "aurora-token.js"
+ROOT = Path(__file__).parents[2]
+# What the README promises.
+OLDEST = "chrome91,edge91,firefox79,safari14.1"
+
+# Slugs that only a browser knows.
+OWN_SLUGS = {"signed-out", "unreachable", "unexpected-answer", "caller-changed", "closed"}
+
+
+def zipped(text: str | bytes) -> int:
+    return len(gzip.compress(text.encode() if isinstance(text, str) else text, 9))
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(tmp_path_factory.mktemp("pack"))
+
+
+def test_tarball_holds_what_a_page_needs_and_nothing_else(tarball: Path) -> None:
+    with tarfile.open(tarball) as package:
+        assert sorted(package.getnames()) == [
+            "package/LICENSE",
+            "package/README.md",
+            "package/aurora-token.d.ts",
+            "package/aurora-token.js",
+            "package/package.json",
+            "package/react.d.ts",
+            "package/react.js",
+            "package/vue.d.ts",
+            "package/vue.js",
+        ]
+
+
+def test_package_depends_on_nothing_and_bears_this_projects_licence() -> None:
+    package = json.loads((WEB / "package.json").read_text())
+    assert "dependencies" not in package
+    assert package["peerDependenciesMeta"].keys() == package["peerDependencies"].keys()
+    assert all(each["optional"] for each in package["peerDependenciesMeta"].values())
+    assert (WEB / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_helper_stays_small(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    As served, its comments included; without them; and as a bundler ships it.
+    """
+    sizes = {
+        "served": zipped(HELPER.read_bytes()),
+        "without comments": zipped(esbuild("--format=esm", HELPER)),
+        "minified": zipped(esbuild("--format=esm", "--minify", HELPER)),
+    }
+    with capsys.disabled():
+        print(f"\naurora-token.js, bytes after gzip: {sizes}")  # noqa: T201, for people to see
+    assert sizes["served"] <= 9600
+    assert sizes["without comments"] <= 6400
+    assert sizes["minified"] <= 4700
+
+
+def test_copied_file_imports_nothing() -> None:
+    assert not re.search(
+        r"^import |^export .* from ", esbuild("--format=esm", HELPER), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("file", ["aurora-token.js", "react.js", "vue.js"])
+def test_oldest_browsers_need_no_rewriting(file: str) -> None:
+    """
+    What esbuild would lower for them, they would not understand.
+    """
+    as_is = esbuild("--format=esm", WEB / file)
+    assert esbuild("--format=esm", f"--target={OLDEST}", WEB / file) == as_is
+    assert "Chrome and Edge 91, Firefox 79, Safari 14.1 or newer" in (WEB / "README.md").read_text()
+
+
+def test_slugs_are_those_of_the_catalogue_and_of_a_browser() -> None:
+    types = (WEB / "aurora-token.d.ts").read_text()
+    union = types[types.index("export type Slug") : types.index("export interface")]
+    assert set(re.findall(r'\| "([a-z-]+)"', union)) == set(CATALOGUE) | OWN_SLUGS
+
+
+def test_unused_helper_leaves_nothing_in_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
+    entry = 'import "aurora-token-vendor"; import { TokenError } from "aurora-token-vendor"; run();'
+    arguments = ("--bundle", "--format=esm", "--log-level=error")
+    bundle = esbuild(*arguments, cwd=tmp_path, text=entry)
+    assert "createTokenSource" not in bundle
+
+
+ANYWHERE = """
+import { createTokenSource, LOADER_URL } from "aurora-token-vendor";
+const caller = `e30.${btoa(JSON.stringify({ sub: "a", email: "a@example.com" }))}.c2ln`;
+const expires_at = new Date(Date.now() + 43200e3);
+const token = { jwt: "j", jti: "first", expires_at, expires_in: 43200 };
+const source = createTokenSource({
+  endpoint: "https://example.com/token",
+  getCallerToken: () => caller,
+  storage: "session",
+  renew: "always",
+  onExpiring: () => {},
+  fetch: async () => new Response(JSON.stringify({ token, user: { email: "a@example.com" } })),
+});
+const { jti } = await source.getToken();
+console.log(jti, LOADER_URL.startsWith("https://"));
+"""
+
+
+def test_source_works_in_node_and_keeps_no_process_alive(tmp_path: Path) -> None:
+    """
+    A server that renders and a test that forgets `close` both end.
+    """
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
+    (tmp_path / "page.mjs").write_text(ANYWHERE)
+    assert run("node", "page.mjs", cwd=tmp_path, within=20).split() == ["first", "true"]
+
+
+TYPED = """
+import { createTokenSource, loadClientSDK, TokenError } from "aurora-token-vendor";
+import type { SessionOver, Slug } from "aurora-token-vendor";
+import { useAuroraSDK, useAuroraToken } from "aurora-token-vendor/react";
+import { useAuroraSDK as inVue } from "aurora-token-vendor/vue";
+
+const getCallerToken = () => null;
+const tokenSource = createTokenSource({ endpoint: "/token", getCallerToken, renew: "idle" });
+export const jwt: Promise<string> = tokenSource.getToken({ minTtl: 60 }).then(({ jwt }) => jwt);
+export const slug = (error: unknown): Slug | undefined =>
+  error instanceof TokenError ? error.slug : undefined;
+// @ts-expect-error: there is no such slug.
+export const wrong: Slug = "aurora-bussy";
+// @ts-expect-error: there is no such way to renew.
+createTokenSource({ endpoint: "/token", getCallerToken, renew: "sometimes" });
+export const end = () => useAuroraToken(tokenSource).expiring?.at;
+export const sdk = () => useAuroraSDK(tokenSource).sdk;
+export const vue = () => inVue(tokenSource).problem.value?.message;
+const onOver = ({ reason }: SessionOver) => reason === "taken-over";
+export const loaded = loadClientSDK({ tokenSource, onOver });
+"""
+
+
+@pytest.mark.parametrize("resolution", ["bundler", "node16"])
+def test_types_are_found_by_name_and_refuse_what_is_wrong(tmp_path: Path, resolution: str) -> None:
+    modules = tmp_path / "node_modules"
+    (modules / "@types").mkdir(parents=True)
+    (modules / "aurora-token-vendor").symlink_to(WEB)
+    for name in ("react", "vue", "@vue", "@types/react", "csstype"):
+        (modules / name).symlink_to(MODULES / name)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "page.ts").write_text(TYPED)
+    options = {
+        "strict": True,
+        "noEmit": True,
+        "target": "ES2022",
+        "module": "ESNext" if resolution == "bundler" else "Node16",
+        "moduleResolution": resolution,
+        "lib": ["ES2022", "DOM"],
+        "types": [],
+        "preserveSymlinks": True,
+        "skipLibCheck": True,
+    }
+    project = {"compilerOptions": options, "files": ["page.ts"]}
+    (tmp_path / "tsconfig.json").write_text(json.dumps(project))
+    run(MODULES / ".bin" / "tsc", "--project", tmp_path, cwd=tmp_path)
