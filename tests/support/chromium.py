@@ -40,6 +40,8 @@ def chromium() -> Iterator[Browser]:
 class Site(ThreadingHTTPServer):
     """
     Serve the files of infra/web, an empty page, a loader, and a `/token` that counts and is slow.
+
+    What is put into `files` by its path, with its content type, is served as well.
     """
 
     daemon_threads = True
@@ -48,6 +50,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://localhost:{self.server_port}"
         self.answers: list[bytes] = []
+        self.files: dict[str, tuple[bytes, str]] = {}
         self.asked = 0
         self.release = threading.Event()
 
@@ -76,6 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
+        if file := self.server.files.get(self.path):
+            self._send(*file)
+            return
         match self.path:
             case "/" | "/sandboxed":
                 self._send(b"<!doctype html><title>Test</title>", "text/html")

@@ -1,0 +1,135 @@
+"""
+The React hooks and the Vue composables, each in an app in a real browser.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.npm import esbuild
+from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import BrowserContext, Page
+
+    from tests.support.chromium import Site
+
+pytestmark = pytest.mark.timeout(60)
+
+PAGES = Path(__file__).parent / "pages"
+LOADER = b"""
+let opened = 0;
+Object.assign(globalThis, { opened, left: [], loadedWith: [], handlers: {} });
+export async function load({ token }) {
+  const number = ++globalThis.opened;
+  loadedWith.push(token);
+  const on = (name, handler) => { handlers[name] = handler; };
+  return { number, close: () => { left.push(number); }, event: { on, off() {} } };
+}
+"""
+
+type Start = Callable[..., Page]
+
+
+@pytest.fixture(scope="module", params=["react.jsx", "vue.js"])
+def bundle(request: pytest.FixtureRequest) -> bytes:
+    page = PAGES / request.param
+    arguments = ["--bundle", "--format=esm", "--log-level=error", "--jsx=automatic"]
+    # Both have a development build, which does more: React's runs effects twice.
+    arguments += ['--define:process.env.NODE_ENV="development"', "--loader=jsx"]
+    arguments += [f"--define:{flag}=false" for flag in ("__VUE_OPTIONS_API__",)]
+    return esbuild(*arguments, text=page.read_text()).encode()
+
+
+@pytest.fixture
+def start(context: BrowserContext, loopback: Site, bundle: bytes) -> Start:
+    def start(*answers: dict[str, Any]) -> Page:
+        loopback.answers = [json.dumps(each["body"]).encode() for each in answers]
+        loopback.release.set()
+        loopback.files = {
+            "/app.js": (bundle, "text/javascript"),
+            "/counting.js": (LOADER, "text/javascript"),
+        }
+        page = context.new_page()
+        page.goto(loopback.url)
+        page.evaluate("token => { window.callerToken = token; }", jwt(exp=4_000_000_000))
+        page.evaluate("import('/app.js')")
+        page.evaluate("mount()")
+        return page
+
+    return start
+
+
+def reads(page: Page, **texts: str) -> None:
+    """
+    Wait until these elements have these texts.
+    """
+    for name, text in texts.items():
+        element = name.replace("_", "-")
+        page.wait_for_function(
+            "([id, text]) => document.getElementById(id)?.textContent === text", arg=[element, text]
+        )
+
+
+def test_app_gets_one_token_and_opens_one_session(start: Start, loopback: Site) -> None:
+    page = start(vended("first"), vended("second"))
+    reads(page, token="first", sdk_1="session 1", problem="", over_1="")
+    assert page.evaluate("[opened, left, loadedWith]") == [1, [], ["jwt-first"]]
+    assert loopback.asked == 1
+
+
+def test_leaving_closes_the_session_once_and_coming_back_opens_another(start: Start) -> None:
+    page = start(vended("first"))
+    reads(page, sdk_1="session 1")
+    page.evaluate("unmount()")
+    page.wait_for_function("left.length === 1")
+    page.evaluate("mount()")
+    reads(page, sdk_1="session 2")
+    assert page.evaluate("[opened, left]") == [2, [1]]
+
+
+def test_end_of_a_session_is_shown_and_loading_it_again_takes_it_away(start: Start) -> None:
+    page = start(vended("first"))
+    reads(page, sdk_1="session 1")
+    page.evaluate("handlers['session.ended']()")
+    reads(page, over_1="taken-over")
+    page.evaluate("document.getElementById('reload-1').click()")
+    reads(page, over_1="", sdk_1="session 2")
+    page.evaluate("handlers['session.ended']()")
+    reads(page, over_1="taken-over")
+
+
+def test_problem_is_shown_and_trying_again_takes_it_away(start: Start, loopback: Site) -> None:
+    nothing = {"body": {"token": {}}}
+    page = start(nothing, vended("first"))
+    reads(page, problem="unexpected-answer")
+    assert loopback.asked == 1
+    page.evaluate("document.getElementById('retry').click()")
+    reads(page, problem="", token="first")
+
+
+def test_token_near_its_end_is_shown_until_it_is_renewed(
+    start: Start, context: BrowserContext
+) -> None:
+    context.clock.install(time=NOW)
+    page = start(vended("first"), vended("second"))
+    reads(page, token="first", expiring="")
+    page.clock.fast_forward(11 * HOUR + MINUTE)
+    reads(page, expiring="first")
+    page.evaluate("tokenSource.renew()")
+    reads(page, token="second", expiring="")
+
+
+def test_sign_out_takes_the_token_away(start: Start, loopback: Site) -> None:
+    page = start(vended("first"))
+    reads(page, token="first", sdk_1="session 1")
+    page.evaluate("tokenSource.forget().catch(() => {})")
+    reads(page, token="", over_1="signed-out")
+    assert JESSICA["email"] not in page.content()
+    assert loopback.asked == 1
