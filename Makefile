@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test contract audit judges lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run test web contract contract-tools audit judges lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -46,6 +46,19 @@ test: setup ## run every test
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
+# What only these two targets need: 300 MB of bundlers and linters, kept out of everybody's setup.
+%/node_modules/.installed: %/package.json %/package-lock.json .venv/.synced
+	@cd $* && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+web: setup tests/web/bundlers/node_modules/.installed infra/web/example/node_modules/.installed ## build the npm package in four bundlers and an app
+	@$(RUN) python -m infra.web.chromium
+	@$(RUN) pytest tests/web/test_bundlers.py
+
+contract-tools: setup tests/web/contract/node_modules/.installed ## lint infra/openapi.yaml, and try clients generated from it
+	@$(UV) tool run --quiet --from openapi-python-client==0.29.1 --with python-dateutil==2.9.0.post0 openapi-python-client --version
+	@$(RUN) pytest tests/web/test_contract_clients.py
+
 contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
 	@CONTRACT_CASES=5000 CONTRACT_SEED=$${CONTRACT_SEED:-$$(date +%s)} $(RUN) pytest -s tests/e2e/test_contract.py
 
@@ -84,4 +97,4 @@ bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI
 	@$(RUN) python -m infra.build.cdk_cli $@ $(STAGE) $(ARGS)
 
 clean: ## remove what these targets made
-	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules *.egg-info
+	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules infra/web/example/node_modules tests/web/*/node_modules *.egg-info

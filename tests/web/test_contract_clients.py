@@ -1,0 +1,143 @@
+"""
+The contract in other hands: two linters, and clients that strangers' tools generate from it.
+
+`make contract-tools` installs them.  openapi-python-client needs an older typer than the operator's
+command line, so it runs in an environment that uv makes for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor.problems import CATALOGUE, URN
+
+from tests.support.npm import INFRA, run
+from tests.support.tab import vended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOOLS = Path(__file__).parent / "contract"
+PROGRAMS = TOOLS / "node_modules" / ".bin"
+CONTRACT = INFRA / "openapi.yaml"
+UV = Path(__file__).parents[2] / ".uv" / "bin" / "uv"
+# The client imports httpx and attrs, which the generator has, and dateutil.
+TOOL = (
+    *(UV, "--offline", "tool", "run", "--from", "openapi-python-client==0.29.1"),
+    *("--with", "python-dateutil==2.9.0.post0"),
+)
+
+pytestmark = pytest.mark.skipif(
+    not PROGRAMS.exists(), reason="the tools are not installed: make contract-tools does it"
+)
+
+
+class _Vendor(ThreadingHTTPServer):
+    """
+    Answer as the contract says: vend once, then ask to wait, and forget.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.seen: list[tuple[str, str | None, Any]] = []
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: _Vendor
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._note(json.loads(text) if text else None)
+        if len(self.server.seen) == 1:
+            self._send(200, "application/json", vended()["body"])
+            return
+        busy = CATALOGUE["aurora-busy"]
+        body = {"type": URN + busy.slug, "title": busy.title, "status": busy.status}
+        body |= {"detail": busy.detail, "instance": "urn:uuid:3fa85f64-5717-4562-b3fc-2c963f66afa6"}
+        self._send(busy.status, "application/problem+json", body)
+
+    def do_DELETE(self) -> None:
+        self._note(None)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_arguments: Any) -> None:
+        """
+        Say nothing between the dots of pytest.
+        """
+
+    def _note(self, body: Any) -> None:
+        self.server.seen.append((self.command, self.headers.get("Authorization"), body))
+
+    def _send(self, status: int, kind: str, body: Any) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@contextmanager
+def vendor() -> Iterator[_Vendor]:
+    server = _Vendor()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def answers(*command: str | Path, cwd: Path) -> tuple[Any, list[tuple[str, str | None, Any]]]:
+    """
+    Run a client against a vendor; give what it printed, and what the vendor was asked.
+    """
+    with vendor() as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        return json.loads(run(*command, url, cwd=cwd)), server.seen
+
+
+EXPECTED = ["jwt-first", f"{URN}aurora-busy", 503, 204]
+
+
+def test_redocly_finds_nothing(tmp_path: Path) -> None:
+    report = json.loads(run(PROGRAMS / "redocly", "lint", "--format=json", CONTRACT, cwd=tmp_path))
+    assert report["problems"] == []
+
+
+def test_spectral_finds_nothing() -> None:
+    assert "No results" in run(PROGRAMS / "spectral", "lint", CONTRACT, cwd=TOOLS)
+
+
+def test_client_by_openapi_typescript_compiles_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(TOOLS / "node_modules")
+    shutil.copy(TOOLS / "client.ts", tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    run(PROGRAMS / "openapi-typescript", CONTRACT, "-o", "schema.d.ts", cwd=tmp_path)
+    options = ("--strict", "--noEmit", "--allowImportingTsExtensions", "--skipLibCheck")
+    target = ("--target", "ES2022", "--module", "NodeNext", "--lib", "ES2022,DOM")
+    # Node's own types would be one more package for one argument.
+    (tmp_path / "node.d.ts").write_text("declare const process: { argv: string[] };")
+    run(PROGRAMS / "tsc", *options, *target, "client.ts", "node.d.ts", cwd=tmp_path)
+    printed, seen = answers("node", "client.ts", cwd=tmp_path)
+    assert printed == EXPECTED
+    assert seen[0] == ("POST", "Bearer caller", {"min_ttl": 60})
+
+
+def test_client_by_openapi_python_client_runs(tmp_path: Path) -> None:
+    generate = ("generate", "--meta", "none", "--fail-on-warning", "--path", CONTRACT)
+    run(*TOOL, "openapi-python-client", *generate, "--output-path", "generated", cwd=tmp_path)
+    shutil.copy(TOOLS / "client.py", tmp_path)
+    printed, seen = answers(*TOOL, "python", "client.py", cwd=tmp_path)
+    assert printed == EXPECTED
+    assert seen[0] == ("POST", "Bearer caller", {"min_ttl": 60})
