@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,7 +42,8 @@ class Site(ThreadingHTTPServer):
     """
     Serve the files of infra/web, an empty page, a loader, and a `/token` that counts and is slow.
 
-    What is put into `files` by its path, with its content type, is served as well.
+    What is put into `files` by its path, with its content type, is served as well; what a page
+    posts to `/report` is put into `reports`.
     """
 
     daemon_threads = True
@@ -52,6 +54,7 @@ class Site(ThreadingHTTPServer):
         self.answers: list[bytes] = []
         self.files: dict[str, tuple[bytes, str]] = {}
         self.asked = 0
+        self.reports: Queue[bytes] = Queue()
         self.release = threading.Event()
 
 
@@ -93,7 +96,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_error(404)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/report":
+            self.server.reports.put(body)
+            self._send(b"{}")
+            return
         index, self.server.asked = self.server.asked, self.server.asked + 1
         self.server.release.wait(10)
         self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
