@@ -27,7 +27,7 @@ export interface AuroraSDK {
   problem: TokenError | Error | null;
   /** Why the session is over. */
   over: SessionOver | null;
-  /** Close what is loaded and load it again. */
+  /** Close what is loaded and load it again, for every component that shares it. */
   reload: () => void;
 }
 

@@ -12,7 +12,7 @@ import { loadClientSDK } from "./aurora-token.js";
  * @property {number} users
  * @property {Promise<Loaded>} loaded
  * @property {() => void} abort
- * @property {Set<(over: Api.SessionOver) => void>} listeners
+ * @property {Set<{ over: (over: Api.SessionOver) => void, again: () => void }>} components
  */
 
 /** @type {Omit<Hooks.AuroraToken, "retry">} */
@@ -58,35 +58,43 @@ export function useAuroraSDK(tokenSource, options = {}) {
   const [state, setState] = useState(NO_SDK);
   const [turn, setTurn] = useState(0);
   const latest = useRef(options);
+  const mine = useRef(/** @type {Session | null} */ (null));
   useEffect(() => {
     latest.current = options;
   });
   useEffect(() => {
     let here = true;
     const session = join(tokenSource, latest.current);
-    /** @param {Api.SessionOver} over */
-    const onOver = (over) => {
-      setState((state) => ({ ...state, over }));
-      latest.current.onOver?.(over);
+    mine.current = session;
+    const component = {
+      /** @param {Api.SessionOver} over */
+      over(over) {
+        setState((state) => ({ ...state, over }));
+        latest.current.onOver?.(over);
+      },
+      again() {
+        setState(NO_SDK);
+        setTurn((turn) => turn + 1);
+      },
     };
-    session.listeners.add(onOver);
+    session.components.add(component);
     session.loaded.then(
       ({ sdk, token }) => here && setState({ ...NO_SDK, sdk, token }),
       (problem) => here && setState({ ...NO_SDK, problem }),
     );
     return () => {
       here = false;
-      session.listeners.delete(onOver);
+      session.components.delete(component);
       session.users -= 1;
       // React may come back at once.
       setTimeout(() => session.users > 0 || leave(tokenSource, session, latest.current), 0);
     };
   }, [tokenSource, turn]);
   const reload = useCallback(() => {
-    const session = sessions.get(tokenSource);
-    if (session) leave(tokenSource, session, latest.current);
-    setState(NO_SDK);
-    setTurn((turn) => turn + 1);
+    const session = mine.current;
+    if (!session) return;
+    leave(tokenSource, session, latest.current);
+    for (const component of [...session.components]) component.again();
   }, [tokenSource]);
   return { ...state, reload };
 }
@@ -96,15 +104,15 @@ function join(tokenSource, options) {
   let session = sessions.get(tokenSource);
   if (!session) {
     const controller = new AbortController();
-    /** @type {Session["listeners"]} */
-    const listeners = new Set();
+    /** @type {Session["components"]} */
+    const components = new Set();
     const loaded = loadClientSDK({
       ...options,
       tokenSource,
       signal: controller.signal,
-      onOver: (over) => [...listeners].forEach((listener) => listener(over)),
+      onOver: (over) => [...components].forEach((component) => component.over(over)),
     });
-    session = { users: 0, loaded, listeners, abort: () => controller.abort() };
+    session = { users: 0, loaded, components, abort: () => controller.abort() };
     sessions.set(tokenSource, session);
     // What failed is tried anew by the next one.
     loaded.catch(() => session && forget(tokenSource, session));

@@ -105,6 +105,15 @@ def test_end_of_a_session_is_shown_and_loading_it_again_takes_it_away(start: Sta
     reads(page, over_1="taken-over")
 
 
+@pytest.mark.parametrize("bundle", ["react.jsx"], indirect=True)
+def test_components_share_the_session_that_one_of_them_loads_again(start: Start) -> None:
+    page = start(vended("first"))
+    reads(page, sdk_1="session 1")
+    page.evaluate("document.getElementById('reload-2').click()")
+    reads(page, sdk_1="session 2", sdk_2="session 2")
+    assert page.evaluate("[opened, left]") == [2, [1]]
+
+
 def test_problem_is_shown_and_trying_again_takes_it_away(start: Start, loopback: Site) -> None:
     nothing = {"body": {"token": {}}}
     page = start(nothing, vended("first"))
