@@ -151,6 +151,15 @@ def test_idle_renews_only_when_the_session_is_closed(tab: Tab) -> None:
     assert len(tab["calls"]) == 2
 
 
+def test_idle_knows_its_own_session_without_locks(tab: Tab) -> None:
+    tab.page.add_init_script("delete Navigator.prototype.locks")
+    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
+    open_session(tab)
+    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
+    tab.page.evaluate("new Promise((resolve) => { queueMicrotask(resolve); })")
+    assert (len(tab["expiring"]), len(tab["calls"])) == (1, 1)
+
+
 def test_idle_leaves_the_session_in_another_tab_alone(
     context: BrowserContext, loopback: Site
 ) -> None:
