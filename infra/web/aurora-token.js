@@ -383,6 +383,7 @@ export function createTokenSource(options) {
         return obtain({ replace: jti }, { replaced: jti, signal });
       }),
     async forget({ signal } = {}) {
+      if (signal?.aborted) throw abortion(signal);
       forgotten += 1;
       // Who signed out at the provider first is no longer signed in here.
       const last = present;
@@ -459,13 +460,16 @@ export async function loadClientSDK(options) {
     // Bundlers would look for the address among their own modules.
     import(/* webpackIgnore: true */ /* @vite-ignore */ loaderUrl),
     // A session that is opened ends the one before anyway: no moment is better for a renewal.
-    tokenSource.renew({ signal }),
+    tokenSource.renew({ signal }).catch((error) => {
+      if (error.slug !== "too-many-renewals") throw error;
+      return tokenSource.getToken({ signal });
+    }),
   ]);
   if (signal?.aborted) throw abortion(signal);
   const sdk = await library.load({ [tokenOption]: token.jwt });
   if (signal?.aborted) {
     // Nobody will ever hold it.  Whether Aurora's has a `close` is not published.
-    isolated(sdk?.close)();
+    isolated(() => sdk.close?.())();
     throw abortion(signal);
   }
   const { onOver, endEvents } = options;

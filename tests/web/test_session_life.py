@@ -302,6 +302,40 @@ def test_loading_the_sdk_watches_its_session(tab: Tab) -> None:
     assert tab["overs"] == [{"reason": "expired"}]
 
 
+def test_sdk_loads_with_the_token_there_is_when_no_more_renewals_are_allowed(tab: Tab) -> None:
+    capped = refused("too-many-renewals", "900")
+    tab.start(vended(), capped, vended("first", life=1800, source="stored"), caller=ALL_DAY)
+    tab.get()
+    tab.page.clock.fast_forward(11 * HOUR + 30 * MINUTE)
+    loaded = tab["loadClientSDK({ tokenSource: source, loaderUrl: '/loader.js' })"]
+    assert (loaded["token"]["jti"], len(tab["calls"])) == ("first", 3)
+
+
+def test_sdk_that_loads_for_nobody_is_closed(tab: Tab, loopback: Site) -> None:
+    loader = b"""
+    const sdk = { close() { window.closedItself = this === sdk; } };
+    export const load = () => new Promise((resolve) => {
+      window.finish = () => resolve(sdk);
+      window.loading();
+    });
+    """
+    loopback.files = {"/slow.js": (loader, "text/javascript")}
+    tab.start(vended(), caller=ALL_DAY)
+    tab.page.evaluate(
+        """() => {
+          window.controller = new AbortController();
+          window.started = new Promise((resolve) => { window.loading = resolve; });
+          const { signal } = controller;
+          const load = loadClientSDK({ tokenSource: source, loaderUrl: "/slow.js", signal });
+          window.pending = outcome(load);
+        }"""
+    )
+    tab.page.evaluate("started")
+    tab.page.evaluate("controller.abort(); finish()")
+    assert tab.end()["error"] == "AbortError"
+    assert tab["closedItself"] is True
+
+
 # The back/forward cache ---------------------------------------------------------------------
 
 PAGESHOW = "new PageTransitionEvent('pageshow', { persisted: true })"
@@ -423,10 +457,11 @@ def test_wait_ends_with_its_signal(tab: Tab) -> None:
         "loadClientSDK({ tokenSource: source, loaderUrl: '/loader.js', signal })",
     ],
 )
-def test_call_whose_signal_is_aborted_already_asks_nothing(tab: Tab, call: str) -> None:
+def test_call_whose_signal_is_aborted_already_does_nothing(tab: Tab, call: str) -> None:
     tab.start(vended(), caller=ALL_DAY)
+    tab.get()
     assert tab[f"outcome((async (signal) => {call})(AbortSignal.abort()))"]["error"] == "AbortError"
-    assert tab["calls"] == []
+    assert (tab.get()["jti"], len(tab["calls"]), tab["tokens"]) == ("first", 1, ["first"])
 
 
 def test_closing_ends_what_is_under_way_and_all_that_comes(tab: Tab) -> None:
