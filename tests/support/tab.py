@@ -174,5 +174,12 @@ class Tab:
             "async () => { for (let i = 0; i < 20; i++) await navigator.locks?.query(); }"
         )
 
+    def wait_for_locks(self, state: str, count: int) -> None:
+        """
+        Wait until so many locks are held, or pending; wait_for_function waits for no promise.
+        """
+        while self[f"navigator.locks.query().then((locks) => locks.{state}.length)"] != count:
+            self.page.wait_for_timeout(10)
+
     def __getitem__(self, name: str) -> Any:
         return self.page.evaluate(name)

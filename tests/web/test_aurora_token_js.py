@@ -542,9 +542,7 @@ def test_tabs_at_the_same_time_make_one_request(context: BrowserContext, loopbac
     for tab in tabs:
         tab.begin("getToken()")
     # All but the first queue for the lock before the first has its answer.
-    tabs[0].page.wait_for_function(
-        "async () => (await navigator.locks.query()).pending.length === 4"
-    )
+    tabs[0].wait_for_locks("pending", 4)
     loopback.release.set()
     assert {tab.end()["jti"] for tab in tabs} == {"0"}
     assert loopback.asked == 1
@@ -565,7 +563,7 @@ def test_what_one_tab_has_kept_is_served_while_another_holds_the_lock(
         tab.get()
     loopback.release.clear()
     first.begin("replaceToken('first')")
-    first.page.wait_for_function("async () => (await navigator.locks.query()).held.length === 1")
+    first.wait_for_locks("held", 1)
     asked = time.monotonic()
     assert second.get()["jti"] == "first"
     # Whoever queues for the lock gives up after ten seconds.
