@@ -16,6 +16,8 @@ export type Slug =
   | "signed-out"
   /** No answer: offline, blocked by CORS, or cut off. */
   | "unreachable"
+  /** No answer, and the sign-in token is larger than API Gateway takes: fewer groups in it help. */
+  | "caller-token-too-large"
   /** An answer, but not from this service: a proxy's page, the gateway's own refusal. */
   | "unexpected-answer"
   /** Another person signed in while the token was on its way. */

@@ -4,7 +4,7 @@
 /** @import * as Api from "./aurora-token.js" */
 /** @typedef {Pick<Api.AccessToken, "jwt" | "jti" | "user" | "source">} Vended */
 /** @typedef {{ who: string, at: number, life: number, born?: number, token: Vended }} Kept */
-/** @typedef {{ status?: number, problem?: Api.Problem, retryAfter?: number, cause?: unknown }} About */
+/** @typedef {{ status?: number, problem?: Api.Problem, retryAfter?: number, detail?: string, cause?: unknown }} About */
 /** @typedef {{ token: string, who: string, email: string, expired: boolean }} Caller */
 /** @typedef {{ promise: Promise<Api.AccessToken>, end: (why?: Error) => void, callers: number }} Flight */
 /** @typedef {{ least?: number, replaced?: string, signal?: AbortSignal, patience?: number }} Wish */
@@ -29,6 +29,9 @@ const COMFORTABLE = 3600;
 const USABLE = 60;
 // Longer than API Gateway's 30 seconds, so that its answer is always heard.
 const ANSWER_WITHIN = 35_000;
+// Bytes of a sign-in token that may not fit beside a browser's other headers. API Gateway's refusal
+// of too many bytes bears no CORS header either.
+const LARGE = 8000;
 // Timers stop while the machine sleeps or the tab is frozen, and one of over 2³¹ ms ends at once.
 const LOOK_AGAIN = 60_000;
 const WAKING = ["visibilitychange", "resume", "pageshow", "online"];
@@ -42,8 +45,8 @@ export class TokenError extends Error {
    * @param {Api.Slug} slug
    * @param {About} [about]
    */
-  constructor(slug, { status = 0, problem, retryAfter, cause } = {}) {
-    super(problem?.detail ?? problem?.title ?? slug, { cause });
+  constructor(slug, { status = 0, problem, retryAfter, detail, cause } = {}) {
+    super(problem?.detail ?? problem?.title ?? detail ?? slug, { cause });
     this.name = "TokenError";
     this.slug = slug;
     this.status = status;
@@ -177,7 +180,11 @@ export function createTokenSource(options) {
     } catch (cause) {
       if (signal?.aborted) throw abortion(signal);
       // API Gateway's 401 bears no CORS header, so a browser shows it as a network failure.
-      throw from.expired ? signedOut({ cause }) : new TokenError("unreachable", { cause });
+      if (from.expired) throw signedOut({ cause });
+      const size = from.token.length;
+      if (size < LARGE) throw new TokenError("unreachable", { cause });
+      const detail = `Sign-in token of ${size} bytes: API Gateway takes 10,240 of headers.`;
+      throw new TokenError("caller-token-too-large", { cause, detail });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);

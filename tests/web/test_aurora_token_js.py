@@ -300,6 +300,17 @@ def test_a_network_failure_with_a_good_callers_token_is_tried_again(tab: Tab) ->
     assert (tab["waits"][0]["slug"], tab["signOuts"]) == ("unreachable", 0)
 
 
+def test_a_network_failure_with_a_huge_callers_token_names_its_size(tab: Tab) -> None:
+    """
+    API Gateway refuses it without a CORS header; another try would be refused, too.
+    """
+    tab.start(NETWORK_FAILURE, vended(), caller=jwt(groups=["g" * 36] * 200))
+    failure = tab.get()
+    assert failure["slug"] == "caller-token-too-large"
+    assert "API Gateway takes 10,240" in failure["message"]
+    assert len(tab["calls"]) == 1
+
+
 def test_the_callers_token_is_judged_by_the_services_clock(tab: Tab) -> None:
     """
     Once an answer told what time it is there; before, the browser's clock has to do.

@@ -21,7 +21,14 @@ ROOT = Path(__file__).parents[2]
 OLDEST = "chrome91,edge91,firefox79,safari14.1"
 
 # Slugs that only a browser knows.
-OWN_SLUGS = {"signed-out", "unreachable", "unexpected-answer", "caller-changed", "closed"}
+OWN_SLUGS = {
+    "signed-out",
+    "unreachable",
+    "caller-token-too-large",
+    "unexpected-answer",
+    "caller-changed",
+    "closed",
+}
 
 
 def zipped(text: str | bytes) -> int:
