@@ -10,10 +10,10 @@ import threading
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import parse_qsl, urlsplit
 
+from infra.fake_aurora.client_sdk import FILES, PUSH, greeting, handshake
 from infra.fake_aurora.control import control, parsed
 from infra.fake_aurora.replies import Reply, shaped
 
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
     from infra.fake_aurora.rules import Rules
 
 MOST_BODY = 2_000_000
-LOADER = Path(__file__).with_name("client_sdk_loader.js")
 CALLS = (
     ("list_users", "GET", re.compile(r"/tenants/([^/]+)/users")),
     ("retrieve_user", "GET", re.compile(r"/tenants/([^/]+)/users/((?!invite$)[^/]+)")),
     ("invite_user", "POST", re.compile(r"/tenants/([^/]+)/users/invite")),
     ("generate_token", "POST", re.compile(r"/tenants/([^/]+)/users/([^/]+)/generate_token")),
 )
-# The stand-in for Aurora's loader runs in a browser, on the demo page's origin.
-BROWSER_PATHS = ("/_control/sessions", "/client-sdk-loader.next.js")
+# The stand-in for Aurora's Client SDK runs in a browser, on the demo page's origin.
+BROWSER_PATHS = ("/_control/sessions", PUSH, *FILES)
 
 
 class AuroraServer(ThreadingHTTPServer):
@@ -125,9 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if path.path.startswith(BROWSER_PATHS) and method == "OPTIONS":
                 self._send(Reply(HTTPStatus.NO_CONTENT))
-            elif path.path == BROWSER_PATHS[1] and method == "GET":
-                loader = LOADER.read_bytes()
-                self._send(Reply(HTTPStatus.OK, loader, content_type="text/javascript"))
+            elif path.path in FILES and method == "GET":
+                file, content_type = FILES[path.path]
+                self._send(Reply(HTTPStatus.OK, file.read_bytes(), content_type=content_type))
+            elif path.path == PUSH and (key := self.headers.get("Sec-WebSocket-Key")):
+                self.close_connection = True
+                self._begin(HTTPStatus.SWITCHING_PROTOCOLS, handshake(key))
+                self.wfile.write(greeting())
             elif path.path.startswith("/_control/"):
                 if self._is_from_a_page(path.path):
                     self._send(Reply(HTTPStatus.FORBIDDEN, {"error": "not for web pages"}))

@@ -12,7 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import urlsplit
 
-from infra.web.demo_files import CONTENT_TYPES, FILES, security_headers
+from infra.web.demo_files import (
+    CONTENT_TYPES,
+    FILES,
+    SDK_SOURCES,
+    at_one_origin,
+    security_headers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,25 +36,36 @@ class Demo(ThreadingHTTPServer):
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.url = f"http://localhost:{self.server_port}"
-        self.config: dict[str, str] = {}
-        self.headers = security_headers(scripts=(), connects=())
+        self.config: dict[str, str | bool] = {}
+        self.headers = security_headers(sdk={}, connects=())
 
-    def configure(self, outputs: Outputs) -> None:
+    def configure(self, outputs: Outputs, *, environment: str | None = None) -> None:
         """
         Tell the page where everything is, and allow it exactly that.
+
+        Args:
+            outputs: where everything is.
+            environment: which of Aurora's own environments the stack stands in front of; None for
+                the fake Aurora, which brings a stand-in for the SDK.
+
         """
-        # The stand-in for Aurora's loader comes from the fake Aurora; Aurora's own has its address
-        # in the helper.
         self.config = {
             "issuer": outputs.issuer,
             "client_id": outputs.client_id,
             "token_url": outputs.token_url,
-            "loader_url": f"{outputs.aurora_url}/client-sdk-loader.next.js",
-            "token_option": "token",
         }
+        sdk = at_one_origin(outputs.aurora_url)
+        if environment:
+            # The helper has the address of Aurora's own loader.
+            sdk = SDK_SOURCES[environment]
+        else:
+            self.config |= {
+                "loader_url": f"{outputs.aurora_url}/client-sdk-loader.next.js",
+                "token_option": "token",
+                "stand_in": True,
+            }
         self.headers = security_headers(
-            scripts=[outputs.aurora_url],
-            connects=[outputs.issuer, outputs.aws_endpoint_url, outputs.aurora_url],
+            sdk=sdk, connects=[outputs.issuer, outputs.aws_endpoint_url]
         )
 
 

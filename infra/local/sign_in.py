@@ -10,6 +10,7 @@ import logging
 import secrets
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -27,6 +28,8 @@ SCOPE = "openid profile email phone"
 # read from the redirect itself.
 REDIRECT_URI = "http://localhost/signed-in"
 TIMEOUT = 10
+# The provider's own pages take their style from a CDN, which a machine may not reach.
+PAGES = Path(__file__).with_name("sign_in_page")
 
 
 @contextmanager
@@ -41,6 +44,7 @@ def oidc_provider(*, port: int, people: list[str]) -> Iterator[str]:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     users = [oidc_provider_mock.User(sub=email, claims=claims_of(email)) for email in people]
     with oidc_provider_mock.run_server_in_thread(port, user_claims=users) as server:
+        server.app.jinja_loader.searchpath.insert(0, str(PAGES))
         yield f"http://localhost:{server.server_port}"
 
 

@@ -136,7 +136,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         with step("cdk deploy"):
             deployed = deployment.deploy(aws)
         outputs = _outputs(deployed, aws=aws, issuer=issuer, aurora=aurora, demo_url=demo.url)
-        demo.configure(outputs)
+        demo.configure(outputs, environment=None if fake else aurora.environment)
         stack = LocalStack(outputs=outputs, aws=aws, fake_aurora=fake)
         if with_api_key:
             with step("API key into the secret"):

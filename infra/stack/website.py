@@ -28,15 +28,13 @@ from aws_cdk import aws_s3_deployment as deployment
 from constructs import Construct
 
 from infra.stack.storage import log_group
-from infra.web.demo_files import FILES, security_headers
+from infra.web.demo_files import FILES, SDK_SOURCES, security_headers
 
 if TYPE_CHECKING:
     from aws_cdk import CfnElement
 
     from infra.stage import StageConfig
 
-# Where Aurora's "Access Token" page has its loader, which is also what the helper imports.
-LOADER_ORIGIN = "https://aurora-sdk.s3.amazonaws.com"
 BOOTSTRAP_QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 ONE_YEAR = Duration.days(365)
 ACKNOWLEDGED = {
@@ -108,8 +106,8 @@ class Website(Construct):
 
     def _files(self, stage: StageConfig) -> cloudfront.BehaviorOptions:
         headers = security_headers(
-            scripts=[LOADER_ORIGIN],
-            connects=[_origin(stage.issuer), LOADER_ORIGIN, *stage.website_origins],
+            sdk=SDK_SOURCES[stage.aurora_environment] | dict(stage.sdk_sources),
+            connects=[_origin(stage.issuer), *stage.website_origins],
         )
         policy = cloudfront.ResponseHeadersPolicy(
             self,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from token_vendor.options import Names, option, to_text
+from token_vendor.options import Names, Pairs, option, to_text
 from token_vendor.settings import LOOPBACK, Options, is_origin
 
 from infra.stage.given import GivenOptions
 from infra.stage.reader import StageError, read_options, stage_error
+from infra.web.demo_files import wrong_sources
 
 # CloudWatch Logs accepts these retentions and no others.
 RETENTIONS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
@@ -97,9 +98,14 @@ class StageConfig(GivenOptions):
         "true publishes the demo page on CloudFront, with /token behind the same address", False
     )
     website_origins: Names = option(
-        "a list of origins that the page may call beside the issuer's and Aurora's loader's",
+        "a list of origins that the page may call beside the issuer's and the SDK's",
         (),
         shape=is_origin,
+    )
+    sdk_sources: Pairs = option(
+        'what the page\'s policy allows the Client SDK, by directive, such as {"worker-src": '
+        '"blob:"}; a directive that is left out has the default of the Aurora environment',
+        (),
     )
     directory_schedule: str = option(
         "when to read Aurora's user list beforehand, as EventBridge Scheduler writes it, such as "
@@ -177,6 +183,8 @@ class StageConfig(GivenOptions):
             )
         if self.website_web_acl_arn and not self.website:
             yield "website_web_acl_arn", "goes together with website"
+        if wrong := wrong_sources(self.sdk_sources):
+            yield "sdk_sources", wrong
         variables = self.variables()
         size = sum(len(name) + len(value.encode()) for name, value in variables.items())
         if size > ENVIRONMENT_BYTES - STACK_BYTES:

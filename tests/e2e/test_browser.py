@@ -9,12 +9,14 @@ import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from infra.web.demo_files import AURORA_SOURCES, PAGE_SOURCES
 from tests.support.chromium import chromium
 
 if TYPE_CHECKING:
@@ -27,10 +29,21 @@ if TYPE_CHECKING:
 SCREENSHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 # A page with everything in it, on a machine that does other things too.
 PATIENCE = 20_000
-PHONE = {"width": 360, "height": 740}
+SIZES = {
+    "320": {"width": 320, "height": 640},
+    "390": {"width": 390, "height": 844},
+    "desktop": {"width": 1280, "height": 800},
+}
 EMAIL = JESSICA["email"]
 # What a browser says of an answer that the page asked for, and tells in words.
 EXPECTED_IN_CONSOLE = re.compile(r"Failed to load resource|blocked by CORS policy")
+WATCH_VIOLATIONS = """
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
+      violations.push(`${effectiveDirective} ${blockedURI}`));
+"""
+# How often one person may replace a token within an hour, by default.
+RENEWALS = 6
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +55,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """
-    Give a fresh browser profile, and fail the test where a page broke its own policy or threw.
+    Give a fresh browser profile.
+
+    A page that broke its own policy, threw, or asked another machine for anything fails the test.
     """
     complaints: list[str] = []
+    hosts: set[str | None] = set()
     context = browser.new_context(color_scheme="light")
     context.set_default_timeout(PATIENCE)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
@@ -52,8 +68,10 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         "console",
         lambda message: complaints.append(message.text) if message.type == "error" else None,
     )
+    context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     yield context
     context.close()
+    assert hosts <= {"localhost", "127.0.0.1", None}
     assert [text for text in complaints if not EXPECTED_IN_CONSOLE.search(text)] == []
 
 
@@ -84,7 +102,7 @@ def with_token(page: Page) -> str:
     """
     jti = page.locator("#token-jti")
     expect(jti).not_to_be_empty()
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("main")).to_have_attribute("aria-busy", "false")
     return jti.inner_text()
 
 
@@ -93,36 +111,59 @@ def generated(deployed: Running) -> int:
     return calls["generate_token"]
 
 
+def open_tab(page: Page) -> Page:
+    """
+    Open a second tab, which is signed in like the first.
+    """
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open a second tab").click()
+    other: Page = opened.value
+    with_token(other)
+    return other
+
+
 def look(page: Page, name: str) -> None:
     """
-    Keep a picture of the state, and let axe look at it in both schemes and on a phone.
+    Keep pictures of the state in both schemes and three sizes, and let axe look at each.
     """
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     usual = page.viewport_size
     assert usual
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}.png", full_page=True)
-        serious(page)
+    for size, viewport in SIZES.items():
+        page.set_viewport_size(viewport)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        # Chromium draws no frame that has never been in sight.
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_function("new Promise((drawn) => requestAnimationFrame(drawn))")
+        page.evaluate("scrollTo(0, 0)")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            file = SCREENSHOTS / f"{name}-{size}-{scheme}.png"
+            page.screenshot(path=file, full_page=True, animations="disabled")
+            assert_accessible(page)
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size(PHONE)
-    page.screenshot(path=SCREENSHOTS / f"{name}-phone.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    serious(page)
     page.set_viewport_size(usual)
 
 
-def serious(page: Page) -> None:
+def assert_accessible(page: Page) -> None:
     """
-    Fail on whatever axe finds serious or worse.
+    Fail on whatever axe finds.
     """
     violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
-    found = {
-        each["id"]: [node["html"] for node in each["nodes"]]
-        for each in violations
-        if each["impact"] in {"serious", "critical"}
-    }
-    assert found == {}
+    assert {each["id"]: [node["html"] for node in each["nodes"]] for each in violations} == {}
+
+
+def focused(page: Page) -> str:
+    """
+    Give the id of the element that has the focus, which is in sight.
+    """
+    found: str = page.evaluate(
+        """() => {
+          const { activeElement } = document;
+          return activeElement.checkVisibility() ? activeElement.id || activeElement.tagName : "";
+        }"""
+    )
+    return found
 
 
 def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
@@ -166,12 +207,10 @@ def test_everything_can_be_done_from_the_keyboard(page: Page) -> None:
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
 
 
-def test_two_tabs_share_one_token(page: Page, context: BrowserContext, deployed: Running) -> None:
+def test_two_tabs_share_one_token(page: Page, deployed: Running) -> None:
     sign_in(page)
     jti = with_token(page)
-    with context.expect_page() as opened:
-        page.get_by_role("link", name="Open a second tab").click()
-    assert with_token(opened.value) == jti
+    assert with_token(open_tab(page)) == jti
     assert generated(deployed) == 1
 
 
@@ -194,14 +233,10 @@ def test_twenty_tabs_at_once_cause_one_generate(
     assert generated(deployed) == 1
 
 
-def test_a_failed_token_is_replaced_in_every_tab(
-    page: Page, context: BrowserContext, deployed: Running
-) -> None:
+def test_a_failed_token_is_replaced_in_every_tab(page: Page, deployed: Running) -> None:
     sign_in(page)
     failed = with_token(page)
-    with context.expect_page() as opened:
-        page.get_by_role("link", name="Open a second tab").click()
-    other = opened.value
+    other = open_tab(page)
     assert with_token(other) == failed
     page.get_by_role("button", name="This token failed me").click()
     expect(page.locator("#token-jti")).not_to_have_text(failed)
@@ -210,16 +245,12 @@ def test_a_failed_token_is_replaced_in_every_tab(
     assert (deployed.aurora.token_state(fresh), generated(deployed)) == ("live", 2)
 
 
-def test_a_session_taken_over_is_said_and_can_be_taken_back(
-    page: Page, context: BrowserContext, deployed: Running
-) -> None:
+def test_a_session_taken_over_is_said_and_can_be_taken_back(page: Page, deployed: Running) -> None:
     sign_in(page)
     with_token(page)
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
-    with context.expect_page() as opened:
-        page.get_by_role("link", name="Open a second tab").click()
-    other = opened.value
+    other = open_tab(page)
     other.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("opened somewhere else")
     look(page, "4-taken-over")
@@ -230,16 +261,13 @@ def test_a_session_taken_over_is_said_and_can_be_taken_back(
 
 
 def test_a_session_that_a_new_token_closed_goes_on_with_that_token(
-    page: Page, context: BrowserContext, deployed: Running
+    page: Page, deployed: Running
 ) -> None:
     sign_in(page)
     with_token(page)
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
-    with context.expect_page() as opened:
-        page.get_by_role("link", name="Open a second tab").click()
-    with_token(opened.value)
-    opened.value.get_by_role("button", name="This token failed me").click()
+    open_tab(page).get_by_role("button", name="This token failed me").click()
     expect(page.locator("#sdk-state")).to_contain_text("you have got a new token")
     page.get_by_role("button", name="Continue here").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
@@ -257,25 +285,28 @@ def test_a_token_that_aurora_refuses_is_said(page: Page, deployed: Running) -> N
     )
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#problem-detail")).to_contain_text("another token was generated")
+    look(page, "18-sdk-refused")
     page.get_by_role("button", name="This token failed me").click()
     expect(page.locator("#token-jti")).not_to_have_text(refused)
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
 
 
-def test_signing_out_drops_the_token_everywhere(
-    page: Page, context: BrowserContext, deployed: Running
-) -> None:
+def test_signing_out_drops_the_token_everywhere(page: Page, deployed: Running) -> None:
     sign_in(page)
     first = with_token(page)
-    with context.expect_page() as opened:
-        page.get_by_role("link", name="Open a second tab").click()
-    with_token(opened.value)
+    other = open_tab(page)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     expect(page.locator("#token")).to_be_hidden()
-    expect(opened.value.locator("#status")).to_have_text("Your token was dropped.")
-    expect(opened.value.locator("#token")).to_be_hidden()
+    expect(other.locator("#status")).to_have_text("You signed out in another tab.")
+    expect(other.locator("#token")).to_be_hidden()
+    expect(other.locator("#who")).to_be_hidden()
+    expect(other.get_by_role("button", name="Sign in")).to_be_focused()
+    look(other, "20-signed-out-elsewhere")
+    expect(page.locator("#status")).to_have_text("You are signed out.")
+    other.reload()
+    expect(other.get_by_role("button", name="Sign in")).to_be_visible()
     # The page is signed out at once; its storage is, when the service has been told.
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     assert page.evaluate("sessionStorage.length + localStorage.length") == 0
@@ -310,7 +341,6 @@ def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) 
     sign_in(page)
     expect(page.locator("#status")).to_contain_text("Many people are signing in")
     expect(page.locator("#turn")).to_have_text(re.compile(r"^Your turn comes in \d s$"))
-    look(page, "6-waiting")
     with_token(page)
     assert time.monotonic() - started >= wait
     assert generated(deployed) == 1
@@ -322,10 +352,19 @@ def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
     page.clock.install()
     sign_in(page)
     expect(page.locator("#turn-left")).to_be_visible()
+    started = page.locator("#way .you").bounding_box()
+    assert started
+    page.clock.fast_forward(20_000)
+    expect(page.locator("#turn-left")).to_have_text(re.compile(r"^[34]\d s$"))
+    page.wait_for_function(
+        "x => document.querySelector('#way .you').getBoundingClientRect().x > x",
+        arg=started["x"] + 50,
+    )
+    look(page, "6-waiting")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     page.clock.fast_forward(70_000)
-    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#queue")).to_be_hidden()
     expect(page.locator("#problem")).to_be_hidden()
     assert generated(deployed) == 0
 
@@ -367,16 +406,263 @@ def test_a_refused_person_reads_why(page: Page, deployed: Running) -> None:
     look(page, "8-refused")
 
 
-def test_somebody_without_a_verified_address_reads_why(page: Page) -> None:
+def test_somebody_without_a_verified_address_reads_why_and_can_sign_in_anew(page: Page) -> None:
+    """
+    The same sign-in says the same again: another one is all that can help.
+    """
     sign_in(page, "stranger")
     expect(page.locator("#problem-title")).to_contain_text("verified e-mail address")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    look(page, "9-not-verified")
+    with page.expect_request(lambda request: "/oauth2/authorize" in request.url) as asked:
+        page.get_by_role("button", name="Sign in again").click()
+    assert "prompt=login" in asked.value.url
+    page.get_by_role("button", name=f"Authorize as {EMAIL}").click()
+    with_token(page)
+    expect(page.locator("#who-name")).to_have_text(EMAIL)
 
 
-def test_denying_at_the_provider_is_said(page: Page) -> None:
+def test_a_refused_person_can_be_somebody_else(page: Page, deployed: Running) -> None:
+    deployed.aurora.add_users([{"id": ROBERT["id"], "account_status": "inactive"}])
+    sign_in(page, ROBERT["email"])
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    page.get_by_role("button", name="Sign in as somebody else").click()
+    page.get_by_role("button", name=f"Authorize as {EMAIL}").click()
+    with_token(page)
+
+
+def test_denying_at_the_provider_is_said_and_leaves_a_way_on(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Deny access").click()
-    expect(page.locator("#problem")).to_be_visible()
-    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
+    expect(page.locator("#problem-title")).to_have_text("You are not signed in")
+    expect(page.locator("main")).not_to_contain_text("access_denied")
+    assert focused(page) == "problem"
+    look(page, "10-denied")
+    sign_in(page)
+    with_token(page)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_an_address_of_an_earlier_sign_in_leaves_a_way_on(page: Page, deployed: Running) -> None:
+    page.goto(f"{deployed.stack.outputs.demo_url}/?code=used&state=stale")
+    expect(page.locator("#problem-title")).to_have_text("That sign-in is no longer good")
+    expect(page.locator("main")).not_to_contain_text("state")
+    assert page.url == f"{deployed.stack.outputs.demo_url}/"
+    look(page, "11-stale")
+    sign_in(page)
+    with_token(page)
+    # Going back to it says nothing to somebody who is signed in.
+    page.goto(f"{deployed.stack.outputs.demo_url}/?code=used&state=stale")
+    with_token(page)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"status": 404, "body": "none"}, id="missing"),
+        pytest.param({"status": 200, "body": "<!doctype html>"}, id="a page instead"),
+        pytest.param({"status": 200, "body": '{"issuer": "x"}'}, id="incomplete"),
+    ],
+)
+def test_a_page_without_its_configuration_says_so(page: Page, answer: dict[str, Any]) -> None:
+    page.route("**/config.json", lambda route: route.fulfill(**answer))
+    page.reload()
+    expect(page.locator("#problem-title")).to_have_text("This page could not start")
+    assert focused(page) == "problem"
+    look(page, "12-not-set-up")
+    page.unroute_all()
+    page.get_by_role("button", name="Load the page again").click()
+    sign_in(page)
+    with_token(page)
+
+
+def test_a_person_who_replaced_too_often_goes_on_with_the_token(
+    page: Page, deployed: Running
+) -> None:
+    """
+    The page stops offering what cannot be had, and says when it can.
+    """
+    page.clock.install()
+    sign_in(page)
+    with_token(page)
+    for _ in range(RENEWALS):
+        jti = deployed.vend(EMAIL)["token"]["jti"]
+        deployed.vend(EMAIL, json={"replace": jti})
+    page.reload()
+    jti = with_token(page)
+    page.get_by_role("button", name="This token failed me").click()
+    note = page.locator("#replace-note")
+    expect(note).to_have_text(re.compile(r"Possible again at \d\d:\d\d.*, in 59 min"))
+    assert with_token(page) == jti
+    assert focused(page) == "replace-note"
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
+    look(page, "14-replaced-too-often")
+    page.get_by_role("button", name="Load the Client SDK").click()
+    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
+    assert generated(deployed) == RENEWALS + 1
+    page.clock.fast_forward(3_600_000)
+    expect(page.get_by_role("button", name="This token failed me")).to_be_visible()
+
+
+def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
+    page: Page, deployed: Running
+) -> None:
+    """
+    Signing out and in needs a token too; the page gets it by itself when the hour is over.
+    """
+    page.clock.install()
+    sign_in(page)
+    with_token(page)
+    for _ in range(RENEWALS):
+        jti = deployed.vend(EMAIL)["token"]["jti"]
+        deployed.vend(EMAIL, json={"replace": jti})
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#status")).to_have_text("You are signed out.")
+    sign_in(page)
+    expect(page.locator("#queue-title")).to_contain_text("as many tokens as an hour allows")
+    expect(page.locator("#turn")).to_have_text(re.compile(r"^The next is yours in 59 min \d+ s$"))
+    expect(page.locator("#problem")).to_be_hidden()
+    look(page, "15-over-the-limit")
+    deployed.clear()
+    page.clock.fast_forward(3_600_000)
+    with_token(page)
+
+
+def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Running) -> None:
+    """
+    Impatient clicks would use up what an hour allows.
+    """
+    sign_in(page)
+    failed = with_token(page)
+    page.get_by_role("button", name="This token failed me").dblclick()
+    expect(page.locator("#token-jti")).not_to_have_text(failed)
+    expect(page.locator("#status")).to_have_text("You have another token.")
+    expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
+    assert focused(page) == "token-title"
+    look(page, "13-replaced")
+    page.get_by_role("button", name="Load the Client SDK").click()
+    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    expect(page.get_by_role("button", name="This token failed me")).to_be_visible()
+    assert generated(deployed) == 2
+
+
+def test_the_end_of_a_sign_in_is_announced(page: Page) -> None:
+    # A region that comes into being with its text is not read out.
+    status = page.get_by_role("status")
+    expect(status).to_be_visible()
+    expect(status).to_have_text("")
+    sign_in(page)
+    expect(status).to_have_text("You are signed in, and your token is ready.")
+    assert focused(page) == "who"
+
+
+def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> None:
+    sign_in(page)
+    with_token(page)
+    before = page.locator("#token").bounding_box()
+    deployed.aurora.fail({"operation": "generate_token", "kind": "delay", "seconds": 2})
+    page.get_by_role("button", name="This token failed me").click()
+    expect(page.locator("#status")).to_have_text("Getting another token …")
+    assert page.locator("#token").bounding_box() == before
+    look(page, "16-busy")
+    expect(page.locator("#status")).to_have_text("You have another token.")
+    after = page.locator("#token").bounding_box()
+    assert before
+    assert after
+    assert after["y"] == before["y"]
+
+
+def test_a_queue_pushes_nothing_away_either(page: Page, deployed: Running) -> None:
+    sign_in(page)
+    with_token(page)
+    before = [page.locator(each).bounding_box() for each in ("#token", "#sdk")]
+    page.clock.install()
+    busy = {"status": 429, "headers": {"Retry-After": "60"}}
+    deployed.aurora.fail({"operation": "generate_token", "kind": "status", **busy})
+    page.get_by_role("button", name="This token failed me").click()
+    expect(page.locator("#turn")).to_be_visible()
+    assert [page.locator(each).bounding_box() for each in ("#token", "#sdk")] == before
+    look(page, "17-waiting-with-a-token")
+
+
+def test_the_stand_in_says_what_it_is(page: Page) -> None:
+    sign_in(page)
+    with_token(page)
+    expect(page.locator("#stand-in")).to_be_visible()
+    config = page.evaluate("fetch('config.json').then((answer) => answer.json())")
+    page.route("**/config.json", lambda route: route.fulfill(json=config | {"stand_in": False}))
+    page.reload()
+    with_token(page)
+    expect(page.locator("#stand-in")).to_be_hidden()
+
+
+def test_what_is_done_is_offered_quietly(page: Page) -> None:
+    sign_in(page)
+    with_token(page)
+    expect(page.locator("#load")).not_to_have_class("quiet")
+    page.locator("#load").click()
+    expect(page.get_by_role("button", name="Load it again")).to_have_class("quiet")
+
+
+def test_the_sign_in_page_needs_no_network(page: Page) -> None:
+    """
+    That nothing else is asked for is what the context's end asserts.
+    """
+    page.get_by_role("button", name="Sign in").click()
+    button = page.get_by_role("button", name="Authorize", exact=True)
+    expect(button).to_have_css("border-radius", "8px")
+    look(page, "0-sign-in-page")
+
+
+def test_the_sdk_runs_under_the_page_policy(page: Page) -> None:
+    page.add_init_script(WATCH_VIOLATIONS)
+    sign_in(page)
+    with_token(page)
+    page.get_by_role("button", name="Load the Client SDK").click()
+    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    design = page.frame_locator("#cad-element iframe")
+    expect(design.locator("#area")).to_have_text("A made-up roof: 15 panels, 25.5 m²")
+    assert page.evaluate("violations") == []
+
+
+@pytest.mark.parametrize("directive", list(AURORA_SOURCES))
+def test_the_sdk_needs_what_each_directive_allows(
+    browser: Browser, deployed: Running, directive: str
+) -> None:
+    """
+    With one directive as it is for the page alone, the SDK does not run.
+    """
+    outputs = deployed.stack.outputs
+    narrowed = {
+        # Without the loader and its session, nothing of the SDK would ask for anything.
+        "script-src": f"'self' {outputs.aurora_url}",
+        "connect-src": f"'self' {outputs.aws_endpoint_url} {outputs.aurora_url}/_control/",
+    }
+    sources = narrowed.get(directive, PAGE_SOURCES.get(directive, "'none'"))
+    with browser.new_context() as context:
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.add_init_script(WATCH_VIOLATIONS)
+        page.goto(outputs.demo_url)
+        sign_in(page)
+        with_token(page)
+        # A second policy can only take away from the first.
+        page.evaluate(
+            """policy => {
+              const meta = document.createElement("meta");
+              Object.assign(meta, { httpEquiv: "Content-Security-Policy", content: policy });
+              document.head.append(meta);
+            }""",
+            f"{directive} {sources}",
+        )
+        page.get_by_role("button", name="Load the Client SDK").click()
+        expect(page.locator("#problem-title")).to_have_text("No design session")
+        violations = page.evaluate("violations")
+        assert violations
+        assert all(each.startswith(directive) for each in violations)
 
 
 def test_the_page_is_served_with_a_strict_policy(browser: Browser, deployed: Running) -> None:
@@ -384,8 +670,9 @@ def test_the_page_is_served_with_a_strict_policy(browser: Browser, deployed: Run
     answer = page.goto(deployed.stack.outputs.demo_url)
     assert answer
     policy = answer.headers["content-security-policy"]
+    directives = dict(each.split(" ", 1) for each in policy.split("; "))
     assert policy.startswith("default-src 'none'")
-    assert "unsafe" not in policy
+    assert "unsafe-inline" not in directives["script-src"]
     assert "*" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     injected = page.evaluate(

@@ -1,0 +1,249 @@
+// What the demo page does: sign-in, the token by way of aurora-token.js, and the Client SDK.
+
+import { createTokenSource, loadClientSDK } from "./aurora-token.js";
+import { SECOND, element, focusOn, keepFocus, render, reset, shown, tick } from "./page.js";
+
+/** @type {typeof import("oidc-client-ts")} */
+const oidc = /** @type {any} */ (globalThis).oidc;
+const IDLE = { busy: false, turn: null, status: "" };
+
+// What the stand-in SDK says of a session that is over; the real one's events are not published.
+/** @type {Record<string, string>} */
+const OVER = {
+  "another session was opened":
+    "Your design session was opened somewhere else. Aurora allows one at a time.",
+  "another token was generated": "Aurora closed this design session: you have got a new token.",
+  "a newer token was loaded": "Aurora closed this design session: a newer token is in use.",
+  expired: "This design session has run out.",
+};
+
+const config = await readConfig();
+const manager = new oidc.UserManager({
+  authority: config.issuer,
+  client_id: config.client_id,
+  redirect_uri: location.origin + location.pathname,
+  scope: "openid profile email",
+});
+const tokenSource = createTokenSource({
+  endpoint: config.token_url,
+  getCallerToken: async () => (await manager.getUser())?.id_token,
+  onWaiting({ until, problem }) {
+    waitFor(until, problem);
+  },
+  onToken(token) {
+    if (shown.token && !token) shown.status = "Your token was dropped.";
+    shown.token = token;
+    render();
+  },
+});
+// Each tab has its own sign-in, so the helper's word that the token is gone does not reach them all.
+const signOuts = new BroadcastChannel(`demo-page sign-out ${location.pathname}`);
+
+/** @param {Date} until @param {import("./aurora-token.js").TokenError} problem */
+function waitFor(until, { slug, problem }) {
+  const since = shown.turn?.since ?? new Date();
+  const status = `${problem?.title ?? "The service is not available right now"}.`;
+  Object.assign(shown, { turn: { since, until, slug }, error: null, status });
+  render();
+}
+
+async function readConfig() {
+  const answer = await fetch("config.json");
+  const config = await answer.json();
+  for (const name of ["issuer", "client_id", "token_url"]) {
+    if (!config[name]) throw new Error(`config.json lacks ${name}.`);
+  }
+  return config;
+}
+
+/**
+ * Carry out what a button says, one at a time: buttons keep the focus, so they are not disabled.
+ * @param {string} status @param {() => Promise<string | void>} action gives what to say at the end
+ */
+async function act(status, action) {
+  if (shown.busy) return;
+  const { user } = shown;
+  let end = "";
+  /** @type {unknown} */
+  let error = null;
+  Object.assign(shown, { busy: true, status });
+  render();
+  try {
+    end = (await action()) ?? "";
+  } catch (thrown) {
+    error = thrown;
+  }
+  // Whoever signed out meanwhile is not told how it ended.
+  if (shown.user !== user) return;
+  Object.assign(shown, IDLE, { error, ways: waysOut(error), status: end });
+  render();
+  if (error) focusOn("problem");
+  else keepFocus();
+}
+
+/** @param {any} error @returns {(() => unknown)[]} */
+function waysOut(error) {
+  switch (error?.slug) {
+    case "signed-out":
+    case "sign-in-denied":
+    case "sign-in-stale":
+    case "sign-in-failed":
+      return [signIn];
+    case "caller-not-identified":
+      return [signInAnew];
+    case "user-not-eligible":
+      return [signInAnew, getToken];
+    case "sdk-unreachable":
+    case "sdk-not-loaded":
+      return [load];
+    default:
+      return [getToken];
+  }
+}
+
+/** @param {{ prompt?: string }} [options] */
+const signIn = (options = {}) => act("Going to the sign-in page …", async () => {
+  try {
+    await manager.signinRedirect(options);
+  } catch (cause) {
+    throw Object.assign(new Error("no sign-in", { cause }), { slug: "sign-in-failed" });
+  }
+});
+
+/** Let the person choose who to be, or come back with an address that is verified by now. */
+const signInAnew = () => signIn({ prompt: "login" });
+
+async function finishSignIn() {
+  try {
+    await manager.signinCallback();
+  } catch (/** @type {any} */ cause) {
+    // The address of an earlier sign-in, as after going back: that one holds.
+    if (await manager.getUser()) return;
+    const denied = cause.error === "access_denied";
+    const slug = cause.error ? "sign-in-failed" : "sign-in-stale";
+    throw Object.assign(new Error(cause.message), { slug: denied ? "sign-in-denied" : slug });
+  } finally {
+    history.replaceState(null, "", location.pathname);
+  }
+}
+
+/** @param {string} done */
+const getTokenAnd = (done) => act("Getting your token …", async () => {
+  shown.token = await getTokenWithinTheLimit();
+  return done;
+});
+const getToken = () => getTokenAnd("Your token is ready.");
+
+/** Get a token, if need be when the hour is over: there is nothing else that a person could do. */
+async function getTokenWithinTheLimit() {
+  const { user } = shown;
+  for (;;) {
+    try {
+      return await tokenSource.getToken();
+    } catch (/** @type {any} */ error) {
+      const { slug, retryAfter } = error;
+      if (slug !== "too-many-renewals" || !retryAfter || shown.user !== user) throw error;
+      const until = new Date(Date.now() + retryAfter * SECOND);
+      waitFor(until, error);
+      while (Date.now() < until.getTime()) await new Promise((done) => setTimeout(done, SECOND));
+    }
+    if (shown.user !== user) throw new Error("Somebody signed out.");
+  }
+}
+
+const replace = () => act("Getting another token …", async () => {
+  const failed = shown.token?.jti ?? "";
+  try {
+    shown.token = await tokenSource.replaceToken(failed);
+  } catch (/** @type {any} */ error) {
+    if (error.slug !== "too-many-renewals") throw error;
+    // Asked for again, because the helper no longer vouches for it.
+    shown.token = await tokenSource.getToken();
+    shown.kept = { jti: failed, until: new Date(Date.now() + (error.retryAfter ?? 3600) * SECOND) };
+    element("replace-note").focus();
+    return "Your token stays as it is: it was replaced as often as an hour allows.";
+  }
+  shown.kept = { jti: shown.token.jti };
+  if (shown.sdk) await openSession();
+  return "You have another token.";
+});
+
+const load = () => act("Loading the Client SDK …", async () => {
+  await openSession();
+  return "The Client SDK is loaded.";
+});
+
+async function openSession() {
+  await shown.sdk?.close?.();
+  Object.assign(shown, { sdk: null, kept: shown.kept?.until ? shown.kept : null });
+  // It is hidden until something is in it, and an SDK may want to know its size.
+  element("cad-element").replaceChildren();
+  element("cad-element").hidden = false;
+  const { loader_url: loaderUrl, token_option: tokenOption } = config;
+  try {
+    const loaded = await loadClientSDK({ tokenSource, loaderUrl, tokenOption });
+    Object.assign(shown, { sdk: loaded.sdk, token: loaded.token });
+  } catch (/** @type {any} */ error) {
+    if (error.slug) throw error;
+    const slug = error instanceof TypeError ? "sdk-unreachable" : "sdk-not-loaded";
+    throw Object.assign(new Error(error.message), { slug });
+  }
+  shown.session = "Loaded. Your design session is open.";
+}
+
+async function lookAtSession() {
+  const { sdk } = shown;
+  const state = await sdk?.state?.().catch(() => "live");
+  // Meanwhile it may have been loaded again, or closed by the person.
+  if (!sdk || sdk !== shown.sdk || state === undefined || state === "live") return;
+  const status = "Your design session is over.";
+  Object.assign(shown, { sdk: null, status, session: OVER[state] ?? `It is over: ${state}.` });
+  render();
+}
+
+async function signOut() {
+  const { sdk, user } = shown;
+  reset("Signing out …");
+  render();
+  focusOn("sign-in");
+  signOuts.postMessage(user?.profile.sub);
+  // Whoever signs out is signed out here, whether or not the others could be told.
+  await Promise.allSettled([sdk?.close?.(), tokenSource.forget()]);
+  await manager.removeUser();
+  if (shown.user) return;
+  shown.status = "You are signed out.";
+  render();
+}
+
+signOuts.addEventListener("message", async ({ data }) => {
+  if (!shown.user || shown.user.profile.sub !== data) return;
+  const { sdk } = shown;
+  reset("You signed out in another tab.");
+  render();
+  keepFocus();
+  await Promise.allSettled([sdk?.close?.(), manager.removeUser()]);
+});
+
+/** @type {Record<string, () => unknown>} */
+const BUTTONS = {
+  "sign-in": () => signIn(),
+  "way-out": () => shown.ways[0]?.(),
+  "other-way-out": () => shown.ways[1]?.(),
+  load,
+  replace,
+  "sign-out": signOut,
+};
+for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", action);
+
+Object.assign(shown, { busy: false, standIn: config.stand_in === true });
+const comesBack = new URLSearchParams(location.search).has("state");
+if (comesBack) await act("Signing in …", finishSignIn);
+shown.user = await manager.getUser();
+shown.arriving = false;
+render();
+setInterval(tick, SECOND);
+setInterval(lookAtSession, 2 * SECOND);
+if (shown.user && !shown.error) {
+  if (comesBack) focusOn("who");
+  await getTokenAnd(comesBack ? "You are signed in, and your token is ready." : "");
+}
