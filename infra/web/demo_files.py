@@ -61,6 +61,7 @@ AURORA_SOURCES = {
 # By `aurora_environment`. Nobody has seen the two differ; a difference goes here.
 SDK_SOURCES = {"sandbox": AURORA_SOURCES, "production": AURORA_SOURCES}
 
+# A whole top-level domain is no host.
 HOST = re.compile(r"(?:https|wss)://(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?")
 # Beside hosts, what a directive may be given. 'unsafe-inline' for scripts would be the end of it.
 KEYWORDS = {

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint.api import ManualArgs, lint
 
+from infra.build.lambda_asset import ROOT
 from infra.stage import StageError
-from infra.web.demo_files import FILES
+from infra.web.demo_files import (
+    AURORA_SOURCES,
+    FILES,
+    LOADER_ORIGIN,
+    SDK_SOURCES,
+    at_one_origin,
+    security_headers,
+    wrong_sources,
+)
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
 from tests.infrastructure.test_template_lint import NEEDLESS
 
@@ -35,6 +44,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     options: dict[str, Any] = {
         "website": True,
         "website_origins": ["https://sign-in.example.com"],
+        "sdk_sources": {"script-src": f"{LOADER_ORIGIN} 'wasm-unsafe-eval'", "frame-src": ""},
         "issuer": "https://id.example.com/tenant",
         "cors_origins": [],
     }
@@ -125,15 +135,14 @@ def test_files_come_with_the_headers_of_the_local_page(
     headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     content = headers["ContentSecurityPolicy"]["ContentSecurityPolicy"]
     directives = dict(each.split(" ", 1) for each in content.split("; "))
-    loader = "https://aurora-sdk.s3.amazonaws.com"
     assert directives["default-src"] == directives["frame-ancestors"] == "'none'"
-    assert directives["script-src"] == f"'self' {loader}"
-    assert directives["connect-src"].split() == [
-        "'self'",
-        "https://id.example.com",
-        loader,
-        "https://sign-in.example.com",
-    ]
+    ours = ["'self'", "https://id.example.com", "https://sign-in.example.com"]
+    assert directives["connect-src"].split()[: len(ours)] == ours
+    # The stage's own where it says so, and otherwise what the SDK is known to need.
+    assert directives["script-src"] == f"'self' {LOADER_ORIGIN} 'wasm-unsafe-eval'"
+    assert directives["connect-src"].endswith(AURORA_SOURCES["connect-src"])
+    assert directives["worker-src"] == "blob:"
+    assert "frame-src" not in directives
     assert headers["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
     assert headers["ContentTypeOptions"] == {"Override": True}
     assert headers["ReferrerPolicy"]["ReferrerPolicy"] == "no-referrer"
@@ -192,3 +201,65 @@ def test_what_an_account_has_once_is_named_after_the_region(template: Template) 
 def test_an_origin_with_a_path_is_refused() -> None:
     with pytest.raises(StageError, match=r"production\.website_origins"):
         filled_in("production", website_origins=["https://sign-in.example.com/path"])
+
+
+@pytest.mark.parametrize("environment", ["sandbox", "production"])
+def test_the_default_policy_has_what_the_sdk_is_known_to_need(environment: str) -> None:
+    headers = security_headers(sdk=SDK_SOURCES[environment], connects=[])
+    assert headers["Content-Security-Policy"].split("; ") == [
+        "default-src 'none'",
+        (
+            "script-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.cloudfront.net "
+            "'unsafe-eval'"
+        ),
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        (
+            "connect-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.auslr.io "
+            "https://*.aurorasolar.com https://*.pusher.com wss://*.pusher.com "
+            "https://*.launchdarkly.com blob: data:"
+        ),
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "worker-src blob:",
+        "frame-src https://*.aurorasolar.com",
+    ]
+
+
+def test_the_default_policy_is_one_that_a_stage_could_name_itself() -> None:
+    for sources in SDK_SOURCES.values():
+        assert wrong_sources(sources.items()) == ""
+        assert filled_in("production", sdk_sources=sources)
+
+
+def test_the_documented_policy_is_the_default() -> None:
+    page = (ROOT / "docs/frontend.md").read_text()
+    for directive, sources in AURORA_SOURCES.items():
+        assert f"| `{directive}` | `{sources}` |" in page
+
+
+def test_the_stand_in_has_the_same_policy_at_one_host() -> None:
+    sources = at_one_origin("http://127.0.0.1:9400")
+    assert sources.keys() == AURORA_SOURCES.keys()
+    assert sources["script-src"] == "http://127.0.0.1:9400 'unsafe-eval'"
+    assert sources["connect-src"] == "http://127.0.0.1:9400 ws://127.0.0.1:9400 blob: data:"
+    assert sources["worker-src"] == "blob:"
+
+
+@pytest.mark.parametrize(
+    ("sources", "why"),
+    [
+        pytest.param({"default-src": "https://a.example.com"}, "default-src is none of", id="name"),
+        pytest.param({"script-src": "'unsafe-inline'"}, "not 'unsafe-inline'", id="inline"),
+        pytest.param({"connect-src": "*"}, r"not \*", id="anything"),
+        pytest.param({"connect-src": "https:"}, "not https:", id="any host"),
+        pytest.param({"connect-src": "https://*"}, r"not https://\*", id="any https host"),
+        pytest.param({"connect-src": "https://*.com"}, r"not https://\*\.com", id="a whole TLD"),
+        pytest.param({"frame-src": "http://a.example.com"}, "not http://", id="not encrypted"),
+        pytest.param({"img-src": "blob:; script-src *"}, "not blob:;", id="another directive"),
+    ],
+)
+def test_sources_that_would_open_the_page_are_refused(sources: dict[str, str], why: str) -> None:
+    with pytest.raises(StageError, match=rf"production\.sdk_sources.*{why}"):
+        filled_in("production", sdk_sources=sources)

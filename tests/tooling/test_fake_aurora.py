@@ -16,6 +16,7 @@ import jwt
 import pytest
 import urllib3
 
+from infra.fake_aurora.client_sdk import greeting, handshake
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
 
@@ -260,6 +261,25 @@ def test_sessions_over_http(call: Client) -> None:
     assert call("GET", path).json() == {"state": "closed"}
     assert call("OPTIONS", "/_control/sessions").status == 204
     assert b"export async function load" in call("GET", "/client-sdk-loader.next.js").data
+
+
+def test_what_the_stand_in_sdk_loads_comes_for_any_origin(call: Client) -> None:
+    chunk = call("GET", "/client-sdk/scene.js")
+    assert (chunk.status, chunk.headers["Content-Type"]) == (200, "text/javascript")
+    assert chunk.headers["Access-Control-Allow-Origin"] == "*"
+    assert call("GET", "/client-sdk/frame.html").headers["Content-Type"].startswith("text/html")
+    assert call("GET", "/client-sdk/__init__.py").status == 501
+    assert call("GET", "/client-sdk/push").status == 501
+
+
+def test_the_push_service_speaks_first() -> None:
+    """The key and its answer are those of RFC 6455, section 1.3."""
+    assert handshake("dGhlIHNhbXBsZSBub25jZQ==") == {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    }
+    assert greeting() == b'\x81\x15{"event":"connected"}\x88\x00'
 
 
 # The rate limit ----------------------------------------------------------------------------

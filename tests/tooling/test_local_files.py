@@ -106,7 +106,7 @@ def test_demo_page(page: str) -> None:
     assert (answer.status, answer.data) == (200, b"<title>Demo</title>")
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
+    assert f"script-src 'self' {OUTPUTS.aurora_url} 'unsafe-eval';" in policy
     assert f"connect-src 'self' {OUTPUTS.issuer}" in policy
 
 
@@ -114,6 +114,31 @@ def test_demo_page_is_told_where_everything_is(page: str) -> None:
     config = get(f"{page}/config.json").json()
     assert config["token_url"] == OUTPUTS.token_url
     assert config["loader_url"] == f"{OUTPUTS.aurora_url}/client-sdk-loader.next.js"
+    assert config["stand_in"] is True
+
+
+def test_demo_page_before_a_real_aurora_loads_the_real_sdk() -> None:
+    """The helper knows the loader's address, and the policy lets it run."""
+    with demo.demo_page(0) as server:
+        server.configure(OUTPUTS, environment="sandbox")
+        config = get(f"{server.url}/config.json")
+        assert config.json().keys() == {"issuer", "client_id", "token_url"}
+        policy = config.headers["Content-Security-Policy"]
+    assert "https://aurora-sdk.s3.amazonaws.com" in policy
+    assert "wss://*.pusher.com" in policy
+    assert OUTPUTS.aurora_url not in policy
+
+
+def test_the_provider_has_its_own_style() -> None:
+    """Its usual pages take theirs from a CDN."""
+    with oidc_provider(port=0, people=[JESSICA]) as issuer:
+        query = "response_type=code&client_id=a&redirect_uri=http://localhost/&scope=openid"
+        answer = get(f"{issuer}/oauth2/authorize?{query}")
+        wrong = get(f"{issuer}/oauth2/authorize?response_type=code")
+    for page in (answer.data.decode(), wrong.data.decode()):
+        assert "<title>Sign-in of the local stack</title>" in page
+        assert "https://" not in page
+    assert f"Authorize as {JESSICA}" in answer.data.decode()
 
 
 @pytest.mark.parametrize("path", ["/browser.py", "/../stage.py", "/%2e%2e/stage.py", "/none.js"])
