@@ -203,7 +203,7 @@ function offerReplacing(jti) {
   const { kept } = shown;
   const offered = !kept || (!kept.until && kept.jti !== jti);
   element("replace").hidden = !offered;
-  let note = "Gets another from Aurora, which ends your open design session.";
+  let note = "Another from Aurora ends your open design session: take it only when this one fails.";
   if (kept?.until) {
     note =
       "Your token was replaced as often as an hour allows; the one above stays in use. " +

@@ -132,14 +132,14 @@ def look(page: Page, name: str) -> None:
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        # Chromium draws no frame that has never been in sight.
-        page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        page.wait_for_function("new Promise((drawn) => requestAnimationFrame(drawn))")
-        page.evaluate("scrollTo(0, 0)")
+        # Chromium draws no frame that is out of sight.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size(viewport | {"height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            file = SCREENSHOTS / f"{name}-{size}-{scheme}.png"
-            page.screenshot(path=file, full_page=True, animations="disabled")
+            for frame in page.frames:
+                frame.wait_for_function("new Promise((drawn) => requestAnimationFrame(drawn))")
+            page.screenshot(path=SCREENSHOTS / f"{name}-{size}-{scheme}.png", animations="disabled")
             assert_accessible(page)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(usual)
