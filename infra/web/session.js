@@ -5,6 +5,7 @@ import { SECOND, element, focusOn, keepFocus, render, reset, shown, tick } from 
 
 /** @type {typeof import("oidc-client-ts")} */
 const oidc = /** @type {any} */ (globalThis).oidc;
+const HOUR = 3600;
 const IDLE = { busy: false, turn: null, status: "" };
 
 // What the stand-in SDK says of a session that is over; the real one's events are not published.
@@ -119,9 +120,10 @@ async function finishSignIn() {
   } catch (/** @type {any} */ cause) {
     // The address of an earlier sign-in, as after going back: that one holds.
     if (await manager.getUser()) return;
-    const denied = cause.error === "access_denied";
-    const slug = cause.error ? "sign-in-failed" : "sign-in-stale";
-    throw Object.assign(new Error(cause.message), { slug: denied ? "sign-in-denied" : slug });
+    // What has an `error` was said by the provider; a TypeError, by the network.
+    const refused = cause.error === "access_denied" ? "sign-in-denied" : "sign-in-failed";
+    const slug = cause.error || cause instanceof TypeError ? refused : "sign-in-stale";
+    throw Object.assign(new Error(cause.message), { slug });
   } finally {
     history.replaceState(null, "", location.pathname);
   }
@@ -157,10 +159,10 @@ const replace = () => act("Getting another token …", async () => {
     shown.token = await tokenSource.replaceToken(failed);
   } catch (/** @type {any} */ error) {
     if (error.slug !== "too-many-renewals") throw error;
+    shown.kept = { jti: failed, until: new Date(Date.now() + (error.retryAfter ?? HOUR) * SECOND) };
     // Asked for again, because the helper no longer vouches for it.
-    shown.token = await tokenSource.getToken();
-    shown.kept = { jti: failed, until: new Date(Date.now() + (error.retryAfter ?? 3600) * SECOND) };
-    element("replace-note").focus();
+    shown.token = await getTokenWithinTheLimit();
+    focusOn("replace-note");
     return "Your token stays as it is: it was replaced as often as an hour allows.";
   }
   shown.kept = { jti: shown.token.jti };
