@@ -30,7 +30,7 @@ const OWN_WORDS = {
   "not-set-up": [
     "This page could not start",
     "It needs a config.json beside it that names the issuer, the client id and the address of " +
-      "/token. The people who run it can add that; the browser's console has more.",
+      "/token. Ask the people who run it; the browser's console says more.",
   ],
 };
 const BLAME_THE_TOKEN = "If that is the token's fault, “This token failed me” gets another.";

@@ -127,6 +127,8 @@ def look(page: Page, name: str) -> None:
     Keep pictures of the state in both schemes and three sizes, and let axe look at each.
     """
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    # Nothing is drawn in a tab behind another.
+    page.bring_to_front()
     usual = page.viewport_size
     assert usual
     for size, viewport in SIZES.items():
@@ -562,6 +564,9 @@ def test_the_end_of_a_sign_in_is_announced(page: Page) -> None:
 def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> None:
     sign_in(page)
     with_token(page)
+    page.reload()
+    with_token(page)
+    expect(page.locator("#status")).to_have_text("")
     before = page.locator("#token").bounding_box()
     deployed.aurora.fail({"operation": "generate_token", "kind": "delay", "seconds": 2})
     page.get_by_role("button", name="This token failed me").click()
