@@ -218,7 +218,7 @@ function offerReplacing(jti) {
 /** Keep the focus in sight, wherever it was on something that has gone. */
 export function keepFocus() {
   const focused = document.activeElement;
-  if (focused && focused !== document.body && focused.checkVisibility()) return;
+  if (focused && focused !== document.body && focused.getClientRects().length > 0) return;
   if (shown.error) focusOn("problem");
   else if (shown.token) focusOn("token-title");
   else focusOn(shown.user ? "who" : "sign-in");

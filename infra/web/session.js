@@ -44,8 +44,10 @@ const signOuts = new BroadcastChannel(`demo-page sign-out ${location.pathname}`)
 function waitFor(until, { slug, problem }) {
   const since = shown.turn?.since ?? new Date();
   const status = `${problem?.title ?? "The service is not available right now"}.`;
+  const focused = document.activeElement;
   Object.assign(shown, { turn: { since, until, slug }, error: null, status });
   render();
+  if (focused !== document.body) keepFocus();
 }
 
 async function readConfig() {
@@ -64,6 +66,7 @@ async function readConfig() {
 async function act(status, action) {
   if (shown.busy) return;
   const { user } = shown;
+  const focused = document.activeElement;
   let end = "";
   /** @type {unknown} */
   let error = null;
@@ -74,12 +77,12 @@ async function act(status, action) {
   } catch (thrown) {
     error = thrown;
   }
-  // Whoever signed out meanwhile is not told how it ended.
+  // A person who signed out meanwhile is not told how it ended.
   if (shown.user !== user) return;
   Object.assign(shown, IDLE, { error, ways: waysOut(error), status: end });
   render();
   if (error) focusOn("problem");
-  else keepFocus();
+  else if (focused !== document.body) keepFocus();
 }
 
 /** @param {any} error @returns {(() => unknown)[]} */
@@ -209,7 +212,7 @@ async function signOut() {
   render();
   focusOn("sign-in");
   signOuts.postMessage(user?.profile.sub);
-  // Whoever signs out is signed out here, whether or not the others could be told.
+  // The person is signed out here, whether or not the others could be told.
   await Promise.allSettled([sdk?.close?.(), tokenSource.forget()]);
   await manager.removeUser();
   if (shown.user) return;

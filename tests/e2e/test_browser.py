@@ -42,6 +42,7 @@ WATCH_VIOLATIONS = """
     document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
       violations.push(`${effectiveDirective} ${blockedURI}`));
 """
+DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
 # How often one person may replace a token within an hour, by default.
 RENEWALS = 6
 
@@ -139,8 +140,10 @@ def look(page: Page, name: str) -> None:
         page.set_viewport_size(viewport | {"height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            for frame in page.frames:
-                frame.wait_for_function("new Promise((drawn) => requestAnimationFrame(drawn))")
+            page.wait_for_function(DRAWN)
+            for frame in page.main_frame.child_frames:
+                if frame.frame_element().is_visible():
+                    frame.wait_for_function(DRAWN)
             page.screenshot(path=SCREENSHOTS / f"{name}-{size}-{scheme}.png", animations="disabled")
             assert_accessible(page)
     page.emulate_media(color_scheme="light")
