@@ -564,6 +564,22 @@ def test_the_end_of_a_sign_in_is_announced(page: Page) -> None:
     assert focused(page) == "who"
 
 
+def test_the_focus_is_moved_only_where_it_was_lost(page: Page, deployed: Running) -> None:
+    page.route(deployed.stack.outputs.token_url, lambda route: route.abort())
+    sign_in(page)
+    expect(page.locator("#problem-title")).to_have_text("The service cannot be reached")
+    page.unroute_all()
+    busy = {"status": 429, "headers": {"Retry-After": "5"}}
+    deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#queue")).to_be_visible()
+    assert focused(page) == "who"
+    with_token(page)
+    page.reload()
+    with_token(page)
+    assert focused(page) == "BODY"
+
+
 def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> None:
     sign_in(page)
     with_token(page)
