@@ -11,6 +11,10 @@ const NOT_LOADED = "Not loaded.";
 const OWN_WORDS = {
   "signed-out": ["Your sign-in has run out", "Sign in again, and you can go on."],
   unreachable: ["The service cannot be reached", "Check the network, then try again."],
+  "caller-token-too-large": [
+    "Your sign-in is too large for the service",
+    "It names too many groups: ask your administrator for fewer.",
+  ],
   "unexpected-answer": ["Something else answered", "That was not the token vendor. Try again."],
   "caller-changed": ["Somebody else has signed in", "Try again as that person."],
   "sign-in-denied": [

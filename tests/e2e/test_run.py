@@ -146,7 +146,7 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
             )
             run.terminate()
             assert run.wait(END_LIMIT) == 0
-        printed = out(tmp_path).decode()
+        printed = out(tmp_path).decode("cp1252")
         assert says in printed
         assert ("AURORA_INVITE=true" in printed) == (not invite)
         assert other.api_key not in printed
