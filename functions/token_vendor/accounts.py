@@ -141,7 +141,7 @@ class Accounts:
         An invitation is marked before it is sent. While its outcome is unknown nobody invites that
         person again: a reading of the list that began after it decides.
         """
-        if refusal := self._invitations.refusal(caller):
+        if refusal := self._invitations.refusal(caller) or allowance.control.inviting_stopped():
             raise UserNotEligibleError(cause=refusal)
         begun = self._table.get(INVITATION, caller.email)
         # Items of version 0.1 have the moment under another name, and were accepted.

@@ -23,6 +23,7 @@ from token_vendor.api_key import ApiKey
 from token_vendor.aurora import AuroraClient
 from token_vendor.bounded_http import BoundedHTTP
 from token_vendor.caller import ClaimNames, identify
+from token_vendor.control import Control
 from token_vendor.directory import Directory
 from token_vendor.models import Caller, Deadline, Vended
 from token_vendor.observability import Metric, digest, logger, recorder
@@ -210,6 +211,7 @@ class Parts:
     vendor: TokenVendor
     directory: Directory
     budget: RequestBudget
+    control: Callable[[], Control]
     now: Callable[[], float]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -279,8 +281,9 @@ def wire_parts(
         queue_horizon=settings.queue_horizon,
         sleep=sleep,
     )
+    store = TokenStore(table, clock=now)
     vendor = TokenVendor(
-        store=TokenStore(table, clock=now),
+        store=store,
         accounts=Accounts(
             table,
             directory,
@@ -306,7 +309,13 @@ def wire_parts(
         clock=now,
     )
     return Parts(
-        vendor=vendor, directory=directory, budget=budget, now=now, clock=clock, sleep=sleep
+        vendor=vendor,
+        directory=directory,
+        budget=budget,
+        control=store.read_control,
+        now=now,
+        clock=clock,
+        sleep=sleep,
     )
 
 

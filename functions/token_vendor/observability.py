@@ -35,6 +35,7 @@ class Metric(StrEnum):
     AURORA_LATENCY = "AuroraLatency"
     BUDGET_LEFT = "BudgetLeft"
     BUDGET_WAIT = "BudgetWait"
+    SWITCHED_OFF = "SwitchedOff"
     DOUBLE_GENERATE = "DoubleGenerate"
     WRONG_ACCOUNT = "WrongAccount"
     STORE_FAILED = "StoreFailed"
@@ -48,6 +49,7 @@ MILLISECONDS = {Metric.LEASE_WAIT, Metric.AURORA_LATENCY, Metric.BUDGET_WAIT, Me
 DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.VENDED: ("source",),
     Metric.PROBLEM: ("problem",),
+    Metric.SWITCHED_OFF: ("switch",),
     Metric.AURORA_CALL: ("operation", "outcome"),
     Metric.AURORA_LATENCY: ("operation",),
 }

@@ -109,6 +109,15 @@ class AuroraBusyError(ProblemError):
     detail = "Your place in the queue is kept: try again at the time given."
 
 
+class GeneratingStoppedError(ProblemError):
+    """The operators have stopped generating; stored tokens are still vended."""
+
+    slug = "generating-stopped"
+    status = 503
+    title = "New tokens are stopped for now"
+    detail = "The operators of this service have stopped new tokens for a time. Try again later."
+
+
 class AuroraUnavailableError(ProblemError):
     """Aurora refused, reset, or answered 5xx or 409 after retries."""
 

@@ -16,6 +16,7 @@ from math import ceil
 from random import uniform
 from typing import Any, NamedTuple
 
+from token_vendor.control import Control
 from token_vendor.models import Deadline, Turn
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import AuroraBusyError
@@ -90,17 +91,29 @@ class RequestBudget:
         sleep: Callable[[float], None],
     ) -> None:
         self._table = table
-        self._rate = rate
-        self._burst = burst
-        self._turnaround = turnaround(rate, burst)
-        # A late call delays the next one of its place, but never by more than a turnaround.
-        late = round(grace * MICROSECONDS)
-        self._grace = late if late < self._turnaround else NEVER
+        self._deployed = (rate, burst)
+        self._late = round(grace * MICROSECONDS)
+        self.obey(Control())
         self._horizon = round(queue_horizon * MICROSECONDS)
         self.patience = patience
         self.sleep = sleep
         self.known = Ring()
         """The ring as it was when this environment last saw it."""
+
+    def obey(self, control: Control) -> None:
+        """
+        Keep to what is switched: from here on, maybe fewer places, and a longer rest of each.
+
+        A place never rests for less than as deployed, and there are never more of them. No minute
+        therefore holds more calls than as deployed, whatever is switched in it, and whichever
+        environments know of that.
+        """
+        self.control = control
+        rate, self._burst = control.lowered(*self._deployed)
+        self._turnaround = max(turnaround(*self._deployed), turnaround(rate, self._burst))
+        self._rate = self._burst * MINUTE * MICROSECONDS / self._turnaround
+        # A late call delays the next one of its place, but never by more than a turnaround.
+        self._grace = self._late if self._late < self._turnaround else NEVER
 
     def now(self) -> int:
         """Return the real time in microseconds."""
@@ -185,7 +198,13 @@ class RequestBudget:
                 return
 
     def valid(self, slot: Slot) -> Slot | None:
-        """Return a kept slot; or, after its grace, one on the same place if nobody else has it."""
+        """
+        Return a kept slot; or, after its grace, one on the same place if nobody else has it.
+
+        A place that a lowered burst has closed since is worth nothing: its caller queues anew.
+        """
+        if slot.place >= self._burst:
+            return None
         if slot.at >= self.virtual_now() - self._grace:
             return slot
         return self._free(slot.place)
@@ -278,6 +297,7 @@ class Allowance:
         self._budget = budget
         self._queueing = queueing
         self.deadline = deadline
+        self.control = budget.control
         self._slots: list[Slot] = []
         self._spent = Slot(0, 0)
 

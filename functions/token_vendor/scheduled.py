@@ -31,6 +31,7 @@ def read(parts: Parts, *, until: float) -> bool:
     """
     begun = parts.now()
     while (left := until - parts.clock()) > STRETCH:
+        parts.budget.obey(parts.control())
         deadline = Deadline(parts.clock() + min(left, STRETCH), parts.clock, parts.sleep)
         try:
             parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))

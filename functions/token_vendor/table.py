@@ -4,8 +4,7 @@ The one DynamoDB adapter: get, update under a condition, get and put many.
 Python values go in and come out; DynamoDB's types and exceptions end here.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -132,27 +131,39 @@ class Table:
         self._hear(answer, asked_at)
         return _from_wire(answer.get("Attributes", {}))
 
-    def get_all(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Item]:
-        """Return the items of up to 100 keys (sk, e-mail) that exist, read consistently."""
-        wire_keys = {json.dumps(self._key(*key)): key for key in keys}
-        pending: Any = {
-            self._name: {"Keys": [json.loads(key) for key in wire_keys], "ConsistentRead": True}
-        }
+    def get_all(
+        self, keys: Iterable[tuple[str, str]], *, spared: Collection[tuple[str, str]] = ()
+    ) -> dict[tuple[str, str], Item]:
+        """
+        Return the items of up to 100 keys (sk, e-mail) that exist, read consistently.
+
+        Those of `spared` may be missing although they exist, where DynamoDB leaves them out.
+        """
+        named = {_name(self._key(*key)): key for key in keys}
+        pending: list[Any] = [self._key(*key) for key in named.values()]
         found: dict[tuple[str, str], Item] = {}
         for attempt in range(BATCH_ATTEMPTS):
-            if not wire_keys:
+            if not pending:
                 return found
+            asked_at = self._clock()
             try:
-                answer = self._dynamodb.batch_get_item(RequestItems=pending)
+                answer = self._dynamodb.batch_get_item(
+                    RequestItems={self._name: {"Keys": pending, "ConsistentRead": True}}
+                )
             except (ClientError, BotoCoreError) as exc:
                 raise _unavailable("read", "a batch", exc) from exc
+            self._hear(answer, asked_at)
             for item in answer["Responses"].get(self._name, []):
-                key = json.dumps({"pk": item.pop("pk"), "sk": item.pop("sk")})
-                found[wire_keys[key]] = _from_wire(item)
-            pending = answer.get("UnprocessedKeys")
+                found[named[_name(item)]] = _from_wire(
+                    {name: value for name, value in item.items() if name not in {"pk", "sk"}}
+                )
+            left = answer.get("UnprocessedKeys") or {}
+            pending = list(left[self._name]["Keys"]) if left else []
             if not pending:
                 return found
             self._sleep(FIRST_PAUSE * 2**attempt)
+        if all(named[_name(key)] in spared for key in pending):
+            return found
         raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
 
     def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
@@ -182,6 +193,11 @@ class Table:
     def _key(self, sk: str, email: str) -> dict[str, Any]:
         pk = f"{self._partition}#{email}" if email else self._partition
         return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _name(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the key of an item, or a key, as DynamoDB writes it."""
+    return item["pk"]["S"], item["sk"]["S"]
 
 
 def _unavailable(what: str, sk: str, error: Exception) -> TokenStoreUnavailableError:

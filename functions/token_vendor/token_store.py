@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import uuid4
 
+from token_vendor.control import CONTROL, Control
 from token_vendor.models import AccessToken
 from token_vendor.table import Item, Table
 from token_vendor.token_item import Lease, Outcome, TokenItem
@@ -36,6 +37,21 @@ class TokenStore:
     def read(self, email: str) -> TokenItem:
         """Return the caller's item with one strongly consistent read."""
         return token_item(self._table.get(TOKEN, email))
+
+    def read_with_control(self, email: str) -> tuple[TokenItem, Control]:
+        """
+        Return the caller's item and what is switched, with one strongly consistent read of both.
+
+        Where DynamoDB has the first but not the second to give, nothing is switched.
+        """
+        mine, control = (TOKEN, email), (CONTROL, "")
+        found = self._table.get_all([mine, control], spared=[control])
+        switched = Control.of(found.get(control, {}), now=self._clock())
+        return token_item(found.get(mine, {})), switched
+
+    def read_control(self) -> Control:
+        """Return what is switched, for work that has no caller."""
+        return Control.of(self._table.get(CONTROL), now=self._clock())
 
     def take_lease(
         self,

@@ -16,6 +16,7 @@ from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
     CATALOGUE,
     AuroraBusyError,
+    GeneratingStoppedError,
     InternalError,
     InvitationPendingError,
     ProblemError,
@@ -77,7 +78,9 @@ class TokenVendor:
 
         """
         with recorder.phase("store"):
-            item = self._store.read(caller.email)
+            item, control = self._store.read_with_control(caller.email)
+        control.admit(caller.email)
+        self._budget.obey(control)
         while True:
             now = self._clock()
             match state := self._state(item, request, now):
@@ -160,8 +163,9 @@ class TokenVendor:
     ) -> Vended | TokenItem:
         """Generate, unless somebody else was faster; then return the item as it is now."""
         try:
+            self._budget.control.admit_generate()
             taken = self._take_lease(caller, item, deadline)
-        except TooManyRenewalsError as problem:
+        except (GeneratingStoppedError, TooManyRenewalsError) as problem:
             return self._stale_or_raise(caller, item, request, problem)
         if isinstance(taken, Lease):
             return self._generate(caller, request, taken, deadline)

@@ -28,6 +28,7 @@ from infra.operator import (
     key_rights,
     output,
     sign_in_token,
+    switches,
     tokens,
 )
 from infra.operator.burst_simulation import simulate
@@ -220,6 +221,45 @@ def forget(
         if email and not forgotten:
             raise OperatorError(f"{email} holds no token")
     output.done(f"{forgotten} forgotten")
+
+
+@app.command("switch")
+def switch(  # noqa: PLR0913 - one option each.
+    stage: Stage,
+    name: Annotated[
+        str,
+        typer.Argument(help="stop-generating, stop-inviting, block, rate or burst; none shows all"),
+    ] = "",
+    value: Annotated[
+        str, typer.Argument(help="of block: an e-mail or a domain; of rate and burst: a number")
+    ] = "",
+    *,
+    off: Annotated[bool, typer.Option("--clear", help="end it now")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="why, for the audit log")] = "",
+    until: Annotated[str, typer.Option("--until", help="30m, 24h, 7d, or a moment")] = "24h",
+    as_json: Json = False,
+) -> None:
+    """
+    Show what is switched, or switch it: effective at each caller's next request.
+    """
+    with _stage(stage) as deployed:
+        if name:
+            by = switches.operator(deployed)
+            if off:
+                switches.clear(deployed, switches.ended(name, value, reason=reason, by=by))
+            else:
+                wanted = switches.entry(
+                    deployed.settings,
+                    name,
+                    value,
+                    until=until,
+                    reason=reason,
+                    by=by,
+                    now=time.time(),
+                )
+                switches.set_(deployed, wanted)
+        found = switches.board(deployed).entries
+    output.switched(found, as_json=as_json)
 
 
 @app.command("logs")

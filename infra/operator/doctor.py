@@ -7,6 +7,7 @@ Nothing is changed. Aurora is asked three times, which counts against its reques
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -16,7 +17,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 
-from infra.operator import key_rights
+from infra.operator import key_rights, switches
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, message, stages
 from infra.operator.probe.report import ReportError, newest
 from infra.operator.probe.stage_options import wrong_options
@@ -50,6 +51,7 @@ def examine(deployed: Deployed) -> Iterator[Finding]:
         "identity provider": _issuer,
         "CORS": _cors,
         "table": _table,
+        "switches": _switches,
         "alarms": _alarms,
         "probe": _probe,
     }
@@ -206,6 +208,21 @@ def _table(deployed: Deployed) -> Iterator[Finding]:
         found="by the stack's own key" if own else "not by the stack's own key",
         fix="" if own else mend,
     )
+
+
+def _switches(deployed: Deployed) -> Iterator[Finding]:
+    entries = switches.board(deployed).entries
+    if not entries:
+        yield Finding(check="switches", state="ok", found="nothing is switched")
+    for each in entries:
+        named = f"{each.switch} {each.value}".strip()
+        end = datetime.fromtimestamp(each.until, UTC)
+        yield Finding(
+            check="switches",
+            state="warn",
+            found=f"{named} until {end:%Y-%m-%d %H:%M} UTC: {each.reason}",
+            fix=f"token-vendor switch {named} --clear --reason … --stage {deployed.stage}",
+        )
 
 
 def _alarms(deployed: Deployed) -> Iterator[Finding]:

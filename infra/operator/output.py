@@ -3,7 +3,7 @@ How the command line says things: tables for people, JSON for scripts.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from token_vendor.control import Entry
 
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
@@ -116,6 +117,22 @@ def holders(found: list[Holder], *, as_json: bool) -> None:
         rows=[(each.email, _when(each.since), _when(each.until), each.jti) for each in found],
     )
     _console().print(f"\n{len(found)} hold a token")
+
+
+def switched(found: Sequence[Entry], *, as_json: bool) -> None:
+    """
+    Print what is switched, until when, why and by whom.
+    """
+    if as_json:
+        _print_json([asdict(each) for each in found])
+        return
+    if not found:
+        _console().print("Nothing is switched.")
+        return
+    _table(
+        *("Switch", "Value", "Until (UTC)", "Why", "By"),
+        rows=[(each.switch, each.value, _when(each.until), each.reason, each.by) for each in found],
+    )
 
 
 def person(state: dict[str, Any], history: list[dict[str, Any]], *, as_json: bool) -> None:

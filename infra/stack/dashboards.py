@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cw
 from constructs import Construct
+from token_vendor.control import Switch
 from token_vendor.observability import Metric
 from token_vendor.problems import CATALOGUE
 
@@ -21,6 +22,7 @@ HEALTHY = """
 - **Latency** p50 below 100 ms. p99 of some seconds: Aurora
 just generated somebody's token.
 - **Problems**: none, or `caller-not-identified` and `user-not-eligible` at a trickle.
+- **Refused by a switch**: none, unless somebody switched: `token-vendor switch` shows it.
 - **Aurora's budget**: calls left is near its top. At 08:00 it may touch 0 for some minutes:
 people get *turns*, come back by themselves and get in.
 
@@ -84,7 +86,15 @@ def service_dashboard(
                     (Metric.FORGOTTEN, "forgotten: signed out"),
                 )
             ],
-            width=FULL - THIRD,
+            width=THIRD,
+        ),
+        _graph(
+            "Refused by a switch (token-vendor switch)",
+            [
+                own(Metric.SWITCHED_OFF, label=switch, switch=switch)
+                for switch in (Switch.STOP_GENERATING, Switch.STOP_INVITING, Switch.BLOCK)
+            ],
+            width=THIRD,
         ),
     )
     return dashboard

@@ -17,7 +17,7 @@ from constructs import Construct
 from token_vendor.observability import Metric
 
 from infra.stack.dashboards import operations_dashboard, service_dashboard
-from infra.stack.metrics import FAILURES, Measures, math, total
+from infra.stack.metrics import FAILURES, INTENDED, Measures, math, total
 from infra.stage import StageConfig
 
 RUNBOOK = "docs/runbook.md#alarm-"
@@ -158,13 +158,14 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
         ),
         Condition(
             slug="gateway-errors",
-            means="API Gateway answers 5xx, and not to tell people their turn: where nothing else "
-            "is on, requests fail before they reach the function.",
+            means="API Gateway answers 5xx, and not to tell people their turn or that operators "
+            "stopped new tokens: where nothing else is on, requests fail before they reach the "
+            "function.",
             value=math(
-                "SUM([failed, TIME_SERIES(0)]) - SUM([turns, TIME_SERIES(0)])",
-                "5xx without turns",
+                "SUM([failed, TIME_SERIES(0)]) - SUM([turns, stopped, TIME_SERIES(0)])",
+                "5xx without what is intended",
                 failed=measures.api("5xx"),
-                turns=measures.problems("aurora-busy")[0],
+                **dict(zip(("turns", "stopped"), measures.problems(*INTENDED), strict=True)),
             ),
             threshold=3,
             minutes=3,

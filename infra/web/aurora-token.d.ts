@@ -6,6 +6,7 @@ export type Slug =
   | "invitation-pending"
   | "too-many-renewals"
   | "aurora-busy"
+  | "generating-stopped"
   | "aurora-unavailable"
   | "aurora-timeout"
   | "aurora-invalid-response"

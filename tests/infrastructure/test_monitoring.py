@@ -45,6 +45,7 @@ STATUSES = {str(status) for status in (400, 401, 403, 404, 405, 409, 422, 429, 5
 VALUES = {
     "source": {"stored", "generated"},
     "problem": set(CATALOGUE),
+    "switch": {"stop-generating", "stop-inviting", "block"},
     "operation": {"list_users", "retrieve_user", "invite_user", "generate_token"},
     "outcome": {"ok", "timeout", "unreachable", "invalid", *STATUSES},
 }

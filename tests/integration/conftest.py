@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
 }
+WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})
 JESSICA = "jessica.smith@aurorasolar.com"
 
 
@@ -123,6 +124,19 @@ class Deployment:
                 ":until": {"N": f"{self.clock.now + seconds:.3f}"},
             },
         )
+
+    def switch(self, *switches: tuple[str, str], lasting: float = 86_400) -> None:
+        """Let just these (switch, value) be in force from the next request on."""
+        rows = [
+            {"L": [{"S": switch}, {"S": value}, {"N": str(self.clock.now + lasting)}, *WHY]}
+            for switch, value in switches
+        ]
+        self.put_control({"version": {"N": "1"}, "entries": {"L": rows}})
+
+    def put_control(self, attributes: dict[str, Any]) -> None:
+        """Write the CONTROL item, whatever it then holds."""
+        key = {"pk": {"S": f"sandbox#{self.aurora.tenant_id}"}, "sk": {"S": "CONTROL"}}
+        self.dynamodb.put_item(TableName=TABLE, Item=key | attributes)
 
     def calls(self) -> dict[str, int]:
         """Count what Aurora was asked, by operation."""

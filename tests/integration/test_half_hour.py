@@ -161,7 +161,7 @@ def test_table_errors(scene: Scene) -> None:
     """
     callers, wire = people(scene, "caller", 4), Wire(scene.deployment)
     minutes(scene, 2, callers[:2])
-    wire.refuse("GetItem")
+    wire.refuse("BatchGetItem")
     minutes(scene, 1, callers[:2])
     wire.refuse("")
     minutes(scene, 2, callers[:2])

@@ -170,7 +170,9 @@ AWS_ERRORS = {
 
 
 @pytest.mark.parametrize("name", AWS_ERRORS)
-@pytest.mark.parametrize("operation", ["get_item", "update_item", "batch_write_item"])
+@pytest.mark.parametrize(
+    "operation", ["batch_get_item", "get_item", "update_item", "batch_write_item"]
+)
 def test_texts_of_aws_stay_in_the_log(
     deployment: Deployment,
     watch: Watch,

@@ -147,6 +147,24 @@ def waits(deployment: Deployment, walk: Walk) -> None:
     deployment.restart(REQUEST_RATE="88", REQUEST_BURST="90", PATIENCE="5")
 
 
+def switched(deployment: Deployment, walk: Walk) -> None:
+    """
+    Operators block a person, stop generating, and stop inviting.
+    """
+    refused = {Metric.SWITCHED_OFF: 1, Metric.PROBLEM: 1}
+    deployment.switch(("block", ROBERT))
+    deployment.vend(ROBERT)
+    assert walk.happened() == refused
+    deployment.clock.advance(13 * HOUR)
+    deployment.switch(("stop-generating", ""))
+    deployment.vend(ROBERT)
+    assert walk.happened() == refused
+    deployment.switch(("stop-inviting", ""))
+    deployment.vend("caller-0002@example.com")
+    assert walk.happened() == refused | {Metric.DIRECTORY_READ: 1}
+    deployment.switch()
+
+
 def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     DynamoDB does not take a token, and a lease ends before its holder.
@@ -187,6 +205,7 @@ def test_walk_emits_every_metric(
     walk = Walk(capsys)
     ordinary_days(deployment, walk)
     waits(deployment, walk)
+    switched(deployment, walk)
     losses(deployment, walk, monkeypatch)
 
     emitted = {

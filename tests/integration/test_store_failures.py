@@ -50,12 +50,12 @@ def wire(deployment: Deployment) -> Wire:
     return Wire(deployment)
 
 
-def test_stored_token_costs_one_get(deployment: Deployment, wire: Wire) -> None:
+def test_stored_token_costs_one_read(deployment: Deployment, wire: Wire) -> None:
     deployment.vend()
     wire.calls.clear()
     aurora = len(deployment.aurora.calls())
     assert deployment.vend().body["source"] == "stored"
-    assert wire.calls == ["GetItem"]
+    assert wire.calls == ["BatchGetItem"]
     assert len(deployment.aurora.calls()) == aurora
 
 
@@ -110,11 +110,11 @@ def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:
     wire.calls.clear()
     assert deployment.vend().body["source"] == "generated"
     # Read; lease and mark; account; ticket; place; store.
-    assert wire.calls == ["GetItem", "UpdateItem", "GetItem", *["UpdateItem"] * 3]
+    assert wire.calls == ["BatchGetItem", "UpdateItem", "GetItem", *["UpdateItem"] * 3]
 
 
 def test_refused_read_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
-    wire.refuse("GetItem")
+    wire.refuse("BatchGetItem")
     answer = deployment.vend()
     assert (answer.status, answer.slug) == (503, "token-store-unavailable")
     assert "arn:" not in json.dumps(answer.body)
@@ -175,7 +175,7 @@ def test_turn_survives_a_table_that_fails_at_its_redemption(deployment: Deployme
     deployment.clock.now = turn
     wire = Wire(deployment)
     # The lease is written; the place cannot be.
-    wire.refuse("GetItem", after=1)
+    wire.refuse("GetItem")
     assert deployment.vend().slug == "token-store-unavailable"
     wire.refuse("")
     assert deployment.item()["turn_at"] == turn

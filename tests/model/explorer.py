@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit, greenlet
 from token_vendor import token_store
 from token_vendor.aurora import GENERATE
+from token_vendor.control import Control
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
@@ -160,6 +161,10 @@ class World:
         return self
 
     turn = None
+    control = Control()
+
+    def obey(self, _control: Any) -> None:
+        """Nothing is switched here."""
 
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: the budget has tests of its own."""

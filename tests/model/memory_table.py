@@ -56,7 +56,7 @@ class MemoryTable:
         found = [
             dict(key) | item for key in asked["Keys"] if (item := self.items.get(_key(key), {}))
         ]
-        return {"Responses": {table: found}}
+        return {"Responses": {table: found}} | self._metadata()
 
     def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         self._step("write")

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from token_vendor.control import Control, Entry, Switch
 from token_vendor.models import Deadline, Turn
 from token_vendor.problems import AuroraBusyError
 from token_vendor.request_budget import (
@@ -58,6 +61,34 @@ class Visit:
     turn: Turn | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """What operators switch, in seconds from the start."""
+
+    at: float
+    until: float
+    rate: float
+    burst: int
+
+    def control(self, moment: float) -> Control:
+        """Return what is in force at a moment since the epoch."""
+        if not self.at <= moment - START < self.until:
+            return Control()
+        values = {Switch.RATE: self.rate, Switch.BURST: self.burst}
+        return Control(
+            entries=tuple(
+                Entry(switch=switch, value=str(value), until=START + self.until)
+                for switch, value in values.items()
+            )
+        )
+
+    def most(self, rate: float, burst: int) -> int:
+        """Return how many calls a minute may hold while all know of it."""
+        burst_now = min(burst, self.burst)
+        rests = max(turnaround(rate, burst), turnaround(min(rate, self.rate), burst_now))
+        return burst_now * ceil(60 * MICROSECONDS / rests)
+
+
 class Morning:
     """Play visits in the order of their times; collect when Aurora was called, and for whom."""
 
@@ -67,6 +98,9 @@ class Morning:
         self.crash = False
         self.table = MemoryTable(self._step, lambda: self.now)
         self.budgets = [self._environment(rate, burst, skew) for skew in skews]
+        self.lowered: Lowered | None = None
+        self.lags = [0.0]
+        """Seconds before a reservation at which each environment read what is switched."""
 
     def _step(self, effect: str) -> None:
         if self.crash and effect == "write" and any(sk == RING for _, sk in self.table.items):
@@ -107,8 +141,13 @@ class Morning:
                 for hearing in self.budgets:
                     hearing.pause(seconds, QUEUE)
             self.now = max(self.now, visit.at) + REQUEST
-            budget = self.budgets[next(environments) % len(self.budgets)]
+            environment = next(environments)
+            budget = self.budgets[environment % len(self.budgets)]
             deadline = Deadline(self.now + 24, lambda: self.now, self.sleep)
+            if self.lowered:
+                budget.obey(
+                    self.lowered.control(self.now - self.lags[environment % len(self.lags)])
+                )
             try:
                 self._request(visit, budget.allowance(deadline))
             except AuroraBusyError as busy:
@@ -141,7 +180,11 @@ class Morning:
     @property
     def fullest_minute(self) -> int:
         """Return the most calls of any sliding minute."""
-        sent, first, most = self.moments, 0, 0
+        return self.fullest(self.moments)
+
+    @staticmethod
+    def fullest(sent: list[float]) -> int:
+        first, most = 0, 0
         for last, moment in enumerate(sent):
             while sent[first] <= moment - 60:
                 first += 1
@@ -195,6 +238,71 @@ def test_no_minute_is_over_the_limit(
     played = Morning(*ring, skews)
     played.play(coming(pattern * repeated), sorted(pauses))
     assert played.fullest_minute <= LIMIT
+
+
+lowerings = st.builds(
+    lambda at, lasts, rate, burst: Lowered(at=at, until=at + lasts, rate=rate, burst=burst),
+    at=st.sampled_from([0.0, 0.5, 20.0, 61.0, 100.0]),
+    lasts=st.sampled_from([5.0, 70.0, 200.0, 10_000.0]),
+    rate=st.sampled_from([88.0, 60.0, 44.0, 10.0]),
+    burst=st.sampled_from([90, 89, 45, 44, 7, 2, 1]),
+)
+
+
+@pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    pattern=patterns,
+    repeated=st.sampled_from([1, 4, 8]),
+    environments=st.lists(
+        st.tuples(
+            st.sampled_from([-1.0, 0.0, 1.0, -5.0, 5.0]), st.sampled_from([0.0, 1.0, 10.0, 25.0])
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    lowered=lowerings,
+)
+def test_switch_in_mid_flight_overflows_no_minute(
+    ring: tuple[float, int],
+    pattern: Pattern,
+    repeated: int,
+    environments: list[tuple[float, float]],
+    lowered: Lowered,
+) -> None:
+    """Turns were given before it, some environments do not know of it yet, and it ends."""
+    played = Morning(*ring, [skew for skew, _ in environments])
+    played.lowered, played.lags = lowered, [lag for _, lag in environments]
+    played.play(coming(pattern * repeated), [])
+    assert played.fullest_minute <= LIMIT
+
+
+@pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(pattern=patterns, repeated=st.sampled_from([1, 4, 8]), lowered=lowerings)
+def test_switch_holds_for_turns_that_were_given_before_it(
+    ring: tuple[float, int], pattern: Pattern, repeated: int, lowered: Lowered
+) -> None:
+    """From the next request on, and everybody who comes back is served all the same."""
+    played = Morning(*ring, [0])
+    played.lowered = lowered
+    visits = coming(pattern * repeated)
+    waiting = {visit.number: visit.calls for visit in visits if not visit.stays_away}
+    played.play(visits, [])
+    during = [each for each in played.moments if lowered.at < each < lowered.until]
+    assert played.fullest(during) <= lowered.most(*ring)
+    served = Counter(number for _, number in played.sent)
+    assert {number: served[number] for number in waiting} == waiting
+
+
+def test_halved_burst_halves_what_turns_given_before_it_may_use() -> None:
+    """Half of the places are closed, and the others rest for as long as before."""
+    played = Morning(88, 90, [0])
+    played.lowered = Lowered(at=20, until=1000, rate=88, burst=45)
+    played.play(coming([PROMPT] * 300), [])
+    assert len(played.sent) == 300
+    assert played.fullest_minute == 90
+    assert played.fullest([each for each in played.moments if 20 < each < 1000]) == 45
 
 
 def without_late_mark(arguments: dict[str, Any]) -> bool:

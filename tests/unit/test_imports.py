@@ -42,7 +42,8 @@ ADAPTERS = {"token_store", "accounts", "directory", "request_budget", "aurora"}
 VALUES = {"models", "problems", "observability"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
-    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http", "table"}
+    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http"}
+    | {"control", "table"}
     | ADAPTERS
     | VALUES,
     "scheduled": {"handler", "settings"} | VALUES,
@@ -51,8 +52,9 @@ MAY_IMPORT = {
     "directory": {"aurora", "request_budget", "table", "token_store"} | VALUES,
     "aurora": {"api_key", "bounded_http", "request_budget"} | VALUES,
     "bounded_http": set(),
-    "request_budget": {"table"} | VALUES,
-    "token_store": {"table", "token_item"} | VALUES,
+    "request_budget": {"control", "table"} | VALUES,
+    "control": VALUES,
+    "token_store": {"control", "table", "token_item"} | VALUES,
     "token_item": {"models"},
     "table": {"problems"},
     "request_body": VALUES,

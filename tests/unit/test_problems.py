@@ -16,6 +16,7 @@ EXPECTED = {
     "invitation-pending": 409,
     "too-many-renewals": 429,
     "aurora-busy": 503,
+    "generating-stopped": 503,
     "aurora-unavailable": 503,
     "aurora-timeout": 504,
     "aurora-invalid-response": 502,

@@ -155,6 +155,7 @@ WAITS = {
     "aurora-timeout": True,
     "aurora-unavailable": True,
     "caller-not-identified": False,
+    "generating-stopped": True,
     "internal-error": False,
     "invalid-request": False,
     "invitation-pending": False,

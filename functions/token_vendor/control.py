@@ -1,0 +1,139 @@
+"""
+What operators switch without a deployment: the CONTROL item of a tenant.
+
+A request reads it in the same call as its caller's TOKEN item. Absent or unreadable, it changes
+nothing, and an entry that makes no sense is left out. Every entry has an end. The code compares it
+itself: nothing stays switched because somebody forgot it.
+
+`entries` is a list of (switch, value, until, reason, by); `version` grows with every write, which
+`token-vendor switch` makes on the condition that it is the one that was read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+from token_vendor.observability import Metric, recorder
+from token_vendor.problems import GeneratingStoppedError, UserNotEligibleError
+
+CONTROL = "CONTROL"
+LOOK_AGAIN = 300
+"""Seconds after which a caller asks again for what is stopped: operators may end it early."""
+LEAST_RATE, LEAST_BURST = 0.1, 1
+
+
+class Switch(StrEnum):
+    """What can be switched; the value of an entry says for whom, or to what."""
+
+    STOP_GENERATING = "stop-generating"
+    """Stored tokens go on."""
+    STOP_INVITING = "stop-inviting"
+    BLOCK = "block"
+    """A person's normalised e-mail, or a domain; also where a token is stored."""
+    RATE = "rate"
+    """Requests a minute; only ever fewer than the stage's `request_rate`."""
+    BURST = "burst"
+    """Requests at once; only ever fewer than the stage's `request_burst`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One switch that is set until `until` (seconds since the epoch), by whom and why."""
+
+    switch: Switch
+    value: str
+    until: float
+    reason: str = ""
+    by: str = ""
+
+    @classmethod
+    def of(cls, row: Any) -> Self | None:
+        """Return a row of the item as a value, or None where it makes no sense."""
+        match row:
+            case (str(switch), str(value), int() | float() as until, str(reason), str(by)) if (
+                switch in Switch
+            ):
+                return cls(switch=Switch(switch), value=value, until=until, reason=reason, by=by)
+        return None
+
+    @property
+    def row(self) -> tuple[str, str, int, str, str]:
+        """Return the entry as the item holds it."""
+        return self.switch.value, self.value, int(self.until), self.reason, self.by
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """The entries that are in force at `now`, in seconds since the epoch."""
+
+    entries: tuple[Entry, ...] = ()
+    now: float = 0
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any], *, now: float) -> Self:
+        """Return what is in force of a CONTROL item, whatever that item holds."""
+        rows = item.get("entries")
+        entries = map(Entry.of, rows) if isinstance(rows, tuple) else ()
+        return cls(entries=tuple(each for each in entries if each and each.until > now), now=now)
+
+    def admit(self, email: str) -> None:
+        """
+        Let a caller pass who is not blocked.
+
+        Raises:
+            UserNotEligibleError: The person, or the domain of the address, is blocked.
+
+        """
+        blocked = {entry.value for entry in self._set(Switch.BLOCK)}
+        if not blocked.isdisjoint((email, email.rpartition("@")[2])):
+            _count_refusal(Switch.BLOCK)
+            raise UserNotEligibleError(
+                "The operators of this service have blocked your access. Ask them.",
+                cause="blocked by a switch",
+            )
+
+    def admit_generate(self) -> None:
+        """
+        Let a caller pass who needs a generated token.
+
+        Raises:
+            GeneratingStoppedError: Generating is stopped.
+
+        """
+        if stops := self._set(Switch.STOP_GENERATING):
+            _count_refusal(Switch.STOP_GENERATING)
+            raise GeneratingStoppedError(
+                cause="generating is stopped by a switch",
+                retry_at=min(stops[0].until, self.now + LOOK_AGAIN),
+            )
+
+    def inviting_stopped(self) -> str:
+        """Say that nobody is invited, where that is stopped; else return an empty string."""
+        if not self._set(Switch.STOP_INVITING):
+            return ""
+        _count_refusal(Switch.STOP_INVITING)
+        return "inviting is stopped by a switch"
+
+    def lowered(self, rate: float, burst: int) -> tuple[float, int]:
+        """Return the stage's rate and burst, or what they are lowered to."""
+        rates = [_number(entry.value, LEAST_RATE) for entry in self._set(Switch.RATE)]
+        bursts = [_number(entry.value, LEAST_BURST) for entry in self._set(Switch.BURST)]
+        return min(rate, *filter(None, rates), rate), int(min(burst, *filter(None, bursts), burst))
+
+    def _set(self, switch: Switch) -> list[Entry]:
+        return [entry for entry in self.entries if entry.switch is switch]
+
+
+def _number(text: str, least: float) -> float | None:
+    """Return the number in a text, or None where it is none or too small to be meant."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number >= least else None
+
+
+def _count_refusal(switch: Switch) -> None:
+    recorder.count(Metric.SWITCHED_OFF, switch=switch.value)
+    recorder.event["switch"] = switch.value

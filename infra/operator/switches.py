@@ -1,0 +1,228 @@
+"""
+Set and clear what is switched without a deployment: the CONTROL item of the stage's tenant.
+"""
+
+import json
+import re
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from token_vendor.control import CONTROL, LEAST_BURST, LEAST_RATE, Control, Entry, Switch
+from token_vendor.models import normalised_email
+from token_vendor.observability import digest
+from token_vendor.settings import Settings, is_domain
+
+from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.tokens import table
+
+LONGEST = 30 * 86_400
+"""
+Seconds: what is to last for longer is an option of cdk.json, or a deactivation at Aurora.
+"""
+UNITS = {"m": 60, "h": 3600, "d": 86_400}
+STREAM = "operators"
+"""
+The log stream of what people switched, in the function's own log group.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """
+    What is in force, and which version of the item said so; None where it has no usable version.
+    """
+
+    entries: tuple[Entry, ...]
+    version: Any = None
+
+
+def board(deployed: Deployed) -> Board:
+    """
+    Read what is switched.
+    """
+    item = table(deployed).get(CONTROL)
+    return Board(entries=Control.of(item, now=time.time()).entries, version=item.get("version"))
+
+
+def entry(  # noqa: PLR0913 - what there is to say of a switch.
+    settings: Settings, name: str, value: str, *, until: str, reason: str, by: str, now: float
+) -> Entry:
+    """
+    Check what an operator wants to set.
+
+    Raises:
+        OperatorError: Saying what is wrong with it.
+
+    """
+    named = _entry(name, reason=reason, by=by)
+    return replace(named, value=_value(settings, named.switch, value), until=_moment(until, now))
+
+
+def ended(name: str, value: str, *, reason: str, by: str) -> Entry:
+    """
+    Check what an operator wants to clear; of rate and burst there is one each, whatever its value.
+
+    Raises:
+        OperatorError: Saying what is wrong with it.
+
+    """
+    named = _entry(name, reason=reason, by=by)
+    return replace(named, value=_blocked(value)) if named.switch is Switch.BLOCK else named
+
+
+def set_(deployed: Deployed, wanted: Entry) -> None:
+    """
+    Set a switch in the place of the same one, and note it in the audit log.
+    """
+    found = board(deployed)
+    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
+    _write(deployed, found, (*others, wanted))
+    _tell(deployed, wanted, "switched")
+
+
+def clear(deployed: Deployed, wanted: Entry) -> None:
+    """
+    Clear a switch, and note it in the audit log.
+
+    Raises:
+        OperatorError: It is not set.
+
+    """
+    found = board(deployed)
+    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
+    if others == found.entries:
+        raise OperatorError(f"{' '.join(_name(wanted)).strip()} is not switched")
+    _write(deployed, found, others)
+    _tell(deployed, wanted, "switch cleared")
+
+
+def operator(deployed: Deployed) -> str:
+    """
+    Return whose credentials these are.
+    """
+    return str(deployed.client("sts").get_caller_identity()["Arn"])
+
+
+def _entry(name: str, *, reason: str, by: str) -> Entry:
+    if name not in Switch:
+        raise OperatorError(f"{name} is no switch: choose from {', '.join(Switch)}")
+    if not reason.strip():
+        raise OperatorError("say why with --reason, for those who read the audit log")
+    return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by=by)
+
+
+def _name(each: Entry) -> tuple[str, str]:
+    return each.switch.value, each.value if each.switch is Switch.BLOCK else ""
+
+
+def _write(deployed: Deployed, found: Board, entries: tuple[Entry, ...]) -> None:
+    seen = found.version
+    written = table(deployed).update(
+        CONTROL,
+        assign={
+            "entries": tuple(each.row for each in entries),
+            "version": seen + 1 if isinstance(seen, int) else 1,
+            # An item without entries in force says nothing.
+            "ttl": int(max((each.until for each in entries), default=time.time())) + LONGEST,
+        },
+        condition="attribute_not_exists(version)" if seen is None else "version = :seen",
+        values={} if seen is None else {"seen": seen},
+    )
+    if written is None:
+        raise OperatorError("somebody else has just switched something: look, and do it again")
+
+
+def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
+    """
+    Write an audit event beside those of the function; an e-mail stands there as its digest.
+    """
+    told: dict[str, Any] = asdict(done) | {
+        "request_id": str(uuid4()),
+        "route": "token-vendor switch",
+        "outcome": outcome,
+    }
+    if "@" in done.value:
+        told["caller"] = digest(done.value)
+        if not deployed.settings.log_email:
+            del told["value"]
+    logs, group = deployed.client("logs"), deployed.outputs["LogGroupName"]
+    now = time.time()
+    line = {
+        "level": "INFO",
+        "message": "audit",
+        "timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S,%f}"[:-3] + "+0000",
+        "service": f"token-vendor-{deployed.stage}",
+        "audit": told,
+    }
+    try:
+        with suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_stream(logGroupName=group, logStreamName=STREAM)
+        logs.put_log_events(
+            logGroupName=group,
+            logStreamName=STREAM,
+            logEvents=[{"timestamp": int(now * 1000), "message": json.dumps(line)}],
+        )
+    except Exception as error:
+        raise OperatorError(
+            f"{outcome}; but the audit log could not be written, so note it yourself: {error}"
+        ) from error
+
+
+def _value(settings: Settings, switch: Switch, value: str) -> str:
+    match switch:
+        case Switch.STOP_GENERATING | Switch.STOP_INVITING:
+            if value:
+                raise OperatorError(f"{switch} takes no value, and not {value}")
+            return ""
+        case Switch.BLOCK:
+            return _blocked(value)
+        case Switch.RATE:
+            return _lower(value, settings.request_rate, LEAST_RATE, "request_rate")
+        case Switch.BURST:
+            return _lower(value, settings.request_burst, LEAST_BURST, "request_burst")
+
+
+def _blocked(value: str) -> str:
+    domain = value.removeprefix("@").lower()
+    if is_domain(domain):
+        return domain
+    try:
+        return normalised_email(value)
+    except ValueError as error:
+        raise OperatorError(f"block takes an e-mail or a domain, and not {value!r}") from error
+
+
+def _lower(value: str, deployed: float, least: float, option: str) -> str:
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0
+    if not least <= number < deployed or (isinstance(deployed, int) and number != int(number)):
+        raise OperatorError(
+            f"{value!r}: a switch only lowers {option}, which is {deployed:g}; at least {least:g}"
+            + (", and whole" if isinstance(deployed, int) else "")
+        )
+    return f"{number:g}"
+
+
+def _moment(text: str, now: float) -> float:
+    """
+    Read how long something lasts (30m, 24h, 7d), or until when (RFC 3339).
+    """
+    if counted := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        until = now + int(counted[1]) * UNITS[counted[2]]
+    else:
+        moment = None
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(text)
+        if moment is None or moment.tzinfo is None:
+            form = "30m, 24h, 7d, or a moment such as 2026-01-31T18:00:00Z"
+            raise OperatorError(f"--until {text}: write {form}")
+        until = moment.timestamp()
+    if not now < until <= now + LONGEST:
+        raise OperatorError(f"--until {text}: has to be ahead, by {LONGEST // 86_400} days at most")
+    return until

@@ -1,0 +1,221 @@
+"""
+Switches: effective at the next request, at no call more, and never by accident.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.conftest import JESSICA, TABLE, WHY, Deployment
+from tests.integration.test_store_failures import Wire
+
+if TYPE_CHECKING:
+    import io
+
+ROBERT = "robert.johnson@aurorasolar.com"
+NEWCOMER = "caller-0001@example.com"
+DAY = 86_400
+HALF_A_DAY = 12 * 3600
+MARGIN = 3600
+
+
+def test_stopped_generating_leaves_stored_tokens(deployment: Deployment) -> None:
+    """Who needs a new one hears when to look again; nobody's lease or cool-down remains of it."""
+    stored = deployment.vend().jti
+    deployment.switch(("stop-generating", ""))
+    assert deployment.vend().jti == stored
+    answer = deployment.vend(ROBERT)
+    assert (answer.status, answer.slug) == (503, "generating-stopped")
+    assert answer.headers["retry-after"] == "300"
+    assert deployment.vend(replace=stored).slug == "generating-stopped"
+    deployment.clock.advance(HALF_A_DAY - MARGIN + 1)
+    assert deployment.vend().jti == stored, "past its margin, alive"
+    assert deployment.calls()["generate_token"] == 1
+    deployment.switch()
+    assert deployment.vend(ROBERT).body["source"] == "generated"
+
+
+def test_end_that_is_near_is_when_to_ask_again(deployment: Deployment) -> None:
+    deployment.switch(("stop-generating", ""), lasting=30)
+    assert 29 <= int(deployment.vend().headers["retry-after"]) <= 30
+
+
+@pytest.mark.parametrize("value", [JESSICA, "aurorasolar.com"])
+def test_blocked_person_gets_nothing(deployment: Deployment, value: str) -> None:
+    """Also where a token is stored, and at no write; a sign-out is still done."""
+    deployment.vend()
+    before = deployment.item()
+    deployment.switch(("block", value))
+    answer = deployment.vend()
+    assert (answer.status, answer.slug) == (403, "user-not-eligible")
+    assert "retry-after" not in answer.headers
+    assert "a test" not in json.dumps(answer.body)
+    assert deployment.item() == before
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.forget().status == 204
+    deployment.switch()
+    assert deployment.vend().status == 200
+
+
+@pytest.mark.parametrize("value", ["solar.com", "essica.smith@aurorasolar.com", "", "com", "@"])
+def test_part_of_an_address_blocks_nobody(deployment: Deployment, value: str) -> None:
+    deployment.switch(("block", value))
+    assert deployment.vend().status == 200
+
+
+def test_stopped_inviting_leaves_those_with_an_account(deployment: Deployment) -> None:
+    deployment.switch(("stop-inviting", ""))
+    assert deployment.vend().status == 200
+    assert deployment.vend(NEWCOMER).slug == "user-not-eligible"
+    deployment.switch()
+    deployment.clock.advance(301)
+    assert deployment.vend(NEWCOMER).status == 200
+    assert deployment.calls()["invite_user"] == 1
+
+
+def test_lowered_burst_is_obeyed_at_the_next_request(deployment: Deployment) -> None:
+    deployment.switch(("burst", "2"))
+    newcomers = [deployment.vend(f"caller-{number:04}@example.com") for number in range(3)]
+    # Two pages of the list took both places.
+    assert {answer.slug for answer in newcomers} == {"aurora-busy"}
+    assert len(deployment.aurora.calls()) == 2
+    deployment.switch()
+    deployment.clock.advance(200)
+    assert deployment.vend(NEWCOMER).status == 200
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [("stop-generating", ""), ("stop-inviting", ""), ("block", "example.com"), ("burst", "2")],
+    ids=lambda switch: switch[0],
+)
+def test_nothing_stays_switched(deployment: Deployment, switch: tuple[str, str]) -> None:
+    """The code compares the end itself: DynamoDB may take days to expire an item."""
+    deployment.switch(switch, lasting=DAY)
+    deployment.clock.advance(DAY + 1)
+    assert deployment.vend(NEWCOMER).status == 200
+
+
+NOW = {"N": "1850000000"}
+GARBAGE: dict[str, Any] = {
+    "no list": {"entries": {"S": "stop-generating"}},
+    "a map": {"entries": {"M": {"stop-generating": {"BOOL": True}}}},
+    "nothing": {"entries": {"NULL": True}},
+    "bytes": {"entries": {"B": b"\x00"}},
+    "a set": {"entries": {"SS": ["block"]}},
+    "rows that are texts": {"entries": {"L": [{"S": "stop-generating"}]}},
+    "short rows": {"entries": {"L": [{"L": [{"S": "stop-generating"}, {"S": ""}]}]}},
+    "an end that is a text": {
+        "entries": {"L": [{"L": [{"S": "stop-generating"}, {"S": ""}, {"S": "1850000000"}, *WHY]}]}
+    },
+    "a value that is a number": {
+        "entries": {"L": [{"L": [{"S": "block"}, {"N": "1"}, NOW, *WHY]}]}
+    },
+    "no such switch": {"entries": {"L": [{"L": [{"S": "stop"}, {"S": ""}, NOW, *WHY]}]}},
+    "a rate that is none": {
+        "entries": {
+            "L": [
+                {"L": [{"S": "rate"}, {"S": value}, NOW, *WHY]}
+                for value in ("slow", "nan", "0", "-5", "inf", "")
+            ]
+        }
+    },
+    "a burst that is none": {
+        "entries": {
+            "L": [
+                {"L": [{"S": "burst"}, {"S": value}, NOW, *WHY]}
+                for value in ("0", "-1", "nan", "inf", "0.5")
+            ]
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("attributes", GARBAGE.values(), ids=GARBAGE)
+def test_broken_item_changes_nothing(deployment: Deployment, attributes: dict[str, Any]) -> None:
+    deployment.put_control(attributes)
+    assert deployment.vend().body["source"] == "generated"
+    assert deployment.vend().body["source"] == "stored"
+    assert deployment.vend(NEWCOMER).status == 200
+
+
+def test_entry_beside_a_broken_one_is_in_force(deployment: Deployment) -> None:
+    good = {"L": [{"S": "block"}, {"S": JESSICA}, NOW, *WHY]}
+    deployment.put_control({"entries": {"L": [{"S": "?"}, good]}})
+    assert deployment.vend().status == 403
+
+
+class Unprocessed:
+    """Leave one of the two items out of the next answers to the first read, as DynamoDB may."""
+
+    def __init__(self, deployment: Deployment, sk: str, times: int) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self._sk, self._left = sk, times
+        client = deployment.service._vendor._store._table._dynamodb
+        client.meta.events.register("before-parameter-build.dynamodb.BatchGetItem", self._ask)
+        client.meta.events.register("after-call.dynamodb.BatchGetItem", self._answered)
+
+    def _ask(self, params: dict[str, Any], **_: Any) -> None:
+        self.asked.append(params["RequestItems"][TABLE])
+
+    def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
+        if not self._left:
+            return
+        self._left -= 1
+        keys = [key for key in self.asked[-1]["Keys"] if key["sk"]["S"] == self._sk]
+        parsed["Responses"][TABLE] = [
+            item for item in parsed["Responses"].get(TABLE, []) if item["sk"]["S"] != self._sk
+        ]
+        parsed["UnprocessedKeys"] = {TABLE: {"Keys": keys, "ConsistentRead": True}}
+
+
+@pytest.mark.parametrize("sk", ["TOKEN", "CONTROL"])
+def test_item_that_was_left_out_is_read_again(deployment: Deployment, sk: str) -> None:
+    """It alone, and consistently: nobody generates for want of it, nor slips past a block."""
+    deployment.vend()
+    deployment.switch(("block", ROBERT))
+    unprocessed = Unprocessed(deployment, sk, 2)
+    assert deployment.vend().body["source"] == "stored"
+    assert [[key["sk"]["S"] for key in ask["Keys"]] for ask in unprocessed.asked] == [
+        ["TOKEN", "CONTROL"],
+        [sk],
+        [sk],
+    ]
+    assert all(ask["ConsistentRead"] for ask in unprocessed.asked)
+    deployment.switch(("block", JESSICA))
+    Unprocessed(deployment, sk, 2)
+    assert deployment.vend().status == 403
+
+
+def test_control_that_stays_unread_changes_nothing(deployment: Deployment) -> None:
+    deployment.vend()
+    deployment.switch(("block", JESSICA))
+    Unprocessed(deployment, "CONTROL", 99)
+    assert deployment.vend().body["source"] == "stored"
+
+
+def test_token_that_stays_unread_is_a_problem(deployment: Deployment) -> None:
+    deployment.vend()
+    Unprocessed(deployment, "TOKEN", 99)
+    assert deployment.vend().slug == "token-store-unavailable"
+    assert deployment.calls()["generate_token"] == 1
+
+
+def test_stored_token_costs_one_consistent_read_with_switches_too(deployment: Deployment) -> None:
+    deployment.vend()
+    deployment.switch(("block", ROBERT), ("stop-generating", ""), ("burst", "10"))
+    wire = Wire(deployment)
+    reads = Unprocessed(deployment, "", 0)
+    assert deployment.vend().body["source"] == "stored"
+    assert wire.calls == ["BatchGetItem"]
+    assert reads.asked[0]["ConsistentRead"] is True
+
+
+def test_audit_event_names_the_switch(deployment: Deployment, log: io.StringIO) -> None:
+    deployment.switch(("block", JESSICA))
+    deployment.vend()
+    [event] = [line for line in map(json.loads, log.getvalue().splitlines()) if "audit" in line]
+    assert event["audit"]["switch"] == "block"
