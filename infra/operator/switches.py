@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.control import CONTROL, LEAST_BURST, LEAST_RATE, Control, Entry, Switch
 from token_vendor.models import normalised_email
 from token_vendor.observability import digest
@@ -161,15 +162,16 @@ def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
     try:
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_stream(logGroupName=group, logStreamName=STREAM)
-        logs.put_log_events(
+        answer = logs.put_log_events(
             logGroupName=group,
             logStreamName=STREAM,
             logEvents=[{"timestamp": int(now * 1000), "message": json.dumps(line)}],
         )
-    except Exception as error:
-        raise OperatorError(
-            f"{outcome}; but the audit log could not be written, so note it yourself: {error}"
-        ) from error
+        why = answer.get("rejectedLogEventsInfo")
+    except (ClientError, BotoCoreError) as error:
+        why = error
+    if why:
+        raise OperatorError(f"{outcome}; but not written to the audit log, so note it: {why}")
 
 
 def _value(settings: Settings, switch: Switch, value: str) -> str:
@@ -181,9 +183,16 @@ def _value(settings: Settings, switch: Switch, value: str) -> str:
         case Switch.BLOCK:
             return _blocked(value)
         case Switch.RATE:
-            return _lower(value, settings.request_rate, LEAST_RATE, "request_rate")
+            return _lower(
+                value, least=LEAST_RATE, option="request_rate", most=settings.request_rate
+            )
         case Switch.BURST:
-            return _lower(value, settings.request_burst, LEAST_BURST, "request_burst")
+            burst = _lower(
+                value, least=LEAST_BURST, option="request_burst", most=settings.request_burst
+            )
+            if not burst.isdecimal():
+                raise OperatorError(f"{value}: burst takes a whole number")
+            return burst
 
 
 def _blocked(value: str) -> str:
@@ -196,15 +205,14 @@ def _blocked(value: str) -> str:
         raise OperatorError(f"block takes an e-mail or a domain, and not {value!r}") from error
 
 
-def _lower(value: str, deployed: float, least: float, option: str) -> str:
+def _lower(value: str, *, least: float, option: str, most: float) -> str:
     try:
         number = float(value)
     except ValueError:
         number = 0
-    if not least <= number < deployed or (isinstance(deployed, int) and number != int(number)):
+    if not least <= number < most:
         raise OperatorError(
-            f"{value!r}: a switch only lowers {option}, which is {deployed:g}; at least {least:g}"
-            + (", and whole" if isinstance(deployed, int) else "")
+            f"{value!r}: a switch only lowers {option}, which is {most:g}; at least {least:g}"
         )
     return f"{number:g}"
 

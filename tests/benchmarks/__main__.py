@@ -165,7 +165,7 @@ def at_the_wire(harness: Harness) -> dict[str, Row]:
     bill = month(synthesized(), stored=stored, generated=generated)
     (LOCAL / "cost.md").write_text(bill.markdown() + "\n")
     return {
-        "stored_aws_calls": {"value": len(counted["stored_calls"]), "note": "GetItem"},
+        "stored_aws_calls": {"value": len(counted["stored_calls"]), "note": "BatchGetItem"},
         # Two of the three counted requests generated.
         "stored_aurora_calls": {"value": aurora - 2},
         "renewal_aws_calls": {

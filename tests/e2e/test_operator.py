@@ -328,6 +328,27 @@ def test_forget_all(deployed: Running) -> None:
     assert deployed.vend(JESSICA["email"])["source"] == "generated"
 
 
+def test_switch_is_obeyed_and_told(deployed: Running) -> None:
+    """
+    Shown by the command, the doctor and the log of the person; then cleared.
+    """
+    assert "Nothing is switched." in run("switch").stdout
+    vend = deployed.vend(JESSICA["email"])
+    assert run("switch", "block", JESSICA["email"]).exit_code == 1, "without a reason"
+    [entry] = read("switch", "block", JESSICA["email"], "--reason", "left", "--until", "1h")
+    assert (entry["switch"], entry["value"]) == ("block", JESSICA["email"])
+    assert entry["by"].startswith("arn:")
+    assert deployed.request("POST", deployed.sign_in(JESSICA["email"])).status == 403
+    assert JESSICA["email"] in run("switch").stdout
+    [finding] = [each for each in read("doctor") if each["check"] == "switches"]
+    assert (finding["state"], "left" in finding["found"]) == ("warn", True)
+    told = [each for each in read("logs", JESSICA["email"]) if "reason" in each]
+    assert [(each["by"], each["reason"]) for each in told] == [(entry["by"], "left")]
+    assert read("switch", "block", JESSICA["email"], "--clear", "--reason", "is back") == []
+    assert run("switch", "block", JESSICA["email"], "--clear", "--reason", "again").exit_code == 1
+    assert deployed.vend(JESSICA["email"])["token"]["jti"] == vend["token"]["jti"]
+
+
 def test_logs_of_one_caller(deployed: Running) -> None:
     vended = deployed.vend(JESSICA["email"])
     deployed.vend(ROBERT["email"])
