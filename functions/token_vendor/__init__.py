@@ -8,5 +8,6 @@ states of `token_item.py`, which `token_store.py` writes. It finds the account (
 generates (`aurora.py` over `bounded_http.py`, with the key of `api_key.py`). `control.py` is what
 operators have switched. `table.py` is the one way to DynamoDB. Values are in `models.py`, failures
 in `problems.py`, what operators see in `observability.py`, options in `settings.py` and
-`options.py`. `scheduled.py` reads Aurora's list before the working day.
+`options.py`. `scheduled.py` reads Aurora's list before the working day, and
+`prewarm.py` generates for those whom `forecast.py` expects.
 """

@@ -72,6 +72,10 @@ class Accounts:
         self._invitations = invitations
         self._clock = clock
 
+    def is_known(self, email: str) -> bool:
+        """Tell whether `find` needs no call to Aurora for a person."""
+        return self._directory.mapping(email) is not None
+
     def find(self, caller: Caller, allowance: Allowance) -> Account:
         """
         Return the caller's active account.

@@ -85,13 +85,21 @@ class Control:
             UserNotEligibleError: The person, or the domain of the address, is blocked.
 
         """
-        blocked = {entry.value for entry in self._set(Switch.BLOCK)}
-        if not blocked.isdisjoint((email, email.rpartition("@")[2])):
+        if self.blocks(email):
             _count_refusal(Switch.BLOCK)
             raise UserNotEligibleError(
                 "The operators of this service have blocked your access. Ask them.",
                 cause="blocked by a switch",
             )
+
+    def blocks(self, email: str) -> bool:
+        """Tell whether a person, or the domain of the address, is blocked."""
+        blocked = {entry.value for entry in self._set(Switch.BLOCK)}
+        return not blocked.isdisjoint((email, email.rpartition("@")[2]))
+
+    def stops_generating(self) -> bool:
+        """Tell whether generating is stopped."""
+        return bool(self._set(Switch.STOP_GENERATING))
 
     def admit_generate(self) -> None:
         """

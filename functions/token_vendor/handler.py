@@ -23,7 +23,6 @@ from token_vendor.api_key import ApiKey
 from token_vendor.aurora import AuroraClient
 from token_vendor.bounded_http import BoundedHTTP
 from token_vendor.caller import ClaimNames, identify
-from token_vendor.control import Control
 from token_vendor.directory import Directory
 from token_vendor.models import Caller, Deadline, Vended
 from token_vendor.observability import Metric, digest, logger, recorder
@@ -209,9 +208,9 @@ class Parts:
     """What is wired once for an execution environment; `now` is the time that all agree on."""
 
     vendor: TokenVendor
+    store: TokenStore
     directory: Directory
     budget: RequestBudget
-    control: Callable[[], Control]
     now: Callable[[], float]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -281,7 +280,7 @@ def wire_parts(
         queue_horizon=settings.queue_horizon,
         sleep=sleep,
     )
-    store = TokenStore(table, clock=now)
+    store = TokenStore(table, clock=now, notes_comings=settings.prewarm)
     vendor = TokenVendor(
         store=store,
         accounts=Accounts(
@@ -310,9 +309,9 @@ def wire_parts(
     )
     return Parts(
         vendor=vendor,
+        store=store,
         directory=directory,
         budget=budget,
-        control=store.read_control,
         now=now,
         clock=clock,
         sleep=sleep,

@@ -24,6 +24,7 @@ class Metric(StrEnum):
     VENDED = "Vended"
     STALE_VENDED = "StaleVended"
     GENERATED = "Generated"
+    PREWARMED = "Prewarmed"
     INVITED = "Invited"
     FORGOTTEN = "Forgotten"
     RENEWED = "Renewed"
@@ -103,12 +104,17 @@ class Recorder:
             spent = (self.timer() - before) * 1000
             self._phases[name] = self._phases.get(name, 0) + spent
 
-    def flush(self) -> None:
-        """Write the audit event and the metrics of this request."""
+    def flush(self, *, timed: bool = True) -> None:
+        """
+        Write the audit event and the metrics of this request.
+
+        Scheduled work is not `timed`: nobody waits for it, and it takes minutes.
+        """
         latency = (self.timer() - self._started) * 1000
-        self.count(Metric.LATENCY, latency)
-        if self._cold:
-            self.count(Metric.COLD_START)
+        if timed:
+            self.count(Metric.LATENCY, latency)
+            if self._cold:
+                self.count(Metric.COLD_START)
         logger.info(
             "audit",
             extra={

@@ -111,7 +111,7 @@ class RequestBudget:
         self.control = control
         rate, self._burst = control.lowered(*self._deployed)
         self._turnaround = max(turnaround(*self._deployed), turnaround(rate, self._burst))
-        self._rate = self._burst * MINUTE * MICROSECONDS / self._turnaround
+        self.rate = self._burst * MINUTE * MICROSECONDS / self._turnaround
         # A late call delays the next one of its place, but never by more than a turnaround.
         self._grace = self._late if self._late < self._turnaround else NEVER
 
@@ -252,7 +252,7 @@ class RequestBudget:
     def _count(self, wait: int) -> None:
         """Count how long a reservation waits, and what is left of the coming minute after it."""
         wait = max(wait, 0) + max(self.known.held_until - self.now(), 0)
-        left = self._rate * max(0, 1 - wait / (MINUTE * MICROSECONDS))
+        left = self.rate * max(0, 1 - wait / (MINUTE * MICROSECONDS))
         recorder.count(Metric.BUDGET_LEFT, int(left))
         recorder.count(Metric.BUDGET_WAIT, wait / 1000)
 

@@ -31,7 +31,7 @@ def read(parts: Parts, *, until: float) -> bool:
     """
     begun = parts.now()
     while (left := until - parts.clock()) > STRETCH:
-        parts.budget.obey(parts.control())
+        parts.budget.obey(parts.store.read_control())
         deadline = Deadline(parts.clock() + min(left, STRETCH), parts.clock, parts.sleep)
         try:
             parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))
@@ -54,4 +54,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         recorder.event["outcome"] = "directory read" if done else "directory not read to its end"
         return {"read": done}
     finally:
-        recorder.flush()
+        recorder.flush(timed=False)

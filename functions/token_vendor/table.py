@@ -4,7 +4,7 @@ The one DynamoDB adapter: get, update under a condition, get and put many.
 Python values go in and come out; DynamoDB's types and exceptions end here.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -165,6 +165,28 @@ class Table:
         if all(named[_name(key)] in spared for key in pending):
             return found
         raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
+
+    def scan(self, sk: str, left_out: Collection[str] = ()) -> Iterator[tuple[str, Item]]:
+        """Yield e-mail and item of everybody who has one of this `sk`; not consistently."""
+        prefix = f"{self._partition}#"
+        start: Any = {}
+        while True:
+            try:
+                answer = self._dynamodb.scan(
+                    TableName=self._name,
+                    FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
+                    ExpressionAttributeValues={":sk": {"S": sk}, ":prefix": {"S": prefix}},
+                    **start,
+                )
+            except (ClientError, BotoCoreError) as exc:
+                raise _unavailable("scan", sk, exc) from exc
+            for item in answer["Items"]:
+                kept = {name: value for name, value in item.items() if name not in left_out}
+                email = kept.pop("pk")["S"].removeprefix(prefix)
+                yield email, _from_wire(kept)
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
         """Write whole items by (sk, e-mail), as many in a call as DynamoDB takes."""

@@ -15,6 +15,8 @@ The TOKEN item of one caller as a state machine.
 | `subjects` | store, admit | store of another account's token | digests of the identities that the token was vended to |
 | `forgets` | forget, plus one | never | a sign-out during a lease wins over the store that ends it |
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
+| `came` | store, admit, note_coming; with `prewarm` alone | those older than `CAME_KEPT` | when the owner came: whom to generate for ahead |
+| `ahead` | store for nobody yet (`prewarm`) | store, admit, note_coming | the token waits for its owner, whose coming is noted once |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
 
 A marked token is never GOOD; any other state may carry the mark.
@@ -91,6 +93,8 @@ class TokenItem:
     renewals: tuple[float, ...] = ()
     subjects: tuple[str, ...] = ()
     forgets: int = 0
+    came: tuple[float, ...] = ()
+    ahead: int = 0
 
     @property
     def token(self) -> AccessToken | None:
@@ -110,6 +114,20 @@ class TokenItem:
     def is_marked(self) -> bool:
         """Tell whether a generate may have happened whose token is not stored."""
         return self.generating_since > 0
+
+    def is_surely_empty(self, now: float) -> bool:
+        """
+        Tell whether no token of the owner can be alive, and nobody is getting one.
+
+        Stricter than EMPTY: a token that was forgotten may live on in another tab, and a mark means
+        that there may be one which is not stored.
+        """
+        return (
+            self.state(now, margin=0) is State.EMPTY
+            and self.expires_at <= now
+            and not self.is_marked
+            and self.version > 0
+        )
 
     def state(
         self, now: float, *, margin: float, min_ttl: float = 0, replace: str | None = None

@@ -6,7 +6,7 @@ one that was read: a decision about an item holds only if nobody has written sin
 writes are fenced by `lease_id`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,11 @@ from token_vendor.token_item import Lease, Outcome, TokenItem
 KEPT_FOR = 30 * 86_400
 """Seconds that an item outlives its last write: the user id in it spares a look-up."""
 MOST_SUBJECTS = 8
+CAME_KEPT = 8 * 86_400
+"""Seconds: this day of the last week, and a day more."""
+MOST_COMINGS = 16
+UNREAD = ("jwt",)
+"""What a look at everybody leaves out: it is most of an item, and nobody's business."""
 TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
 ATTRIBUTES = frozenset(field.name for field in fields(TokenItem))
 
@@ -30,9 +35,12 @@ class TokenStore:
     Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
     """
 
-    def __init__(self, table: Table, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, table: Table, *, clock: Callable[[], float], notes_comings: bool = False
+    ) -> None:
         self._table = table
         self._clock = clock
+        self._notes_comings = notes_comings
 
     def read(self, email: str) -> TokenItem:
         """Return the caller's item with one strongly consistent read."""
@@ -52,6 +60,10 @@ class TokenStore:
     def read_control(self) -> Control:
         """Return what is switched, for work that has no caller."""
         return Control.of(self._table.get(CONTROL), now=self._clock())
+
+    def everybody(self) -> Iterator[tuple[str, TokenItem]]:
+        """Yield each caller's e-mail and item, some of them as they were a moment ago."""
+        return ((email, token_item(item)) for email, item in self._table.scan(TOKEN, UNREAD))
 
     def take_lease(
         self,
@@ -90,12 +102,16 @@ class TokenStore:
         taken: of two that were generated at the same time, the later `exp` stays. The replaced
         token is ignored, even if it expires later. And it returns False when the caller has signed
         out since then.
+
+        Without a `subject`, the token was generated ahead, and waits for its owner.
         """
         known = lease.item.subjects if lease.item.user_id == token.user_id else ()
+        coming = self._coming(lease.item) if subject else {"ahead": 1}
+        ended = ("lease_id", "lease_until", "generating_since", "failed_until", "failure")
         return self._update(
             lease.email,
-            assign={**self._token_attributes(token), "subjects": _with(known, subject)},
-            remove=("lease_id", "lease_until", "generating_since", "failed_until", "failure"),
+            assign={**self._token_attributes(token), "subjects": _with(known, subject), **coming},
+            remove=(*ended, "ahead") if subject else ended,
             condition="lease_id = :lease AND (attribute_not_exists(expires_at) "
             "OR expires_at <= :expires_at OR expires_at = :seen) "
             "AND (attribute_not_exists(forgets) OR forgets = :forgets)",
@@ -115,7 +131,7 @@ class TokenStore:
         """
         return self._update(
             email,
-            assign={**self._token_attributes(token), "subjects": (subject,)},
+            assign={**self._token_attributes(token), "subjects": _with((), subject)},
             condition="attribute_not_exists(expires_at) OR expires_at < :expires_at",
         )
 
@@ -163,7 +179,18 @@ class TokenStore:
         """Note that a stored token may be vended to one more identity of its owner."""
         self._update(
             email,
-            assign={"subjects": _with(item.subjects, subject)},
+            assign={"subjects": _with(item.subjects, subject), **self._coming(item)},
+            remove=("ahead",),
+            condition="jti = :jti",
+            values={"jti": token.jti},
+        )
+
+    def note_coming(self, email: str, token: AccessToken, item: TokenItem) -> None:
+        """Note that the owner of a token that was generated ahead has come."""
+        self._update(
+            email,
+            assign=self._coming(item),
+            remove=("ahead",),
             condition="jti = :jti",
             values={"jti": token.jti},
         )
@@ -176,6 +203,13 @@ class TokenStore:
             add={"forgets": 1},
             condition="attribute_exists(jwt) OR attribute_exists(lease_id)",
         )
+
+    def _coming(self, item: TokenItem) -> dict[str, Any]:
+        if not self._notes_comings:
+            return {}
+        now = self._clock()
+        kept = [at for at in item.came if at > now - CAME_KEPT]
+        return {"came": (*kept, int(now))[-MOST_COMINGS:]}
 
     def _token_attributes(self, token: AccessToken) -> dict[str, Any]:
         return {"jwt": token.jwt, "jti": token.jti, **self._life_of(token)}
@@ -218,4 +252,5 @@ def token_item(item: Item) -> TokenItem:
 
 
 def _with(subjects: tuple[str, ...], subject: str) -> tuple[str, ...]:
-    return (*(each for each in subjects if each != subject), subject)[-MOST_SUBJECTS:]
+    others = tuple(each for each in subjects if each != subject)
+    return (*others, subject)[-MOST_SUBJECTS:] if subject else others

@@ -100,6 +100,34 @@ class TokenVendor:
                         return done
                     item = done
 
+    def vend_ahead(self, email: str, deadline: Deadline) -> bool:
+        """
+        Generate and store for a person who is expected; False where that could do harm.
+
+        It ends no session, invites nobody, and takes no call that somebody waits for.
+
+        Raises:
+            AuroraBusyError: People use the calls; nothing was done.
+            ProblemError: As `vend`.
+
+        """
+        item, control = self._store.read_with_control(email)
+        self._budget.obey(control)
+        unwanted = control.blocks(email) or control.stops_generating()
+        if unwanted or not item.is_surely_empty(self._clock()):
+            return False
+        if not self._accounts.is_known(email):
+            return False
+        allowance = self._budget.allowance(deadline, queueing=False)
+        allowance.reserve(1)
+        caller = Caller(email=email)
+        lease = self._take_lease(caller, item, deadline)
+        if not isinstance(lease, Lease):
+            return False
+        self._generated(caller, TokenRequest(), lease, allowance)
+        recorder.count(Metric.PREWARMED)
+        return True
+
     def forget(self, caller: Caller) -> None:
         """Drop the caller's stored JWT; Aurora is not told, it knows no such call."""
         if self._store.forget(caller.email):
@@ -115,6 +143,8 @@ class TokenVendor:
         Generating instead would end the sessions of a person who signs in by two providers.
         """
         if caller.subject in item.subjects:
+            if item.ahead:
+                self._note_coming(caller, token, item)
             return True
         with recorder.phase("account"):
             allowance = self._budget.allowance(deadline)
@@ -125,6 +155,14 @@ class TokenVendor:
         with recorder.phase("store"):
             self._store.admit(caller.email, token, item, caller.subject)
         return True
+
+    def _note_coming(self, caller: Caller, token: AccessToken, item: TokenItem) -> None:
+        try:
+            with recorder.phase("store"):
+                self._store.note_coming(caller.email, token, item)
+        except TokenStoreUnavailableError as exc:
+            # One person less in the next plan; this one has its token.
+            logger.warning("a coming could not be noted", extra={"cause": exc.cause})
 
     def _state(self, item: TokenItem, request: TokenRequest, now: float) -> State:
         return item.state(
@@ -168,7 +206,7 @@ class TokenVendor:
         except (GeneratingStoppedError, TooManyRenewalsError) as problem:
             return self._stale_or_raise(caller, item, request, problem)
         if isinstance(taken, Lease):
-            return self._generate(caller, request, taken, deadline)
+            return self._generate(caller, request, taken, self._budget.allowance(deadline))
         return taken
 
     def _take_lease(self, caller: Caller, item: TokenItem, deadline: Deadline) -> Lease | TokenItem:
@@ -198,18 +236,27 @@ class TokenVendor:
         return not item.is_marked and item.expires_at > now
 
     def _generate(
-        self, caller: Caller, request: TokenRequest, lease: Lease, deadline: Deadline
+        self, caller: Caller, request: TokenRequest, lease: Lease, allowance: Allowance
     ) -> Vended:
+        """Vend what is generated under the lease, or a stale token where that fails."""
+        try:
+            token = self._generated(caller, request, lease, allowance)
+        except ProblemError as problem:
+            return self._stale_or_raise(caller, lease.item, request, problem)
+        return self._vended(caller, token, "generated")
+
+    def _generated(
+        self, caller: Caller, request: TokenRequest, lease: Lease, allowance: Allowance
+    ) -> AccessToken:
         """Hold the lease: generate and store, or release and say why not."""
         now = self._clock()
-        allowance = self._budget.allowance(deadline)
         try:
             if turn := lease.item.turn:
                 allowance.redeem(turn)
             token = self._ask_aurora(caller, allowance)
         except ProblemError as problem:
-            problem = self._release(lease, problem, allowance.turn)
-            return self._stale_or_raise(caller, lease.item, request, problem)
+            # The same problem, in most cases.
+            raise self._release(lease, problem, allowance.turn) from None
         except Exception as exc:
             # Nobody knows how far it came.
             self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE))
@@ -218,7 +265,7 @@ class TokenVendor:
         asked = request.replace or request.min_ttl or not lease.item.jwt
         if asked and self._is_renewal(lease.item, now):
             recorder.count(Metric.RENEWED)
-        return self._vended(caller, self._keep(caller, lease, token), "generated")
+        return self._keep(caller, lease, token)
 
     def _ask_aurora(self, caller: Caller, allowance: Allowance) -> AccessToken:
         """Find the account and generate; an account that Aurora refuses is looked up once more."""

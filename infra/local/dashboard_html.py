@@ -146,20 +146,39 @@ def picture(source: Path, png: Path, *, height: int, width: int = WIDTH + 32) ->
         raise OperatorError(f"Chromium drew no {png.name}")
 
 
-def burst_picture(burst: Burst, png: Path) -> None:
+def burst_picture(burst: Burst, png: Path, *, ahead: Burst | None = None) -> None:
     """
-    Draw a simulated burst.
+    Draw a simulated burst; beside it the same one with `prewarm`.
 
     Raises:
         OperatorError: There is no Chromium, or it failed.
 
     """
-    minutes = list(range(len(burst.calls_by_minute)))
     shares = [number / 100 for number in range(1, 101)]
-    calls = go.Figure(go.Bar(x=minutes, y=burst.calls_by_minute, marker_color=COLORS[0]))
+    shown = {"as it is": burst} | ({"with prewarm": ahead} if ahead else {})
+    calls = go.Figure(
+        [
+            go.Bar(
+                x=[-minute for minute, _ in each.ahead_by_minute]
+                + list(range(len(each.calls_by_minute))),
+                y=[calls for _, calls in each.ahead_by_minute] + list(each.calls_by_minute),
+                name=name,
+                marker_color=color,
+            )
+            for (name, each), color in zip(shown.items(), COLORS, strict=False)
+        ]
+    )
     calls.update_layout(title="Aurora's calls by minute", height=380, width=WIDTH - 40)
     waits = go.Figure(
-        go.Scatter(x=[100 * s for s in shares], y=list(map(burst.percentile, shares)))
+        [
+            go.Scatter(
+                x=[100 * s for s in shares],
+                y=list(map(each.percentile, shares)),
+                name=name,
+                line_color=color,
+            )
+            for (name, each), color in zip(shown.items(), COLORS, strict=False)
+        ]
     )
     waits.update_layout(title="Seconds that callers wait, by percentile", height=380)
     figures = [_figure(calls, first=True), _figure(waits, first=False)]

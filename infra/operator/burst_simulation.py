@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import ceil
 
+from token_vendor.forecast import AHEAD, DAY, WEEK, Person, plan
 from token_vendor.request_budget import MICROSECONDS, turnaround
 
 PAGE = 100
@@ -34,6 +35,10 @@ class Burst:
     calls_by_minute: tuple[int, ...]
     fullest_minute: int
     turned_away: int
+    ahead_by_minute: tuple[tuple[int, int], ...] = ()
+    """
+    Generates before the first minute, by how many minutes before.
+    """
 
     @property
     def longest(self) -> float:
@@ -57,6 +62,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     rate: float,
     burst: int,
     horizon: float,
+    prewarmed: float = 0,
     seed: int = 1,
 ) -> Burst:
     """
@@ -71,6 +77,8 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
         burst: Requests to make at once.
         horizon: Seconds beyond which no turn is given. Who would have a later one is told when to
             ask again, and is taken to keep the order of coming.
+        prewarmed: The share of the people with a known account who come as expected. They hold a
+            token that was generated ahead, by the function's own plan.
         seed: The same seed gives the same morning.
 
     """
@@ -86,7 +94,11 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     tickets, turned_away = 0, 0
     waits, sent = [], []
     arrivals = sorted(chance.uniform(0, over * 60) for _ in range(users))
+    served = _served_ahead(needs, prewarmed, chance)
     for person, (arrival, calls) in enumerate(zip(arrivals, needs, strict=True)):
+        if person in served:
+            waits.append(0.0)
+            continue
         turned_away += free_at[tickets % burst] > arrival + horizon
         slot = arrival
         for _ in range(calls + (pages if person == reader else 0)):
@@ -96,13 +108,37 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
             tickets += 1
             sent.append(slot)
         waits.append(slot - arrival)
-    by_minute = Counter(int(slot // 60) for slot in sent)
+    ahead = _planned(sorted(arrivals[person] for person in served), rate)
+    by_minute = Counter(int(slot // 60) for slot in sent) or Counter({0: 0})
+    before = Counter(int(-at // 60) + 1 for at in ahead)
     return Burst(
         waits=tuple(sorted(waits)),
         calls_by_minute=tuple(by_minute[minute] for minute in range(max(by_minute) + 1)),
-        fullest_minute=_fullest(sorted(sent)),
+        fullest_minute=_fullest(sorted([*ahead, *sent])),
         turned_away=turned_away,
+        ahead_by_minute=tuple(sorted(before.items(), reverse=True)),
     )
+
+
+def _served_ahead(needs: list[int], prewarmed: float, chance: random.Random) -> set[int]:
+    """
+    Choose who of those with a known account comes as expected.
+    """
+    known = [person for person, calls in enumerate(needs) if calls == CALLS["known"]]
+    return set(chance.sample(known, round(len(known) * prewarmed)))
+
+
+def _planned(arrivals: list[float], rate: float) -> list[float]:
+    """
+    Return when the function's plan generates for people who come at `arrivals`.
+    """
+    people = [
+        Person(email=f"{number:06}", came=(arrival - WEEK * DAY,))
+        for number, arrival in enumerate(arrivals)
+    ]
+    # From as early as a run looks ahead for the last one; later than that it could not begin.
+    begins = max(arrivals, default=0.0) - AHEAD + 1
+    return [each.generate_at for each in plan(people, now=begins, rate=rate)]
 
 
 def _fullest(sent: list[float]) -> int:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,8 @@ from infra.operator import (
     doctor,
     key_rights,
     output,
+    people,
+    prewarm_plan,
     sign_in_token,
     switches,
     tokens,
@@ -262,6 +265,85 @@ def switch(  # noqa: PLR0913 - one option each.
     output.switched(found, as_json=as_json)
 
 
+@app.command("people")
+def people_(
+    stage: Stage,
+    *,
+    unused: Annotated[str, typer.Option(help="for how long nothing was vended, such as 30d")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="print CSV, for a spreadsheet")] = False,
+    as_json: Json = False,
+) -> None:
+    """
+    List who has an active seat at Aurora and does not use this service. Nobody is deactivated.
+    """
+    if not (days := re.fullmatch(r"([1-9]\d{0,3})d", unused)):
+        raise typer.BadParameter("days, such as 30d", param_hint="--unused")
+    with _stage(stage) as deployed:
+        found = people.unused(deployed, days=int(days[1]))
+    output.seats(found, as_csv=as_csv, as_json=as_json)
+
+
+@app.command("export")
+def export(email: str, stage: Stage) -> None:
+    """
+    Print all that the table holds of a person, as JSON, without the JWT.
+    """
+    with _stage(stage) as deployed:
+        found = people.export(deployed, audit_log.address(email))
+        if not found:
+            raise OperatorError(f"the table holds nothing of {email}")
+    output.exported(found)
+
+
+@app.command("erase")
+def erase(
+    email: str,
+    stage: Stage,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """
+    Delete all that the table holds of a person, and prove it by a scan. Aurora is not told.
+    """
+    with _stage(stage) as deployed:
+        address = audit_log.address(email)
+        if not yes:
+            # Without its token the next sign-in generates, which can end an open session.
+            typer.confirm(f"Erase all items of {address}?", abort=True)
+        erased = people.erase(deployed, address)
+        output.erased(erased, as_json=as_json)
+        if erased.left:
+            raise OperatorError(f"left or written since: {', '.join(erased.left)}; do it again")
+
+
+@app.command("prewarm")
+def prewarm(
+    stage: Stage,
+    *,
+    plan: Annotated[bool, typer.Option("--plan", help="whom it would serve, and when")] = False,
+    covers: Annotated[bool, typer.Option("--covers", help="how many people it covers")] = False,
+    start: Annotated[
+        str, typer.Option("--from", help="when a run would begin: 30m, 14h, or a moment")
+    ] = "1m",
+    as_json: Json = False,
+) -> None:
+    """
+    Show what generating before people come would do; nothing is generated.
+    """
+    if plan == covers:
+        raise typer.BadParameter("choose --plan or --covers")
+    with _stage(stage) as deployed:
+        if covers:
+            output.coverage(
+                prewarm_plan.coverage(rate=deployed.settings.request_rate), as_json=as_json
+            )
+            return
+        begins_at = switches.moment(start, time.time(), option="--from")
+        found = prewarm_plan.forecast(deployed, begins_at=begins_at)
+    output.forecast(found, noted=deployed.settings.prewarm, as_json=as_json)
+
+
 @app.command("logs")
 def logs(email: str, stage: Stage, *, hours: Hours = 24, as_json: Json = False) -> None:
     """
@@ -367,17 +449,25 @@ def simulate_burst(  # noqa: PLR0913 - one option each.
     horizon: Annotated[
         float, typer.Option(min=1, help="seconds of turns given out")
     ] = Options.queue_horizon,
+    prewarmed: Annotated[
+        float,
+        typer.Option("--prewarm", min=0, max=1, help="also with `prewarm`: share who are expected"),
+    ] = 0,
     png: Annotated[Path | None, typer.Option(help="write the plot to this file too")] = None,
     as_json: Json = False,
 ) -> None:
     """
     Simulate a morning without stored tokens: how long people wait, and what Aurora sees.
     """
-    result = simulate(users=users, known=known, over=over, rate=rate, burst=burst, horizon=horizon)
-    output.burst(result, as_json=as_json)
+    morning = partial(
+        simulate, users=users, known=known, over=over, rate=rate, burst=burst, horizon=horizon
+    )
+    result = morning()
+    ahead = morning(prewarmed=prewarmed) if prewarmed else None
+    output.burst(result, ahead, as_json=as_json)
     if png:
         try:
-            dashboard_html.burst_picture(result, png)
+            dashboard_html.burst_picture(result, png, ahead=ahead)
         except OperatorError as error:
             output.failure(str(error))
             raise typer.Exit(FAILED) from error

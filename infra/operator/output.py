@@ -2,7 +2,9 @@
 How the command line says things: tables for people, JSON for scripts.
 """
 
+import csv
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from token_vendor.control import Entry
+from token_vendor.forecast import AHEAD
 
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
+from infra.operator.people import Erased, Unused
+from infra.operator.prewarm_plan import Forecast
 from infra.operator.probe.report import Outcome
 from infra.operator.tokens import Holder, duration
 
@@ -135,6 +140,99 @@ def switched(found: Sequence[Entry], *, as_json: bool) -> None:
     )
 
 
+def seats(found: Unused, *, as_csv: bool, as_json: bool) -> None:
+    """
+    Print who has a seat and does not use this service.
+    """
+    if as_json:
+        _print_json(asdict(found))
+        return
+    columns = ("E-mail", "Aurora's id", "Last generate (UTC)")
+    rows = [
+        (each.email, each.user_id, _when(each.last_generate) if each.last_generate else "")
+        for each in found.seats
+    ]
+    if as_csv:
+        csv.writer(sys.stdout).writerows([columns, *map(_as_text, rows)])
+    else:
+        _table(*columns, rows=rows)
+    _console(stderr=as_csv).print(
+        f"\n{len(found.seats)} of {found.active} active accounts in Aurora's list of "
+        f"{_when(found.read_at)} UTC. An SDK User works only with tokens of this service; at "
+        "a level that can use Aurora's web application, absence here proves nothing. A token is "
+        "vended for up to 12 hours after its generate."
+    )
+
+
+def _as_text(row: Sequence[str]) -> list[str]:
+    """
+    Return a row that no spreadsheet takes for a formula.
+    """
+    return [f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in row]
+
+
+def exported(found: dict[str, dict[str, Any]]) -> None:
+    """
+    Print all items of a person.
+    """
+    _print_json(found)
+
+
+def erased(found: Erased, *, as_json: bool) -> None:
+    """
+    Print how much was deleted, and what the scan found.
+    """
+    if as_json:
+        _print_json(asdict(found))
+        return
+    _console().print(
+        f"{found.deleted} items deleted; a scan of all {found.scanned} others finds the person in "
+        f"{len(found.left)}. The log holds the SHA-256 of the e-mail until its retention ends; "
+        "Aurora's account is as it was."
+    )
+
+
+def forecast(found: Forecast, *, noted: bool, as_json: bool) -> None:
+    """
+    Print whom `prewarm` would serve, and how many came in these hours of the last week.
+    """
+    if as_json:
+        _print_json(asdict(found) | {"noted": noted})
+        return
+    if found.planned:
+        _table(
+            *("Generate at (UTC)", "Expected at (UTC)", "E-mail"),
+            rows=[
+                (_when(each.generate_at), _when(each.arrives_at), each.email)
+                for each in found.planned
+            ],
+        )
+        _console().print()
+    past = ", ".join(f"{count} {day} d ago" for day, count in found.came.items())
+    _console().print(f"{len(found.planned)} expected in the {AHEAD // 3600} hours from", end=" ")
+    _console().print(f"{_when(found.begins_at)} UTC on without a token; came in them: {past}.")
+    if not noted:
+        _console().print("Comings are noted only where `prewarm` is true in cdk.json.")
+
+
+def coverage(found: dict[int, dict[int, int]], *, as_json: bool) -> None:
+    """
+    Print how many people's tokens last for a shift, by the refresh margin.
+    """
+    if as_json:
+        _print_json(found)
+        return
+    margins = list(next(iter(found.values())))
+    _table(
+        "Shift",
+        *(f"refresh_margin {margin} min" for margin in margins),
+        rows=[
+            (f"{shift} h", *(f"{row[margin]:,}" for margin in margins))
+            for shift, row in found.items()
+        ],
+    )
+
+
 def person(state: dict[str, Any], history: list[dict[str, Any]], *, as_json: bool) -> None:
     """
     Print the items of a person, and what happened to it.
@@ -235,22 +333,33 @@ def addresses(found: dict[str, str], *, as_json: bool) -> None:
         _console().print(f"{name}  {address}", soft_wrap=True)
 
 
-def burst(result: Burst, *, as_json: bool) -> None:
+def burst(result: Burst, ahead: Burst | None, *, as_json: bool) -> None:
     """
-    Print how long people waited, and draw what Aurora saw.
+    Print how long people waited, and draw what Aurora saw; with `prewarm` too, where asked.
     """
     if as_json:
-        _print_json(
-            {
-                "longest_wait": round(result.longest, 1),
-                "median_wait": round(result.percentile(0.5), 1),
-                "p95_wait": round(result.percentile(0.95), 1),
-                "turned_away": result.turned_away,
-                "fullest_minute": result.fullest_minute,
-                "calls_by_minute": result.calls_by_minute,
-            }
-        )
+        with_prewarm = {"prewarm": _burst_as_json(ahead)} if ahead else {}
+        _print_json(_burst_as_json(result) | with_prewarm)
         return
+    _draw(result)
+    if ahead:
+        _console().print("\nWith prewarm:\n")
+        _draw(ahead)
+
+
+def _burst_as_json(result: Burst) -> dict[str, Any]:
+    ahead = {"ahead_by_minute": result.ahead_by_minute} if result.ahead_by_minute else {}
+    return {
+        "longest_wait": round(result.longest, 1),
+        "median_wait": round(result.percentile(0.5), 1),
+        "p95_wait": round(result.percentile(0.95), 1),
+        "turned_away": result.turned_away,
+        "fullest_minute": result.fullest_minute,
+        "calls_by_minute": result.calls_by_minute,
+    } | ahead
+
+
+def _draw(result: Burst) -> None:
     console = _console()
     console.print(f"The last caller waits {duration(result.longest)}, one in two less than")
     console.print(
@@ -259,8 +368,10 @@ def burst(result: Burst, *, as_json: bool) -> None:
     if result.turned_away:
         console.print(f"{result.turned_away} find the queue full and are told when to ask again.")
     console.print(f"Aurora's fullest minute holds {result.fullest_minute} calls:\n")
-    most = max(result.calls_by_minute)
-    for minute, calls in enumerate(result.calls_by_minute):
+    before = [(-minute, calls) for minute, calls in result.ahead_by_minute]
+    by_minute = [*before, *enumerate(result.calls_by_minute)]
+    most = max(1, *(calls for _, calls in by_minute))
+    for minute, calls in by_minute:
         bar = Text("█" * round(BAR * calls / most), "blue")
         console.print(f"{minute:4} min", bar, str(calls))
 

@@ -60,7 +60,11 @@ def entry(  # noqa: PLR0913 - what there is to say of a switch.
 
     """
     named = _entry(name, reason=reason, by=by)
-    return replace(named, value=_value(settings, named.switch, value), until=_moment(until, now))
+    return replace(
+        named,
+        value=_value(settings, named.switch, value),
+        until=moment(until, now, option="--until"),
+    )
 
 
 def ended(name: str, value: str, *, reason: str, by: str) -> Entry:
@@ -217,20 +221,22 @@ def _lower(value: str, *, least: float, option: str, most: float) -> str:
     return f"{number:g}"
 
 
-def _moment(text: str, now: float) -> float:
+def moment(text: str, now: float, *, option: str) -> float:
     """
-    Read how long something lasts (30m, 24h, 7d), or until when (RFC 3339).
+    Read a moment ahead: in how long (30m, 24h, 7d), or when (RFC 3339).
     """
     if counted := re.fullmatch(r"(\d{1,6})([mhd])", text):
         until = now + int(counted[1]) * UNITS[counted[2]]
     else:
-        moment = None
+        named = None
         with suppress(ValueError):
-            moment = datetime.fromisoformat(text)
-        if moment is None or moment.tzinfo is None:
+            named = datetime.fromisoformat(text)
+        if named is None or named.tzinfo is None:
             form = "30m, 24h, 7d, or a moment such as 2026-01-31T18:00:00Z"
-            raise OperatorError(f"--until {text}: write {form}")
-        until = moment.timestamp()
+            raise OperatorError(f"{option} {text}: write {form}")
+        until = named.timestamp()
     if not now < until <= now + LONGEST:
-        raise OperatorError(f"--until {text}: has to be ahead, by {LONGEST // 86_400} days at most")
+        raise OperatorError(
+            f"{option} {text}: has to be ahead, by {LONGEST // 86_400} days at most"
+        )
     return until

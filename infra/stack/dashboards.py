@@ -80,6 +80,7 @@ def service_dashboard(
                 own(metric, label=label)
                 for metric, label in (
                     (Metric.GENERATED, "generated"),
+                    (Metric.PREWARMED, "generated before its owner came"),
                     (Metric.RENEWED, "renewed: the caller said that the token failed"),
                     (Metric.STALE_VENDED, "stored token vended because Aurora failed"),
                     (Metric.INVITED, "invited"),

@@ -28,11 +28,19 @@ class Measures:
     Make metrics of one stage; periods are a minute, the finest that a dashboard has for long.
     """
 
-    def __init__(
-        self, *, stage: str, function_name: str, api_id: str, table_name: str, log_group_name: str
+    def __init__(  # noqa: PLR0913 - the names of what is measured.
+        self,
+        *,
+        stage: str,
+        function_name: str,
+        api_id: str,
+        table_name: str,
+        log_group_name: str,
+        prewarm_name: str = "",
     ) -> None:
         self._service = {"service": f"token-vendor-{stage}"}
         self._function = {"FunctionName": function_name}
+        self._prewarm = {"FunctionName": prewarm_name}
         self._api = {"ApiId": api_id}
         self._table = {"TableName": table_name}
         self._log_group = {"LogGroupName": log_group_name}
@@ -82,6 +90,12 @@ class Measures:
         Return a metric that Lambda publishes for the function.
         """
         return _metric("AWS/Lambda", name, self._function, statistic, label)
+
+    def prewarm(self, name: str) -> cw.Metric:
+        """
+        Return a metric that Lambda publishes for the function that generates before people come.
+        """
+        return _metric("AWS/Lambda", name, self._prewarm, "Sum", f"prewarm: {name}")
 
     def api(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
         """

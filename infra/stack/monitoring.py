@@ -245,6 +245,16 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
             threshold=1,
         ),
     ]
+    if stage.prewarm:
+        conditions.append(
+            Condition(
+                slug="prewarm-failed",
+                means="The generates before people come failed: who comes in the morning waits "
+                "for a turn, as without them.",
+                value=measures.prewarm("Errors"),
+                threshold=1,
+            )
+        )
     if stage.business_hours:
         conditions.append(_no_traffic(measures, stage.business_hours))
     return conditions

@@ -1,8 +1,9 @@
 """
-The reading of Aurora's user list before the working day: a function of its own, on a schedule.
+What runs on a schedule: the reading of Aurora's user list, and the generates before people come.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import Acknowledgment, Duration, TimeZone, Validations
 from aws_cdk import aws_iam as iam
@@ -10,6 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
+from token_vendor.forecast import LANES
 
 from infra.build.lambda_asset import build_asset
 from infra.stack.function import ACKNOWLEDGED
@@ -19,24 +21,31 @@ from infra.stage import StageConfig
 
 LONGEST = 15
 """
-Minutes; the most that Lambda gives. What is unread then, the next run or the next caller reads.
+Minutes; the most that Lambda gives. What is left then, the next run or the next caller does.
 """
 
 NO_QUEUE = {
     "Serverless::Serverless-LambdaDLQ": (
-        "What a run did not read, the next one or the next caller reads: a queue would keep an "
-        "event that says nothing."
+        "What a run did not do, the next one or the next caller does: a queue would keep an event "
+        "that says nothing."
     ),
 }
 
 
-class ScheduledReading(Construct):
+class ScheduledFunction(Construct):
     """
-    Own the function that reads the list, its role, and the schedule.
+    Own a function of the same asset with an entry point of its own, its role and its log.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+    def __init__(  # noqa: PLR0913 - what two functions differ in.
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: StageConfig,
+        variables: Mapping[str, str],
+        handler: str,
+        does: str,
     ) -> None:
         super().__init__(scope, id_)
         log = log_group(self, "Log", stage=stage)
@@ -47,35 +56,105 @@ class ScheduledReading(Construct):
                 resources=[log.log_group_arn],
             )
         )
-        function = lambda_.Function(
+        self.function = lambda_.Function(
             self,
             "Function",
-            description=f"Reads Aurora's user list ({stage.stage})",
+            description=f"{does} ({stage.stage})",
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
             code=lambda_.Code.from_asset(str(build_asset())),
-            handler="token_vendor.scheduled.handler",
+            handler=f"token_vendor.{handler}",
             memory_size=stage.memory_mb,
             timeout=Duration.minutes(LONGEST),
             log_group=log,
             role=self.role,
             environment=dict(variables),
         )
-        Validations.of(function).acknowledge(
+        Validations.of(self.function).acknowledge(
             *(
                 Acknowledgment(id=id_, reason=reason)
                 for id_, reason in (ACKNOWLEDGED | NO_QUEUE).items()
             )
         )
-        place_in_network(function, self.role, stage=stage)
+        place_in_network(self.function, self.role, stage=stage)
         # The right to call an alias is one to call nothing else.
-        live = lambda_.Alias(self, "Live", alias_name="live", version=function.current_version)
+        self._live = lambda_.Alias(
+            self, "Live", alias_name="live", version=self.function.current_version
+        )
+
+    def start(  # noqa: PLR0913 - what two schedules differ in.
+        self,
+        id_: str,
+        *,
+        description: str,
+        expression: str,
+        time_zone: str,
+        event: Mapping[str, Any] | None = None,
+        attempts: int,
+    ) -> None:
+        """
+        Start it on a schedule, with `event`.
+        """
         scheduler.Schedule(
             self,
-            "Schedule",
-            description=f"Reads Aurora's user list before the working day ({stage.stage})",
-            schedule=scheduler.ScheduleExpression.expression(
-                stage.directory_schedule, TimeZone.of(stage.time_zone)
+            id_,
+            description=description,
+            schedule=scheduler.ScheduleExpression.expression(expression, TimeZone.of(time_zone)),
+            target=targets.LambdaInvoke(
+                self._live,
+                input=scheduler.ScheduleTargetInput.from_object(dict(event)) if event else None,
+                retry_attempts=attempts,
+                max_event_age=Duration.minutes(30),
             ),
-            target=targets.LambdaInvoke(live, retry_attempts=2, max_event_age=Duration.minutes(30)),
         )
+
+
+def scheduled_reading(
+    scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+) -> ScheduledFunction:
+    """
+    Add the reading of Aurora's user list before the working day.
+    """
+    reading = ScheduledFunction(
+        scope,
+        id_,
+        stage=stage,
+        variables=variables,
+        handler="scheduled.handler",
+        does="Reads Aurora's user list",
+    )
+    reading.start(
+        "Schedule",
+        description=f"Reads Aurora's user list before the working day ({stage.stage})",
+        expression=stage.directory_schedule,
+        time_zone=stage.time_zone,
+        attempts=2,
+    )
+    return reading
+
+
+def prewarm(
+    scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+) -> ScheduledFunction:
+    """
+    Add the generates before people come, in lanes side by side.
+    """
+    ahead = ScheduledFunction(
+        scope,
+        id_,
+        stage=stage,
+        variables=variables,
+        handler="prewarm.handler",
+        does="Generates access tokens before people come",
+    )
+    for lane in range(LANES):
+        ahead.start(
+            f"Lane{lane}",
+            description=f"Generates before people come, {lane + 1} of {LANES} ({stage.stage})",
+            expression=stage.prewarm_schedule,
+            time_zone=stage.time_zone,
+            event={"lane": lane, "lanes": LANES},
+            # The next run goes on.
+            attempts=0,
+        )
+    return ahead

@@ -10,7 +10,7 @@ from infra.stack.api import Api
 from infra.stack.function import VendorFunction
 from infra.stack.metrics import Measures
 from infra.stack.monitoring import Monitoring
-from infra.stack.schedule import ScheduledReading
+from infra.stack.schedule import prewarm, scheduled_reading
 from infra.stack.storage import Storage
 from infra.stack.website import Website
 from infra.stage import StageConfig
@@ -22,6 +22,8 @@ TABLE_ACTIONS = (
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
 )
+# What only the scheduled generates before people come ask for: who is expected.
+EVERYBODY_ACTION = "dynamodb:Scan"
 # DynamoDB asks KMS in the caller's name; these are the actions that its guide names for a
 # customer-managed key, spelt out where the guide writes ReEncrypt* and GenerateDataKey*.
 TABLE_KEY_ACTIONS = (
@@ -62,8 +64,15 @@ class TokenVendorStack(Stack):
         api = Api(self, "Api", handler=vendor.live, stage=stage)
         self._allow(vendor.role, storage)
         if stage.directory_schedule:
-            reading = ScheduledReading(self, "Reading", stage=stage, variables=vendor.environment)
+            reading = scheduled_reading(self, "Reading", stage=stage, variables=vendor.environment)
             self._allow(reading.role, storage)
+        ahead = None
+        if stage.prewarm:
+            ahead = prewarm(self, "Prewarm", stage=stage, variables=vendor.environment)
+            self._allow(ahead.role, storage)
+            ahead.role.add_to_policy(
+                iam.PolicyStatement(actions=[EVERYBODY_ACTION], resources=[storage.table.table_arn])
+            )
         monitoring = Monitoring(
             self,
             "Monitoring",
@@ -74,6 +83,7 @@ class TokenVendorStack(Stack):
                 api_id=api.api.api_id,
                 table_name=storage.table.table_name,
                 log_group_name=vendor.log.log_group_name,
+                prewarm_name=ahead.function.function_name if ahead else "",
             ),
             log_group_name=vendor.log.log_group_name,
             topic_key=storage.key if stage.encrypt_logs else None,

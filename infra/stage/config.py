@@ -113,8 +113,14 @@ class StageConfig(GivenOptions):
         "",
         shape=r"(?:(?:cron|rate)\([^()]+\))?",
     )
+    prewarm_schedule: str = option(
+        "when `prewarm` works, as EventBridge Scheduler writes it: every quarter of an hour of the "
+        "time before and in which people come",
+        "cron(0/15 3-8 ? * MON-FRI *)",
+        shape=r"(?:cron|rate)\([^()]+\)",
+    )
     time_zone: str = option(
-        'an IANA time zone such as "Europe/Berlin", for the schedule',
+        'an IANA time zone such as "Europe/Berlin", for the schedules',
         "UTC",
         shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
     )

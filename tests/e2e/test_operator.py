@@ -349,6 +349,33 @@ def test_switch_is_obeyed_and_told(deployed: Running) -> None:
     assert deployed.vend(JESSICA["email"])["token"]["jti"] == vend["token"]["jti"]
 
 
+def test_seats_export_and_erasure(deployed: Running) -> None:
+    jwt = deployed.vend(JESSICA["email"])["token"]["jwt"]
+    told = run("people", "--unused", "30d", "--csv")
+    assert [line.split(",")[0] for line in told.stdout.splitlines()] == ["E-mail", ROBERT["email"]]
+    assert "proves nothing" in told.stderr
+    assert run("people", "--unused", "90d").exit_code == 1
+    assert run("people", "--unused", "long").exit_code == 2
+    exported = json.loads(run("export", JESSICA["email"]).stdout)
+    assert exported["TOKEN"]["user_id"] == JESSICA["id"]
+    assert jwt not in json.dumps(exported)
+    assert run("erase", JESSICA["email"], stdin="n\n").exit_code == 1
+    erased = read("erase", JESSICA["email"], "--yes")
+    assert (erased["deleted"], erased["left"]) == (2, [])
+    assert run("export", JESSICA["email"]).exit_code == 1
+    assert "0 items deleted" in run("erase", JESSICA["email"], "--yes").stdout
+    assert deployed.vend(JESSICA["email"])["source"] == "generated"
+
+
+@pytest.mark.usefixtures("deployed")
+def test_prewarm_is_planned_and_nothing_generated() -> None:
+    """The local stack has it off: no coming was noted, and the command says so."""
+    plan = read("prewarm", "--plan", "--from", "14h")
+    assert (plan["planned"], plan["noted"]) == ([], False)
+    assert "Comings are noted only where" in run("prewarm", "--plan").stdout
+    assert "12,672" in run("prewarm", "--covers").stdout
+
+
 def test_logs_of_one_caller(deployed: Running) -> None:
     vended = deployed.vend(JESSICA["email"])
     deployed.vend(ROBERT["email"])

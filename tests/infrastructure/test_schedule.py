@@ -5,20 +5,21 @@ The reading before the working day: only where a stage asks for it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cfnlint.api import ManualArgs
 from cfnlint.api import lint as cfn_lint
+from token_vendor.forecast import LANES
+from token_vendor.prewarm import lane_of
 
+from infra.stack.token_vendor_stack import EVERYBODY_ACTION
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
 from tests.infrastructure.test_template_lint import (
     test_cdk_nag_has_nothing_left_to_say as nag_is_content,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 AT_HALF_PAST_SIX = "cron(30 6 ? * MON-FRI *)"
 
 
@@ -26,7 +27,10 @@ AT_HALF_PAST_SIX = "cron(30 6 ? * MON-FRI *)"
 def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     folder: Path = tmp_path_factory.mktemp("cdk.out")
     stage = filled_in(
-        "sandbox", directory_schedule=AT_HALF_PAST_SIX, time_zone="America/Los_Angeles"
+        "sandbox",
+        directory_schedule=AT_HALF_PAST_SIX,
+        prewarm=True,
+        time_zone="America/Los_Angeles",
     )
     synthesize(folder, stage, judged=True)
     return Assembly(folder)
@@ -42,17 +46,27 @@ def test_no_stage_has_it_by_default(assembly: Assembly) -> None:
 
 
 def test_it_runs_the_same_asset_in_the_stages_time_zone(template: Template) -> None:
-    schedule = template.properties("AWS::Scheduler::Schedule")
-    assert schedule["ScheduleExpression"] == AT_HALF_PAST_SIX
-    assert schedule["ScheduleExpressionTimezone"] == "America/Los_Angeles"
+    schedules = [
+        each["Properties"] for each in template.resources("AWS::Scheduler::Schedule").values()
+    ]
+    lanes = [each for each in schedules if each["ScheduleExpression"] != AT_HALF_PAST_SIX]
+    assert len(schedules) == LANES + 1
+    assert {each["ScheduleExpression"] for each in lanes} == {"cron(0/15 3-8 ? * MON-FRI *)"}
+    events = [json.loads(each["Target"]["Input"]) for each in lanes]
+    assert [lane_of(event) for event in events] == [(lane, LANES) for lane in range(LANES)]
+    assert {each["ScheduleExpressionTimezone"] for each in schedules} == {"America/Los_Angeles"}
     functions = [
         each["Properties"] for each in template.resources("AWS::Lambda::Function").values()
     ]
     handlers = {each["Handler"]: json.dumps(each["Code"]) for each in functions}
-    assert set(handlers) == {"token_vendor.handler.handler", "token_vendor.scheduled.handler"}
+    assert set(handlers) == {
+        "token_vendor.handler.handler",
+        "token_vendor.prewarm.handler",
+        "token_vendor.scheduled.handler",
+    }
     assert len(set(handlers.values())) == 1
-    one, other = (each["Environment"] for each in functions)
-    assert one == other
+    one, *others = (each["Environment"] for each in functions)
+    assert others == [one, one]
 
 
 def test_judges_have_nothing_to_say(scheduled: Assembly) -> None:
@@ -64,12 +78,35 @@ def test_judges_have_nothing_to_say(scheduled: Assembly) -> None:
 
 
 def test_its_role_may_do_what_the_functions_role_may(template: Template) -> None:
-    """On table, secret and key; each writes to a log of its own."""
+    """
+    On table, secret and key; each writes to a log of its own.
+
+    What generates before people come may look at everybody's item too.
+    """
     allowed = []
     for policy in template.resources("AWS::IAM::Policy").values():
         statements = policy["Properties"]["PolicyDocument"]["Statement"]
         actions = {json.dumps(each["Action"]) for each in statements}
         if any("dynamodb" in each for each in actions):
             allowed.append(actions)
-    assert len(allowed) == 2
-    assert allowed[0] == allowed[1]
+    reading, vendor, prewarm = sorted(allowed, key=len)
+    assert reading == vendor
+    assert prewarm - vendor == {json.dumps(EVERYBODY_ACTION)}
+
+
+def test_failed_run_is_an_alarm_of_its_own(template: Template) -> None:
+    (alarm,) = [
+        each["Properties"]
+        for each in template.resources("AWS::CloudWatch::Alarm").values()
+        if each["Properties"]["AlarmName"].endswith("-prewarm-failed")
+    ]
+    [dimension] = alarm["Dimensions"]
+    (function,) = [
+        name
+        for name, each in template.resources("AWS::Lambda::Function").items()
+        if each["Properties"]["Handler"] == "token_vendor.prewarm.handler"
+    ]
+    assert dimension == {"Name": "FunctionName", "Value": {"Ref": function}}
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("Errors", 1)
+    assert alarm["AlarmActions"]
+    assert "## Alarm: prewarm-failed" in RUNBOOK.read_text()

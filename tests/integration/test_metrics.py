@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from token_vendor.models import Deadline
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
 from tests.integration.conftest import JESSICA, SECRET, TABLE
@@ -147,6 +148,18 @@ def waits(deployment: Deployment, walk: Walk) -> None:
     deployment.restart(REQUEST_RATE="88", REQUEST_BURST="90", PATIENCE="5")
 
 
+def a_night(deployment: Deployment, walk: Walk) -> None:
+    """
+    Generate a token before its owner comes.
+    """
+    deployment.clock.advance(13 * HOUR)
+    recorder.start("a run")
+    deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
+    assert deployment.service._vendor.vend_ahead(JESSICA, deadline)
+    recorder.flush(timed=False)
+    assert walk.happened() == {Metric.PREWARMED: 1, Metric.GENERATED: 1}
+
+
 def switched(deployment: Deployment, walk: Walk) -> None:
     """
     Operators block a person, stop generating, and stop inviting.
@@ -205,6 +218,7 @@ def test_walk_emits_every_metric(
     walk = Walk(capsys)
     ordinary_days(deployment, walk)
     waits(deployment, walk)
+    a_night(deployment, walk)
     switched(deployment, walk)
     losses(deployment, walk, monkeypatch)
 

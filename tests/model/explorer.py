@@ -31,6 +31,7 @@ INVOCATION = 24.0
 HALF_A_DAY = 43_200
 COOL_DOWN = 30.0
 START = 1_000_000.0
+SUBJECT = "who signed in"
 EMAIL = "jessica.smith@aurorasolar.com"
 KEY = (f"sandbox#tenant#{EMAIL}", "TOKEN")
 
@@ -50,6 +51,8 @@ class Scenario:
     replacing: int = 0
     """How many of the callers say that the stored token failed."""
     kill: str = "at_once"
+    ahead: bool = False
+    """Whether a scheduled run generates ahead at some moment."""
     signs_out: bool = False
     """Whether somebody signs the caller out at some moment."""
     faults: int = 1
@@ -100,6 +103,7 @@ class Client:
     unstored: bool = False
     woken: bool = False
     signs_out: bool = False
+    ahead: bool = False
 
 
 class World:
@@ -127,7 +131,7 @@ class World:
                 "jwt": {"S": token.jwt},
                 "jti": {"S": token.jti},
                 "user_id": {"S": token.user_id},
-                "subjects": {"L": [{"S": ""}]},
+                "subjects": {"L": [{"S": SUBJECT}]},
                 "expires_at": {"N": str(int(START) + life)},
             }
             self.table.items[KEY] = item
@@ -138,6 +142,8 @@ class World:
         ]
         if scenario.signs_out:
             self.clients.append(Client(scenario.callers, TokenRequest(), signs_out=True))
+        if scenario.ahead:
+            self.clients.append(Client(len(self.clients), TokenRequest(), ahead=True))
         for client in self.clients:
             client.strand = greenlet(lambda _, client=client: self._run(client))
             self._resume(client)
@@ -157,6 +163,9 @@ class World:
     def find(self, _caller: Caller, _allowance: Any, **_: Any) -> Account:
         return Account(user_id="user", email=EMAIL, status="active")
 
+    def is_known(self, _email: str) -> bool:
+        return True
+
     def allowance(self, *_: Any, **__: Any) -> World:
         return self
 
@@ -173,6 +182,8 @@ class World:
         client = self._client()
         if self._step("send") == "refuse":
             raise AuroraBusyError(cause="429", retry_at=self.now + COOL_DOWN)
+        if client.ahead and self.aurora.live:
+            raise ViolationError("a generate ahead of its owner, on a token that is alive")
         token = self.aurora.generate()
         self.lease_of[token.jti] = f"lease of {client.number}"
         client.unstored = True
@@ -207,12 +218,18 @@ class World:
             clock=self.clock,
         )
         deadline = Deadline(self.now + INVOCATION, self.clock, self.sleep)
+        if client.ahead:
+            try:
+                client.outcome = vendor.vend_ahead(EMAIL, deadline)
+            except ProblemError as problem:
+                client.outcome = problem
+            return
         if client.signs_out:
             vendor.forget(Caller(email=EMAIL))
             client.outcome = "signed out"
             return
         try:
-            vended = vendor.vend(Caller(email=EMAIL), client.request, deadline)
+            vended = vendor.vend(Caller(email=EMAIL, subject=SUBJECT), client.request, deadline)
         except ProblemError as problem:
             client.outcome = problem
             return
@@ -361,7 +378,7 @@ class World:
         item = self.table.items.get(KEY, {})
         clients = sorted(
             (
-                c.request.replace or str(c.signs_out),
+                c.request.replace or f"{c.signs_out} {c.ahead}",
                 c.waits_for,
                 c.woken,
                 c.unstored,

@@ -58,6 +58,17 @@ class MemoryTable:
         ]
         return {"Responses": {table: found}} | self._metadata()
 
+    def scan(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        self._step("read")
+        sk = ExpressionAttributeValues[":sk"]["S"]
+        prefix = ExpressionAttributeValues[":prefix"]["S"]
+        found = [
+            {"pk": {"S": pk}, "sk": {"S": sk}} | item
+            for (pk, its), item in self.items.items()
+            if its == sk and pk.startswith(prefix)
+        ]
+        return {"Items": found} | self._metadata()
+
     def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         self._step("write")
         [requests] = RequestItems.values()

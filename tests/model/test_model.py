@@ -37,6 +37,13 @@ THREE = [
     Scenario(name="three, stale token", callers=3, stored="stale", faults=2),
     Scenario(name="three, one replaces", callers=3, stored="good", replacing=1, faults=2),
 ]
+AHEAD = [
+    Scenario(name="first token, ahead", callers=1, ahead=True, faults=2),
+    Scenario(name="two and ahead", callers=2, ahead=True),
+    Scenario(name="stale token, ahead", callers=1, stored="stale", ahead=True, faults=2),
+    Scenario(name="one replaces, ahead", callers=1, stored="good", replacing=1, ahead=True),
+    Scenario(name="ahead, signed out", callers=1, ahead=True, signs_out=True),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +65,32 @@ def test_two_callers(scenario: Scenario, kill: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("scenario", SIGNED_OUT, ids=lambda s: s.name)
 def test_sign_out_at_every_step(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     assert explore(scenario, monkeypatch) > 50
+
+
+@pytest.mark.parametrize("scenario", AHEAD, ids=lambda s: s.name)
+def test_nothing_is_generated_ahead_on_a_token_that_may_live(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever crashes or is lost; and a caller who comes meanwhile gets that token."""
+    assert explore(scenario, monkeypatch) > 30
+
+
+@pytest.mark.parametrize(
+    "guard", ["is_marked", "expires_at"], ids=["of what is marked", "of what was forgotten"]
+)
+def test_each_guard_of_generating_ahead_is_needed(
+    guard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surely_empty = token_item.TokenItem.is_surely_empty
+
+    def careless(self: token_item.TokenItem, now: float) -> bool:
+        ignored = {"is_marked": {"generating_since": 0}, "expires_at": {"expires_at": 0}}[guard]
+        return surely_empty(replace(self, **ignored), now)
+
+    monkeypatch.setattr(token_item.TokenItem, "is_surely_empty", careless)
+    with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.
+        for scenario in AHEAD:
+            explore(scenario, monkeypatch)
 
 
 @pytest.mark.parametrize("scenario", THREE, ids=lambda s: s.name)

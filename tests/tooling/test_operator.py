@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,9 @@ from infra.operator import key_rights, output, tokens
 from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
 from infra.operator.doctor import Finding
+from infra.operator.prewarm_plan import coverage
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
@@ -194,10 +197,45 @@ def test_simulate_burst_for_people() -> None:
     assert "find the queue full" in result.stdout
 
 
+def test_prewarm_moves_the_calls_before_the_morning() -> None:
+    """By the plan that the function follows: nobody who comes as expected waits."""
+    without = simulate(users=1000, known=1, over=5, **RING)
+    ahead = simulate(users=1000, known=1, over=5, prewarmed=0.95, **RING)
+    assert ahead.longest == 0 < without.longest
+    assert sum(calls for _, calls in ahead.ahead_by_minute) == 950
+    assert sum(ahead.calls_by_minute) == 50
+    # The last one ends a lead before its owner comes.
+    assert min(minute for minute, _ in ahead.ahead_by_minute) >= 15 - 5
+    assert ahead.fullest_minute <= 88
+
+
+def test_simulate_burst_draws_both_curves() -> None:
+    arguments = ["simulate-burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
+    shown = CliRunner().invoke(app, arguments).stdout
+    assert "With prewarm:" in shown
+    assert "-15 min" in shown
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert told["prewarm"]["longest_wait"] < told["longest_wait"]
+    assert sum(calls for _, calls in told["prewarm"]["ahead_by_minute"]) == 428
+
+
+def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
+    """12 h less 9 h of work, 5 min of margin and 15 min of lead are 160 min, at 79.2 a minute."""
+    table = coverage(rate=88)
+    assert table[9][5] == 12_672
+    assert table[9][60] == 8316
+    assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
+    for shift, row in table.items():
+        cells = " | ".join(f"{people:,}" for people in row.values())
+        assert f"| {shift} h | {cells} |" in OPERATIONS.read_text(), "docs/operations.md"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["simulate-burst", "--users", "0"],
+        ["prewarm", "--stage", "local"],
+        ["prewarm", "--stage", "local", "--plan", "--covers"],
         ["simulate-burst", "--known", "2"],
         ["tokens"],
         ["tokens", "--stage", "local", "--sort", "age"],

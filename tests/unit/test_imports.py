@@ -43,9 +43,11 @@ VALUES = {"models", "problems", "observability"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
     "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http"}
-    | {"control", "table"}
+    | {"table"}
     | ADAPTERS
     | VALUES,
+    "prewarm": {"forecast", "handler", "settings"} | VALUES,
+    "forecast": {"token_item"},
     "scheduled": {"handler", "settings"} | VALUES,
     "vendor": {"token_item"} | ADAPTERS | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
@@ -133,4 +135,4 @@ def test_only_entry_points_read_the_environment() -> None:
     Every variable goes through the settings, which check it once.
     """
     readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
-    assert readers <= {"handler", "scheduled", "settings"}
+    assert readers <= {"handler", "prewarm", "scheduled", "settings"}

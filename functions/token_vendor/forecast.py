@@ -1,0 +1,110 @@
+"""
+Who is expected when, and when to generate for them: what `prewarm.py` does, and operators look at.
+
+It rests on `came` in the TOKEN items. A person is expected who came in these hours on this day of
+the last week, or on the last working day. Days are multiples of 24 hours: where the clocks change,
+the plan of that morning is an hour off.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from token_vendor.token_item import TokenItem
+
+DAY = 86_400
+WEEK = 7
+"""Days; who came on this day of the last week is expected."""
+LONGEST_WEEKEND = 5
+"""Days within which the last working day is looked for."""
+AHEAD = 4 * 3600
+"""Seconds of the coming hours for which a run plans."""
+LEAD = 900
+"""Seconds before its owner is expected at which a token is to be there."""
+SHARE = 0.9
+"""The part of the rate that is used: the rest keeps places free for people who come."""
+LANES = 4
+"""Invocations side by side in a run, because each waits for Aurora's answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """What an item says of its owner; times in seconds since the epoch."""
+
+    email: str
+    came: tuple[float, ...] = ()
+    alive_until: float = 0
+    """When the last token that is known dies, forgotten or not."""
+
+    @classmethod
+    def of(cls, email: str, item: TokenItem) -> Self:
+        """Return the owner of a TOKEN item."""
+        return cls(email=email, came=item.came, alive_until=item.expires_at)
+
+    def came_between(self, start: float, end: float) -> float | None:
+        """Return the first coming in a span, or None."""
+        return min((at for at in self.came if start <= at < end), default=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """A person who is expected at `arrives_at`, and when to generate for it at the latest."""
+
+    email: str
+    arrives_at: float
+    generate_at: float = 0
+
+
+def last_working_day(people: Iterable[Person], *, now: float) -> int:
+    """
+    Return how many days ago people last came as usual in these hours; 0 where they never did.
+
+    As usual is at least half as many as on the fullest of the days: weekends and holidays are not.
+    """
+    counts = comings(people, now=now, days=range(1, LONGEST_WEEKEND + 1))
+    return next((day for day, count in counts.items() if count * 2 >= max(counts.values()) > 0), 0)
+
+
+def comings(people: Iterable[Person], *, now: float, days: Iterable[int]) -> dict[int, int]:
+    """Count who came in the hours from now on, by how many days ago that was."""
+    known = list(people)
+    return {
+        day: sum(
+            person.came_between(now - day * DAY, now - day * DAY + AHEAD) is not None
+            for person in known
+        )
+        for day in days
+    }
+
+
+def expected(people: Iterable[Person], *, now: float) -> list[Expected]:
+    """Return who is expected in the coming hours and holds no token by then, in that order."""
+    known = list(people)
+    days = {WEEK, last_working_day(known, now=now)} - {0}
+    found = []
+    for person in known:
+        arrivals = [
+            came + day * DAY
+            for day in days
+            if (came := person.came_between(now - day * DAY, now - day * DAY + AHEAD))
+        ]
+        if arrivals and person.alive_until < min(arrivals):
+            found.append(Expected(email=person.email, arrives_at=min(arrivals)))
+    return sorted(found, key=lambda each: (each.arrives_at, each.email))
+
+
+def plan(people: Iterable[Person], *, now: float, rate: float) -> list[Expected]:
+    """
+    Return who is expected, each with the latest moment for its generate, first come first served.
+
+    Planned from the last one backwards: as late as the rate allows, but not before `now`.
+    """
+    spacing = 60 / (rate * SHARE)
+    planned: list[Expected] = []
+    following = float("inf")
+    for each in reversed(expected(people, now=now)):
+        following = min(each.arrives_at - LEAD, following - spacing)
+        planned.append(
+            Expected(email=each.email, arrives_at=each.arrives_at, generate_at=max(now, following))
+        )
+    return planned[::-1]

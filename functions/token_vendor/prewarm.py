@@ -1,0 +1,91 @@
+"""
+Generate before people come, where a stage has `prewarm`: nobody waits at eight.
+
+The same asset with another entry point, started every quarter of an hour of the early morning. It
+plans anew each time (`forecast.py`), and goes on where the run before stopped: a person who was
+served holds a token. It uses calls that nobody waits for, and less than all of them. It never
+generates where a token may be alive.
+"""
+
+import os
+import time
+from typing import Any
+from zlib import crc32
+
+from token_vendor.forecast import SHARE, Person, plan
+from token_vendor.handler import Parts, wire_parts
+from token_vendor.models import Deadline
+from token_vendor.observability import logger, recorder
+from token_vendor.problems import AuroraBusyError, ProblemError, UserNotEligibleError
+from token_vendor.settings import RESERVE, Settings
+
+BUSY_PAUSE = 15.0
+"""Seconds until the next attempt after people used the calls."""
+CALL_NEEDS = 25.0
+"""Seconds that one generate may take; with less, the next run goes on."""
+MOST_FAILURES = 3
+"""Failures in a row after which the run ends: Aurora or the table is not well."""
+
+
+def run(parts: Parts, *, until: float, lane: int = 0, lanes: int = 1) -> int:
+    """
+    Generate as planned until `until`; return for how many people.
+
+    While people use the calls themselves, it pauses.
+
+    Raises:
+        ProblemError: Aurora or the table failed several times in a row.
+
+    """
+    parts.budget.obey(parts.store.read_control())
+    people = [Person.of(email, item) for email, item in parts.store.everybody()]
+    planned = plan(people, now=parts.now(), rate=parts.budget.rate)
+    spacing = lanes * 60 / (parts.budget.rate * SHARE)
+    served, failures, earliest = 0, 0, 0.0
+    for each in planned:
+        if crc32(each.email.encode()) % lanes != lane:
+            continue
+        wait = max(each.generate_at, earliest) - parts.now()
+        if parts.clock() + wait >= until - CALL_NEEDS:
+            # The next run's: nobody pays for a function that sleeps until then.
+            break
+        parts.sleep(max(0, wait))
+        while parts.clock() < until - CALL_NEEDS:
+            try:
+                deadline = Deadline(parts.clock() + CALL_NEEDS, parts.clock, parts.sleep)
+                if parts.vendor.vend_ahead(each.email, deadline):
+                    served, earliest = served + 1, parts.now() + spacing
+                failures = 0
+            except AuroraBusyError:
+                parts.sleep(BUSY_PAUSE)
+                continue
+            except UserNotEligibleError:
+                pass
+            except ProblemError as problem:
+                logger.warning("not generated ahead", extra={"cause": problem.cause})
+                failures += 1
+                if failures == MOST_FAILURES:
+                    raise
+            break
+    return served
+
+
+def lane_of(event: dict[str, Any]) -> tuple[int, int]:
+    """Return which lane of how many an invocation is, as its schedule says."""
+    return int(event.get("lane", 0)), int(event.get("lanes", 1))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Serve EventBridge Scheduler; what a run leaves, the next one does."""
+    recorder.start(context.aws_request_id)
+    recorder.event["route"] = "prewarm"
+    left = context.get_remaining_time_in_millis() / 1000 - RESERVE
+    settings = Settings.from_environment(os.environ)
+    parts = wire_parts(settings, clock=time.time, sleep=time.sleep)
+    lane, lanes = lane_of(event)
+    try:
+        served = run(parts, until=parts.clock() + left, lane=lane, lanes=lanes)
+        recorder.event |= {"outcome": "prewarmed", "people": served}
+        return {"prewarmed": served}
+    finally:
+        recorder.flush(timed=False)

@@ -1,0 +1,58 @@
+"""
+What `prewarm` would do: whom it would serve and when, and how many people it covers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
+
+from infra.operator.deployed import Deployed
+from infra.operator.tokens import AURORA_LIFE, store
+
+SHIFTS = (8, 9, 10)
+MARGINS = (5, 15, 60)
+"""
+Hours of a working day, and minutes of refresh margin, that the table of `coverage` has.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """
+    The plan of the hours from `begins_at` on, and how many came in these hours of past days.
+    """
+
+    begins_at: float
+    planned: tuple[Expected, ...]
+    came: dict[int, int]
+
+
+def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
+    """
+    Read who holds what, and plan as a run would that began then.
+    """
+    people = [Person.of(email, item) for email, item in store(deployed).everybody()]
+    return Forecast(
+        begins_at=begins_at,
+        planned=tuple(plan(people, now=begins_at, rate=deployed.settings.request_rate)),
+        came=comings(people, now=begins_at, days=range(1, WEEK + 1)),
+    )
+
+
+def coverage(
+    *, rate: float, shifts: Iterable[int] = SHIFTS, margins: Iterable[int] = MARGINS
+) -> dict[int, dict[int, int]]:
+    """
+    Return how many people's tokens last for a shift (hours), by the refresh margin (minutes).
+
+    The first token is generated so early that the last person's is there in time. It has to last
+    until its owner leaves, and for the margin after that.
+    """
+    return {
+        shift: {
+            margin: int(max(0, AURORA_LIFE - shift * 3600 - margin * 60 - LEAD) / 60 * rate * SHARE)
+            for margin in margins
+        }
+        for shift in shifts
+    }

@@ -1,0 +1,119 @@
+"""
+`token-vendor people`, `export` and `erase`, on the table that the service writes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra.operator import output, people, switches
+from infra.operator.deployed import OperatorError
+from tests.integration.conftest import JESSICA, TABLE, Deployment
+from tests.integration.test_switch_command import stage, wanted
+
+if TYPE_CHECKING:
+    from infra.operator.deployed import Deployed
+
+__all__ = ["stage"]
+
+ROBERT = "robert.johnson@aurorasolar.com"
+DAY = 86_400
+
+
+@pytest.fixture(autouse=True)
+def same_clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.operator.people.time.time", deployment.clock)
+
+
+def idle(stage: Deployed, days: int = 10) -> list[str]:
+    return [seat.email for seat in people.unused(stage, days=days).seats]
+
+
+def test_seat_without_a_vend_is_listed(deployment: Deployment, stage: Deployed) -> None:
+    """One that was never vended to, and one that was long ago."""
+    deployment.vend()
+    assert idle(stage) == [ROBERT]
+    deployment.clock.advance(11 * DAY)
+    deployment.vend(ROBERT)
+    assert idle(stage) == [JESSICA]
+    found = people.unused(stage, days=10)
+    assert found.active == 2
+    assert found.seats[0].last_generate == pytest.approx(deployment.clock.now - 11 * DAY, abs=60)
+
+
+def test_who_is_not_active_has_no_seat(deployment: Deployment, stage: Deployed) -> None:
+    """Deactivated, or gone from the list since: only the last whole reading counts."""
+    deployment.vend()
+    users = [user for user in deployment.aurora.users() if user["email"] == JESSICA]
+    deployment.aurora.set_users(
+        [*users, {"email": "off@example.com", "account_status": "inactive"}]
+    )
+    deployment.clock.advance(400)
+    deployment.vend("newcomer@example.com")
+    assert idle(stage) == []
+
+
+def test_list_that_was_never_read_tells_nothing(stage: Deployed) -> None:
+    with pytest.raises(OperatorError, match="never read"):
+        people.unused(stage, days=10)
+
+
+def test_longer_than_the_table_remembers_is_refused(stage: Deployed) -> None:
+    """A person who came 60 days ago would be listed as if it never had."""
+    with pytest.raises(OperatorError, match="30 days at most"):
+        people.unused(stage, days=90)
+
+
+def test_spreadsheet_gets_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    seat = people.Seat(email="=cmd()@example.com", user_id="id", last_generate=0)
+    found = people.Unused(seats=(seat,), active=1, read_at=0)
+    output.seats(found, as_csv=True, as_json=False)
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1] == "'=cmd()@example.com,id,"
+    assert "absence here proves nothing" in told.err.replace("\n", " ")
+
+
+def test_export_is_everything_but_the_jwt(deployment: Deployment, stage: Deployed) -> None:
+    jwt = deployment.vend().body["token"]["jwt"]
+    switches.set_(stage, wanted("block", JESSICA))
+    found = people.export(stage, JESSICA)
+    assert found.keys() == {"TOKEN", "ACCOUNT", "CONTROL"}
+    assert found["TOKEN"]["jti"] == deployment.item()["jti"]
+    assert jwt not in json.dumps(found)
+    assert people.export(stage, "nobody@example.com") == {}
+
+
+def test_erased_person_is_in_no_item(deployment: Deployment, stage: Deployed) -> None:
+    """Others keep theirs, also one whose address ends in the same way."""
+    for email in (JESSICA, ROBERT, f"x#{JESSICA}"):
+        assert deployment.vend(email).status == 200
+    erased = people.erase(stage, JESSICA)
+    assert (erased.deleted, erased.left) == (2, ())
+    items = deployment.dynamodb.scan(TableName=TABLE)["Items"]
+    assert erased.scanned == len(items)
+    assert not [item for item in items if item["pk"]["S"].endswith(f"tenant#{JESSICA}")]
+    assert people.export(stage, ROBERT)
+    assert people.export(stage, f"x#{JESSICA}")
+    assert deployment.vend().body["source"] == "generated"
+
+
+def test_scan_finds_what_was_written_meanwhile(deployment: Deployment, stage: Deployed) -> None:
+    """The person signs in again between the last deletion and the scan."""
+    deployment.vend()
+
+    def signs_in(**_: object) -> None:
+        deployment.vend()
+
+    stage.session.events.register_first("before-call.dynamodb.Scan", signs_in)
+    assert "TOKEN" in people.erase(stage, JESSICA).left
+
+
+def test_block_has_to_be_cleared_first(deployment: Deployment, stage: Deployed) -> None:
+    deployment.vend()
+    switches.set_(stage, wanted("block", JESSICA))
+    with pytest.raises(OperatorError, match="--clear first"):
+        people.erase(stage, JESSICA)
+    assert "jwt" in deployment.item()

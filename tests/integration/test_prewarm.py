@@ -1,0 +1,149 @@
+"""
+Generating before people come, over the whole service: table, account, ring and Aurora.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from token_vendor import prewarm
+from token_vendor.forecast import DAY, WEEK, Person, comings, plan
+from token_vendor.problems import AuroraUnavailableError
+
+from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
+from tests.integration.test_scheduled_reading import parts
+from tests.integration.test_store_failures import Wire
+from tests.support.clients import people
+
+if TYPE_CHECKING:
+    import io
+
+    from tests.integration.conftest import Deployment
+
+HOUR = 3600
+PEOPLE = [user["email"] for user in people(12)]
+
+
+@pytest.fixture
+def noting(deployment: Deployment) -> Deployment:
+    """Give a service with the option, whose people all came once."""
+    deployment.aurora.set_users(people(12))
+    deployment.restart(PREWARM="true")
+    assert {deployment.vend(email).status for email in PEOPLE} == {200}
+    return deployment
+
+
+def before_the_morning(deployment: Deployment, days: int = WEEK) -> int:
+    """Pass the days until an hour before people came, and run."""
+    deployment.clock.advance(days * DAY - HOUR)
+    return prewarm.run(parts(deployment, PREWARM="true"), until=deployment.clock.now + 899)
+
+
+def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
+    before, started = noting.calls(), noting.clock.now
+    assert before_the_morning(noting) == 0, "an hour before is too early"
+    assert noting.clock.now < started + WEEK * DAY - HOUR + 10, "and is not waited for"
+    noting.clock.advance(2400)
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+    generated = noting.calls()["generate_token"]
+    assert generated == before["generate_token"] + 12
+    noting.clock.advance(HOUR)
+    wire = Wire(noting)
+    assert {noting.vend(email).body["source"] for email in PEOPLE} == {"stored"}
+    # The first vend notes the coming, and asks Aurora nothing; the second one only reads.
+    assert wire.calls == ["BatchGetItem", "UpdateItem"] * 12
+    wire.calls.clear()
+    assert noting.vend(PEOPLE[0]).status == 200
+    assert wire.calls == ["BatchGetItem"]
+    assert noting.calls()["generate_token"] == generated
+
+
+def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) -> None:
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+    Wire(noting).refuse("UpdateItem")
+    assert noting.vend(PEOPLE[0]).body["source"] == "stored"
+
+
+def test_without_the_option_nothing_is_noted(deployment: Deployment) -> None:
+    deployment.vend()
+    assert "came" not in deployment.item()
+    assert before_the_morning(deployment, 1) == 0
+
+
+def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> None:
+    """It could be invited by that, or cost a reading of the list."""
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    key = {
+        "pk": {"S": f"sandbox#{noting.aurora.tenant_id}#{PEOPLE[0]}"},
+        "sk": {"S": "ACCOUNT"},
+    }
+    noting.dynamodb.delete_item(TableName=TABLE, Key=key)
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 11
+    assert noting.calls()["invite_user"] == 0
+
+
+def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None:
+    """A token that waits goes to whom it was vended before; Aurora is asked about anybody else."""
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+    claims = {"email": PEOPLE[0], "email_verified": "true", "sub": "somebody"}
+    calls = noting.calls()
+    assert noting.send(event(claims)).body["source"] == "stored"
+    assert noting.calls() == calls | {"retrieve_user": calls.get("retrieve_user", 0) + 1}
+    assert "ahead" not in noting.item(PEOPLE[0])
+
+
+def test_lanes_share_the_people(noting: Deployment) -> None:
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    served = [
+        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, lane=lane, lanes=4)
+        for lane in range(4)
+    ]
+    assert sum(served) == 12
+    assert max(served) < 12
+
+
+def test_failures_end_the_run(noting: Deployment) -> None:
+    """Lambda counts it as an error, which is the alarm; the next quarter goes on."""
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    with noting.aurora.down(), pytest.raises(AuroraUnavailableError):
+        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+    noting.clock.advance(60)
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+
+
+def test_entry_point_tells_how_many(
+    noting: Deployment,
+    monkeypatch: pytest.MonkeyPatch,
+    log: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And emits no latency: nobody waited for it."""
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    monkeypatch.setattr(prewarm, "wire_parts", lambda *_, **__: parts(noting, PREWARM="true"))
+    for name, value in (ENVIRONMENT | {"AURORA_URL": noting.aurora.url}).items():
+        monkeypatch.setenv(name, value)
+    log.truncate(0)
+    capsys.readouterr()
+    assert prewarm.handler({}, Context(remaining=900)) == {"prewarmed": 12}
+    audit = json.loads(log.getvalue().strip("\x00\n").splitlines()[-1])["audit"]
+    assert (audit["outcome"], audit["people"]) == ("prewarmed", 12)
+    emitted = capsys.readouterr().out
+    assert '"Prewarmed"' in emitted
+    assert '"Latency"' not in emitted
+
+
+def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:
+    noted = [Person.of(email, item) for email, item in parts(noting).store.everybody()]
+    tomorrow = noting.clock.now + DAY - HOUR
+    assert {each.email for each in plan(noted, now=tomorrow, rate=88)} == set(PEOPLE)
+    assert comings(noted, now=tomorrow, days=(1, 2)) == {1: 12, 2: 0}

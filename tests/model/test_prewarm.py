@@ -1,0 +1,404 @@
+"""
+Nights and mornings of thousands of people, by the real vendor, ring and plan on a table in memory.
+
+Time is scaled to nothing: it passes as it is slept. While the scheduled run sleeps, people come.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor import prewarm
+from token_vendor.control import Control, Entry, Switch
+from token_vendor.forecast import DAY, LEAD, SHARE, Person, plan
+from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
+from token_vendor.observability import logger, recorder
+from token_vendor.problems import AuroraBusyError, AuroraUnavailableError
+from token_vendor.request_budget import QUEUE, RequestBudget
+from token_vendor.table import Table
+from token_vendor.token_store import TokenStore
+from token_vendor.vendor import Policy, TokenVendor
+
+from tests.model.memory_table import MemoryTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOUR = 1_750_003_200.0
+"""Four o'clock of some morning, when the runs begin."""
+EIGHT = FOUR + 4 * 3600
+QUARTER = 900
+LIFE = 12 * 3600
+LIMIT, RATE, BURST = 90, 88, 90
+PARTITION = "sandbox#tenant"
+SUBJECT = "who signed in"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    recorder.start("model")
+    yield
+    recorder.start("")
+    logger.setLevel(level)
+
+
+@dataclass
+class Parts:
+    """What one execution environment is wired from, and its time."""
+
+    vendor: TokenVendor
+    store: TokenStore
+    budget: RequestBudget
+    now: Any
+    clock: Any
+    sleep: Any
+
+
+@dataclass
+class Morning:
+    """People, their items, and Aurora; `waits` is how long each waited who came."""
+
+    now: float = FOUR
+    waits: dict[str, float] = field(default_factory=dict)
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    down_until: float = 0
+
+    def __post_init__(self) -> None:
+        self.table = MemoryTable(lambda _: None, lambda: self.now)
+        self._alive: dict[str, float] = {}
+        self._coming: list[tuple[float, int, str, float]] = []
+        self._number = count()
+        self._caller = self._wired(self._pass)
+        self.scheduled = self._wired(self.sleep)
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _wired(self, sleep: Any) -> Parts:
+        dynamodb: Any = self.table
+        table = Table(
+            dynamodb, name="tokens", partition=PARTITION, clock=lambda: self.now, sleep=sleep
+        )
+        store = TokenStore(table, clock=lambda: self.now, notes_comings=True)
+        budget = RequestBudget(
+            table, rate=RATE, burst=BURST, grace=5, patience=0.05, queue_horizon=900, sleep=sleep
+        )
+        stands_for: Any = self
+        vendor = TokenVendor(
+            store=store,
+            accounts=stands_for,
+            budget=budget,
+            aurora=stands_for,
+            policy=Policy(
+                refresh_margin=3600,
+                cool_down=30,
+                refused_for=300,
+                renewals_per_hour=6,
+                patience=0.05,
+            ),
+            clock=lambda: self.now,
+        )
+        return Parts(
+            vendor=vendor,
+            store=store,
+            budget=budget,
+            now=lambda: self.now,
+            clock=lambda: self.now,
+            sleep=sleep,
+        )
+
+    # Aurora, and the accounts at it --------------------------------------------------------------
+
+    def is_known(self, _email: str) -> bool:
+        return True
+
+    def find(self, caller: Caller, _allowance: Any) -> Account:
+        return Account(user_id=caller.email, email=caller.email, status="active")
+
+    def generate_token(self, account: Account, allowance: Any) -> AccessToken:
+        allowance.take(QUEUE)
+        if self.now < self.down_until:
+            raise AuroraUnavailableError(cause="down")
+        self.calls.append((self.now, account.email))
+        if self._alive.get(account.email, 0) > self.now:
+            self.killed.append(account.email)
+        self._alive[account.email] = self.now + LIFE
+        jti = f"{account.email} {len(self.calls)}"
+        return AccessToken(
+            jwt=jti, jti=jti, expires_at=int(self.now + LIFE), user_id=account.user_id
+        )
+
+    # People --------------------------------------------------------------------------------------
+
+    def knows(self, email: str, *came: float, died: float = FOUR - 3600) -> None:
+        """Write the item of a person who came at some moments, and whose last token died."""
+        self._alive[email] = died
+        self.table.items[f"{PARTITION}#{email}", "TOKEN"] = {
+            "version": {"N": "1"},
+            "user_id": {"S": email},
+            "jwt": {"S": "old"},
+            "jti": {"S": "old"},
+            "subjects": {"L": [{"S": SUBJECT}]},
+            "expires_at": {"N": str(int(died))},
+            "came": {"L": [{"N": str(int(at))} for at in came]},
+        }
+
+    def comes(self, email: str, at: float) -> None:
+        heapq.heappush(self._coming, (at, next(self._number), email, at))
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and people come in it."""
+        until = self.now + seconds
+        while self._coming and self._coming[0][0] <= until:
+            at, _, email, since = heapq.heappop(self._coming)
+            self.now = max(self.now, at)
+            self._visit(email, since)
+        self.now = max(self.now, until)
+
+    def _visit(self, email: str, since: float) -> None:
+        deadline = Deadline(self.now + 24, lambda: self.now, self._pass)
+        caller = Caller(email=email, subject=SUBJECT)
+        try:
+            self._caller.vendor.vend(caller, TokenRequest(), deadline)
+        except AuroraBusyError as busy:
+            again = max(busy.retry_at or 0, self.now + 0.01)
+            heapq.heappush(self._coming, (again, next(self._number), email, since))
+        else:
+            self.waits[email] = self.now - since
+
+    def play(self, *, prewarmed: bool, until: float = EIGHT + 3600) -> None:
+        """Start a run at every quarter until eight, and let everybody come."""
+        while self.now < until:
+            start = self.now
+            if prewarmed:
+                parts: Any = self.scheduled
+                with suppress(AuroraUnavailableError):
+                    prewarm.run(parts, until=start + QUARTER - 1)
+            recorder.start("model")
+            self.sleep(max(0, start + QUARTER - self.now))
+
+    @property
+    def fullest_minute(self) -> int:
+        sent = sorted(at for at, _ in self.calls)
+        first, most = 0, 0
+        for last, moment in enumerate(sent):
+            while sent[first] <= moment - 60:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+
+def names(kind: str, number: int) -> list[str]:
+    return [f"{kind}-{each:04}@example.com" for each in range(number)]
+
+
+def usual_morning(people: int, *, come: bool = True) -> Morning:
+    """
+    Let 95 % of those who came last week come again, and as many others as stay away.
+
+    All of them in the eight minutes around eight, each up to two minutes off its own time.
+    """
+    chance = random.Random(1)  # noqa: S311 - arrivals are no secret.
+    morning = Morning()
+    expected, others = names("usual", people), names("other", people - round(people * 0.95))
+    for number, email in enumerate(expected):
+        usually = EIGHT + chance.uniform(-120, 120)
+        morning.knows(email, usually - 7 * DAY, usually - DAY)
+        if come and number >= len(others):
+            morning.comes(email, usually + chance.uniform(-120, 120))
+    for email in others if come else ():
+        morning.knows(email, died=FOUR - 2 * DAY)
+        morning.comes(email, EIGHT + chance.uniform(-240, 240))
+    return morning
+
+
+@pytest.mark.parametrize(("people", "waiting"), [(1000, 50), (5000, 250)])
+def test_nobody_waits_who_comes_as_last_week(people: int, waiting: int) -> None:
+    """And of the others at most all wait, none of them for longer than a minute."""
+    morning = usual_morning(people)
+    morning.play(prewarmed=True)
+    assert len(morning.waits) == people
+    waited = {email: wait for email, wait in morning.waits.items() if wait > 0.5}
+    assert len(waited) <= waiting
+    assert not [email for email in waited if email.startswith("usual")]
+    assert max(morning.waits.values()) <= 60
+    assert morning.killed == []
+    assert morning.fullest_minute <= LIMIT
+
+
+def test_without_it_most_people_wait() -> None:
+    """What the tests above measure is there to be measured."""
+    morning = usual_morning(1000)
+    morning.play(prewarmed=False)
+    assert max(morning.waits.values()) > 120
+    assert sum(wait > 0.5 for wait in morning.waits.values()) > 300
+
+
+def test_people_who_come_while_it_works_do_not_wait() -> None:
+    """Early birds, five a minute, beside 5,000 who are generated for."""
+    morning = usual_morning(5000)
+    early = names("early", 300)
+    for number, email in enumerate(early):
+        morning.knows(email, died=FOUR - 2 * DAY)
+        morning.comes(email, EIGHT - 5400 + number * 12)
+    morning.play(prewarmed=True)
+    waits = sorted(morning.waits[email] for email in early)
+    assert waits[297] < 0.5
+    assert morning.fullest_minute <= LIMIT
+
+
+def test_it_stops_while_people_queue() -> None:
+    """Two hundred come at once in the middle of it; nobody's turn moves by more than its share."""
+    at = EIGHT - 3600
+    waits = []
+    for prewarmed in (False, True):
+        morning = usual_morning(5000)
+        crowd = names("crowd", 200)
+        for email in crowd:
+            morning.knows(email, died=FOUR - 2 * DAY)
+            morning.comes(email, at)
+        morning.play(prewarmed=prewarmed, until=EIGHT)
+        waits.append(max(morning.waits[email] for email in crowd))
+        served = max(each for each in (at + morning.waits[email] for email in crowd))
+        between = [email for moment, email in morning.calls if at + 1 < moment < served]
+        assert {email for email in between if not email.startswith("crowd")} == set()
+    # The places that it used in the minute before come free within that minute.
+    assert waits[1] <= waits[0] + 62
+
+
+def test_each_run_goes_on_where_the_one_before_stopped() -> None:
+    morning = usual_morning(5000, come=False)
+    morning.play(prewarmed=True, until=EIGHT)
+    generated = [email for _, email in morning.calls]
+    assert len(generated) == len(set(generated)) == 5000
+
+
+def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone() -> None:
+    morning = Morning()
+    alive, leased, cooling, blocked, marked, signed_out, moved, plain = names("person", 8)
+    for email in (alive, leased, cooling, blocked, marked, signed_out, moved, plain):
+        morning.knows(email, EIGHT - 7 * DAY, EIGHT - DAY)
+    attributes: dict[str, dict[str, Any]] = {
+        alive: {"expires_at": {"N": str(int(EIGHT + 60))}},
+        leased: {"lease_id": {"S": "x"}, "lease_until": {"N": str(EIGHT)}},
+        cooling: {"failed_until": {"N": str(EIGHT)}, "failure": {"S": "aurora-timeout"}},
+        marked: {"generating_since": {"N": str(FOUR - DAY)}},
+        signed_out: {"expires_at": {"N": str(int(EIGHT + 60))}},
+    }
+    for email, written in attributes.items():
+        morning.table.items[f"{PARTITION}#{email}", "TOKEN"] |= written
+    del morning.table.items[f"{PARTITION}#{signed_out}", "TOKEN"]["jwt"]
+    entry = Entry(switch=Switch.BLOCK, value=blocked, until=EIGHT + DAY)
+    rows = {"L": [{"L": [{"S": t} if isinstance(t, str) else {"N": str(t)} for t in entry.row]}]}
+    morning.table.items[PARTITION, "CONTROL"] = {"entries": rows}
+    morning.play(prewarmed=True, until=EIGHT)
+    assert {email for _, email in morning.calls} == {moved, plain}
+
+
+def test_stopped_generating_stops_it() -> None:
+    morning = usual_morning(20)
+    rows = [{"S": "stop-generating"}, {"S": ""}, {"N": str(EIGHT)}, {"S": ""}, {"S": ""}]
+    morning.table.items[PARTITION, "CONTROL"] = {"entries": {"L": [{"L": rows}]}}
+    morning.play(prewarmed=True, until=EIGHT - LEAD)
+    assert morning.calls == []
+
+
+def test_lowered_rate_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins earlier, and takes its share of the lower rate."""
+    monkeypatch.setattr(Control, "lowered", lambda *_: (22.0, 90))
+    morning = usual_morning(300, come=False)
+    morning.play(prewarmed=True, until=EIGHT)
+    moments = [at for at, _ in morning.calls]
+    assert len(moments) == 300
+    assert max(moments) - min(moments) >= 299 * 60 / (22 * SHARE) - 1
+
+
+def test_outage_ends_the_run_and_not_the_night() -> None:
+    morning = usual_morning(40, come=False)
+    morning.down_until = EIGHT - 950
+    morning.play(prewarmed=True, until=EIGHT - 600)
+    assert len(morning.calls) == 40
+
+
+def test_owner_of_a_token_generated_ahead_is_noted_once() -> None:
+    """One write at the first vend, none at the second; next week's plan has the coming."""
+    morning = Morning()
+    [email] = names("person", 1)
+    morning.knows(email, EIGHT - 7 * DAY)
+    morning.play(prewarmed=True, until=EIGHT)
+    item = morning.table.items[f"{PARTITION}#{email}", "TOKEN"]
+    assert item["ahead"] == {"N": "1"}
+    assert len(item["came"]["L"]) == 1
+    morning.comes(email, EIGHT + 7)
+    morning.sleep(60)
+    item = morning.table.items[f"{PARTITION}#{email}", "TOKEN"]
+    assert "ahead" not in item
+    assert item["came"]["L"][-1] == {"N": str(int(EIGHT + 7))}
+    version = item["version"]
+    morning.comes(email, EIGHT + 90)
+    morning.sleep(60)
+    assert morning.table.items[f"{PARTITION}#{email}", "TOKEN"]["version"] == version
+    assert len(morning.calls) == 1
+
+
+# The plan ------------------------------------------------------------------------------------
+
+
+def came(number: int, *days: int, at: float = EIGHT) -> list[Person]:
+    return [
+        Person(email=f"{days}-{each}@example.com", came=tuple(at - day * DAY for day in days))
+        for each in range(number)
+    ]
+
+
+def planned(people: list[Person], *, now: float = FOUR + 1) -> set[str]:
+    return {each.email.partition("-")[0] for each in plan(people, now=now, rate=RATE)}
+
+
+def test_who_came_last_week_or_on_the_last_working_day_is_expected() -> None:
+    assert planned([*came(5, 7), *came(9, 1), *came(2, 2), *came(3, 6)]) == {"(7,)", "(1,)"}
+
+
+def test_weekend_is_no_working_day() -> None:
+    """On a Monday: a few came on Saturday and Sunday, all on Friday."""
+    people = [*came(2, 1), *came(3, 2), *came(50, 3), *came(40, 4), *came(4, 7)]
+    assert planned(people) == {"(3,)", "(7,)"}
+
+
+def test_nobody_is_expected_where_nobody_came() -> None:
+    assert planned([Person(email="a@example.com"), *came(3, 9)]) == set()
+
+
+def test_who_holds_a_token_by_then_is_not_generated_for() -> None:
+    [person] = came(1, 7)
+    alive = Person(email=person.email, came=person.came, alive_until=EIGHT + 1)
+    dies_before = Person(email=person.email, came=person.came, alive_until=EIGHT - 1)
+    assert planned([alive]) == set()
+    assert planned([dies_before]) != set()
+
+
+def test_plan_is_as_late_as_the_rate_allows() -> None:
+    """In the order of coming, ended a lead before each, and spaced by its share of the rate."""
+    people = [
+        Person(email=f"{number:03}@example.com", came=(EIGHT - 7 * DAY + number,))
+        for number in range(120)
+    ]
+    whole = plan(people, now=FOUR + QUARTER, rate=RATE)
+    assert [each.email for each in whole] == [person.email for person in people]
+    assert whole[-1].generate_at == whole[-1].arrives_at - LEAD
+    spacing = 60 / (RATE * SHARE)
+    gaps = [later.generate_at - sooner.generate_at for sooner, later in pairwise(whole)]
+    assert min(gaps) >= spacing - 1e-6
+    assert all(each.generate_at <= each.arrives_at - LEAD for each in whole)
+    late = plan(people, now=EIGHT - 60, rate=RATE)
+    assert {each.generate_at for each in late} == {EIGHT - 60}
