@@ -276,6 +276,23 @@ def test_it_stops_while_people_queue() -> None:
     assert waits[1] <= waits[0] + 62
 
 
+def test_it_takes_no_place_in_a_queue() -> None:
+    """Nor has it written anything to the item of whom it would have served."""
+    morning = Morning()
+    for email in names("crowd", 170):
+        morning.knows(email, died=FOUR - 2 * DAY)
+        morning.comes(email, FOUR + 1)
+    [email] = names("usual", 1)
+    morning.knows(email, EIGHT - DAY)
+    morning.sleep(2)
+    before = {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
+    deadline = Deadline(morning.now + 24, lambda: morning.now, morning.sleep)
+    for _ in range(30):
+        with pytest.raises(AuroraBusyError):
+            morning.scheduled.vendor.vend_ahead(email, deadline)
+    assert before == {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
+
+
 def test_each_run_goes_on_where_the_one_before_stopped() -> None:
     morning = usual_morning(5000, come=False)
     morning.play(prewarmed=True, until=EIGHT)
