@@ -166,14 +166,19 @@ class Table:
             return found
         raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
 
-    def scan(self, sk: str, left_out: Collection[str] = ()) -> Iterator[tuple[str, Item]]:
-        """Yield e-mail and item of everybody who has one of this `sk`; not consistently."""
+    def scan(self, sk: str, names: Iterable[str]) -> Iterator[tuple[str, Item]]:
+        """
+        Yield the e-mail, and some attributes of the item, of everybody who has one of this `sk`.
+
+        Not read consistently: some are as they were a moment ago.
+        """
         prefix = f"{self._partition}#"
         start: Any = {}
         while True:
             try:
                 answer = self._dynamodb.scan(
                     TableName=self._name,
+                    ProjectionExpression=", ".join(("pk", *names)),
                     FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
                     ExpressionAttributeValues={":sk": {"S": sk}, ":prefix": {"S": prefix}},
                     **start,
@@ -181,9 +186,8 @@ class Table:
             except (ClientError, BotoCoreError) as exc:
                 raise _unavailable("scan", sk, exc) from exc
             for item in answer["Items"]:
-                kept = {name: value for name, value in item.items() if name not in left_out}
-                email = kept.pop("pk")["S"].removeprefix(prefix)
-                yield email, _from_wire(kept)
+                email = item.pop("pk")["S"].removeprefix(prefix)
+                yield email, _from_wire(item)
             if "LastEvaluatedKey" not in answer:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

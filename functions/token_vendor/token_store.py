@@ -22,8 +22,8 @@ MOST_SUBJECTS = 8
 CAME_KEPT = 8 * 86_400
 """Seconds: this day of the last week, and a day more."""
 MOST_COMINGS = 16
-UNREAD = ("jwt",)
-"""What a look at everybody leaves out: it is most of an item, and nobody's business."""
+EXPECTED_BY = ("came", "expires_at")
+"""What a look at everybody is for; the JWT stays where it is."""
 TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
 ATTRIBUTES = frozenset(field.name for field in fields(TokenItem))
 
@@ -62,8 +62,8 @@ class TokenStore:
         return Control.of(self._table.get(CONTROL), now=self._clock())
 
     def everybody(self) -> Iterator[tuple[str, TokenItem]]:
-        """Yield each caller's e-mail and item, some of them as they were a moment ago."""
-        return ((email, token_item(item)) for email, item in self._table.scan(TOKEN, UNREAD))
+        """Yield each caller's e-mail, and of the item what says when the caller is expected."""
+        return ((email, token_item(item)) for email, item in self._table.scan(TOKEN, EXPECTED_BY))
 
     def take_lease(
         self,

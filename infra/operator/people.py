@@ -76,8 +76,9 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
             "Aurora's list was never read to its end: set directory_schedule in cdk.json"
         )
     rows: dict[str, dict[str, dict[str, Any]]] = {}
-    for sk in (ACTIVE_ROW, OTHER_ROW, TOKEN):
-        for email, item in table(deployed).scan(sk, (CREDENTIAL,)):
+    row = ("user_id", "seen_at")
+    for sk, names in ((ACTIVE_ROW, row), (OTHER_ROW, row), (TOKEN, ("expires_at", "lifetime"))):
+        for email, item in table(deployed).scan(sk, names):
             rows.setdefault(email, {})[sk] = item
     since = time.time() - days * 86_400
     seats = [

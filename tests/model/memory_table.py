@@ -58,12 +58,19 @@ class MemoryTable:
         ]
         return {"Responses": {table: found}} | self._metadata()
 
-    def scan(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+    def scan(
+        self,
+        *,
+        ProjectionExpression: str,  # noqa: N803
+        ExpressionAttributeValues: dict[str, Any],  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
         self._step("read")
+        names = ProjectionExpression.split(", ")
         sk = ExpressionAttributeValues[":sk"]["S"]
         prefix = ExpressionAttributeValues[":prefix"]["S"]
         found = [
-            {"pk": {"S": pk}, "sk": {"S": sk}} | item
+            {name: value for name, value in ({"pk": {"S": pk}} | item).items() if name in names}
             for (pk, its), item in self.items.items()
             if its == sk and pk.startswith(prefix)
         ]

@@ -18,6 +18,7 @@ import pytest
 from greenlet import GreenletExit, greenlet
 from token_vendor.accounts import Accounts, InvitationPolicy
 from token_vendor.aurora import INVITE, LIST, RETRIEVE, Listing
+from token_vendor.control import Control
 from token_vendor.directory import Directory
 from token_vendor.models import ACTIVE, Account, Caller, Deadline
 from token_vendor.observability import logger
@@ -64,6 +65,8 @@ class Person:
 @dataclass
 class World:
     """One schedule; it plays the table's clock, Aurora, and the purse of calls."""
+
+    control = Control()
 
     paging: str
     answer: str
