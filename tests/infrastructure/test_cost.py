@@ -74,8 +74,8 @@ def test_an_alarm_costs_each_metric_that_it_takes(template: dict[str, Any]) -> N
 
     alarms = line(changed(template, "AWS::CloudWatch::Alarm", plain), "alarm metrics")
     assert alarms.quantity == 15
-    # The alarms on expressions take seventeen metrics instead of six.
-    assert line(template, "alarm metrics").quantity == 15 - 6 + 17
+    # The alarms on expressions take eighteen metrics instead of six.
+    assert line(template, "alarm metrics").quantity == 15 - 6 + 18
 
 
 def test_a_dashboard_of_more_metrics_is_not_free(template: dict[str, Any]) -> None:
