@@ -13,6 +13,11 @@ from token_vendor.observability import digest
 from infra.local.ministack_workarounds import log_events
 from infra.operator.deployed import Deployed, OperatorError
 
+SWITCH_EVENT = "switch"
+"""
+The message of what an operator switched. It is no request: it has neither status nor duration.
+"""
+
 
 def caller_digest(email: str) -> str:
     """
@@ -74,12 +79,12 @@ def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator
 
 def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[str, Any]]:
     """
-    Return the audit events that hold a text, oldest first.
+    Return the audit events that hold a text, oldest first; those of switches are among them.
     """
     return [
         {"at": line["@timestamp"], **line["audit"]}
         for line in lines(deployed, since=since, containing=containing)
-        if line.get("message") == "audit" and containing in line["audit"].values()
+        if line.get("message") in {"audit", SWITCH_EVENT} and containing in line["audit"].values()
     ]
 
 

@@ -17,6 +17,7 @@ from token_vendor.models import normalised_email
 from token_vendor.observability import digest
 from token_vendor.settings import Settings, is_domain
 
+from infra.operator.audit_log import SWITCH_EVENT
 from infra.operator.deployed import Deployed, OperatorError
 from infra.operator.tokens import table
 
@@ -143,7 +144,7 @@ def _write(deployed: Deployed, found: Board, entries: tuple[Entry, ...]) -> None
 
 def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
     """
-    Write an audit event beside those of the function; an e-mail stands there as its digest.
+    Write an event beside the audit events of requests; an e-mail stands there as its digest.
     """
     told: dict[str, Any] = asdict(done) | {
         "request_id": str(uuid4()),
@@ -158,7 +159,7 @@ def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
     now = time.time()
     line = {
         "level": "INFO",
-        "message": "audit",
+        "message": SWITCH_EVENT,
         "timestamp": f"{datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S,%f}"[:-3] + "+0000",
         "service": f"token-vendor-{deployed.stage}",
         "audit": told,
