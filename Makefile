@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test web contract contract-tools audit judges lint format bench dashboard-pictures docs release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run test web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -85,6 +85,9 @@ release-check: setup ## (TAG=v1.2.3) is the version complete: changelog, lock, d
 format: setup ## format and mend what ruff can
 	@$(RUN) ruff format .
 	@$(RUN) ruff check --fix .
+
+wheel: setup ## build the wheel for somebody's own CDK app into .local/wheel
+	@$(RUN) python -m infra.build.wheel
 
 bench: setup ## measure, print the table, write .local/bench.json
 	@$(RUN) python -m tests.benchmarks

@@ -29,6 +29,7 @@ SERVICES = {"dynamodb", "secretsmanager"}
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"}
 # One time for all: every zip of the folder has the same bytes. Zip starts in 1980.
 LONG_AGO = 315_619_200
+ASSET_IN_WHEEL = "asset"
 
 
 class BundlingError(Exception):
@@ -39,7 +40,7 @@ class BundlingError(Exception):
 
 def build_asset(cache: Path = CACHE) -> Path:
     """
-    Return the folder with the Lambda's code, built unless the cache has it.
+    Return the folder with the Lambda's code: the wheel's own, or built unless the cache has it.
 
     The folder is never changed once it is there; other sources make another folder.  The network
     is needed only where the lock's dependencies are neither in `cache` nor in uv's own cache.
@@ -48,6 +49,8 @@ def build_asset(cache: Path = CACHE) -> Path:
         BundlingError: uv is absent or could not install, or this Python is not the Lambda's.
 
     """
+    if (built := Path(__file__).with_name(ASSET_IN_WHEEL)).exists():
+        return built
     if sys.version_info[:2] != PYTHON:
         running = ".".join(map(str, sys.version_info[:2]))
         raise BundlingError(f"Python {running} cannot compile for the Lambda's 3.13; use .venv")

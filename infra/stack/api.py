@@ -39,14 +39,22 @@ class Api(Construct):
     """
     Own the HTTP API, its authorizer, routes, throttle, access log and, if it has one, domain.
 
-    `dns` are outputs for whoever keeps the domain's records.
+    With `http_api`, the routes are added to that one, whose owner keeps its stage, CORS, throttle
+    and domain. `dns` are outputs for the owner of the domain's records.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, handler: lambda_.IFunction, stage: StageConfig
+    def __init__(  # noqa: PLR0913 - two of them are somebody else's.
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        handler: lambda_.IFunction,
+        stage: StageConfig,
+        http_api: apigw.HttpApi | None = None,
+        authorizer: apigw.IHttpRouteAuthorizer | None = None,
     ) -> None:
         super().__init__(scope, id_)
-        self.api = apigw.HttpApi(
+        self.api = http_api or apigw.HttpApi(
             self,
             "HttpApi",
             api_name=f"aurora-token-vendor-{stage.stage}",
@@ -64,12 +72,15 @@ class Api(Construct):
                 payload_format_version=apigw.PayloadFormatVersion.VERSION_2_0,
                 timeout=Duration.seconds(GATEWAY_TIMEOUT),
             ),
-            authorizer=authorizers.HttpJwtAuthorizer(
+            authorizer=authorizer
+            or authorizers.HttpJwtAuthorizer(
                 "Caller", stage.issuer, jwt_audience=list(stage.audiences)
             ),
         )
-        domain = self._domain(stage) if stage.domain_name else None
-        self._add_stage(stage, domain)
+        domain = None
+        if not http_api:
+            domain = self._domain(stage) if stage.domain_name else None
+            self._add_stage(stage, domain)
         self.url = f"https://{stage.domain_name}" if domain else self.api.api_endpoint
         self.dns = (
             {

@@ -1,45 +1,17 @@
 """
-The stack of one stage; reads like the diagram: storage, function, API, and who may do what.
+The stack of one stage: the token vendor and its outputs.
 """
 
 from aws_cdk import CfnOutput, Environment, Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.stack.api import Api
-from infra.stack.function import VendorFunction
-from infra.stack.metrics import Measures
-from infra.stack.monitoring import Monitoring
-from infra.stack.schedule import prewarm, scheduled_reading
-from infra.stack.storage import Storage
-from infra.stack.website import Website
+from infra.stack.token_vendor import TokenVendor
 from infra.stage import StageConfig
-
-# Exactly what the code calls; a test compares the two.
-TABLE_ACTIONS = (
-    "dynamodb:BatchGetItem",
-    "dynamodb:BatchWriteItem",
-    "dynamodb:GetItem",
-    "dynamodb:UpdateItem",
-)
-# What only the scheduled generates before people come ask for: who is expected.
-EVERYBODY_ACTION = "dynamodb:Scan"
-# DynamoDB asks KMS in the caller's name; these are the actions that its guide names for a
-# customer-managed key, spelt out where the guide writes ReEncrypt* and GenerateDataKey*.
-TABLE_KEY_ACTIONS = (
-    "kms:Decrypt",
-    "kms:DescribeKey",
-    "kms:Encrypt",
-    "kms:GenerateDataKey",
-    "kms:GenerateDataKeyWithoutPlaintext",
-    "kms:ReEncryptFrom",
-    "kms:ReEncryptTo",
-)
 
 
 class TokenVendorStack(Stack):
     """
-    Everything that one stage needs in an AWS account.
+    A stack with one token vendor.
     """
 
     def __init__(self, scope: Construct, id_: str, *, stage: StageConfig) -> None:
@@ -51,87 +23,7 @@ class TokenVendorStack(Stack):
             tags=dict(stage.tags),
             env=Environment(account=stage.account, region=stage.region) if stage.region else None,
         )
-        storage = Storage(self, "Storage", stage=stage)
-        vendor = VendorFunction(
-            self,
-            "Vendor",
-            stage=stage,
-            variables={
-                "TABLE_NAME": storage.table.table_name,
-                "AURORA_SECRET_ARN": storage.secret_arn,
-            },
-        )
-        api = Api(self, "Api", handler=vendor.live, stage=stage)
-        self._allow(vendor.role, storage)
-        if stage.directory_schedule:
-            reading = scheduled_reading(self, "Reading", stage=stage, variables=vendor.environment)
-            self._allow(reading.role, storage)
-        ahead = None
-        if stage.prewarm:
-            ahead = prewarm(self, "Prewarm", stage=stage, variables=vendor.environment)
-            self._allow(ahead.role, storage)
-            ahead.role.add_to_policy(
-                iam.PolicyStatement(actions=[EVERYBODY_ACTION], resources=[storage.table.table_arn])
-            )
-        monitoring = Monitoring(
-            self,
-            "Monitoring",
-            stage=stage,
-            measures=Measures(
-                stage=stage.stage,
-                function_name=vendor.function.function_name,
-                api_id=api.api.api_id,
-                table_name=storage.table.table_name,
-                log_group_name=vendor.log.log_group_name,
-                prewarm_name=ahead.function.function_name if ahead else "",
-            ),
-            log_group_name=vendor.log.log_group_name,
-            topic_key=storage.key if stage.encrypt_logs else None,
-        )
-
-        outputs = {
-            "ApiUrl": api.url,
-            "TokenUrl": f"{api.url}/token",
-            "ApiId": api.api.api_id,
-            "TableName": storage.table.table_name,
-            "SecretArn": storage.secret_arn,
-            "FunctionName": vendor.function.function_name,
-            "LogGroupName": vendor.log.log_group_name,
-            "TopicArn": monitoring.topic.topic_arn,
-            "DashboardNames": monitoring.dashboard_names,
-            **api.dns,
-        }
-        if stage.website:
-            website = Website(self, "Website", stage=stage, api_endpoint=api.url)
-            outputs["WebsiteUrl"] = website.url
-        for name, value in outputs.items():
+        # The CDK leaves "Default" out of logical ids: those of deployed stages stay as they are.
+        vendor = TokenVendor(self, "Default", stage=stage)
+        for name, value in vendor.outputs.items():
             CfnOutput(self, name, value=value)
-
-    def _allow(self, role: iam.Role, storage: Storage) -> None:
-        """
-        Grant what the code calls on this table and this secret, and their key through them.
-        """
-        key_through = {
-            "dynamodb": (storage.key.key_arn, TABLE_KEY_ACTIONS),
-            "secretsmanager": (storage.secret_key_arn, ("kms:Decrypt",)),
-        }
-        statements = [
-            iam.PolicyStatement(actions=list(TABLE_ACTIONS), resources=[storage.table.table_arn]),
-            iam.PolicyStatement(
-                actions=["secretsmanager:GetSecretValue"], resources=[storage.secret_arn]
-            ),
-            *(
-                iam.PolicyStatement(
-                    actions=list(actions),
-                    resources=[key_arn],
-                    conditions={
-                        "StringEquals": {"kms:ViaService": f"{service}.{self.region}.amazonaws.com"}
-                    },
-                )
-                for service, (key_arn, actions) in key_through.items()
-                # A given secret may be encrypted with AWS's own key, which needs no right.
-                if key_arn
-            ),
-        ]
-        for statement in statements:
-            role.add_to_policy(statement)

@@ -160,6 +160,17 @@ class StageConfig(GivenOptions):
             raise stage_error(stage, shown, wrong)
         return config
 
+    @classmethod
+    def of(cls, stage: str, **options: Any) -> Self:
+        """
+        Return the options of a stage that another CDK app declares in Python.
+
+        Raises:
+            StageError: with a line for each option that is wrong.
+
+        """
+        return cls.read({stage: options}, stage, {})
+
     def variables(self) -> dict[str, str]:
         """
         Return the options that the function reads, as its environment variables.

@@ -13,7 +13,7 @@ from cfnlint.api import lint as cfn_lint
 from token_vendor.forecast import LANES
 from token_vendor.prewarm import lane_of
 
-from infra.stack.token_vendor_stack import EVERYBODY_ACTION
+from infra.stack.token_vendor import EVERYBODY_ACTION
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
 from tests.infrastructure.test_template_lint import (
     test_cdk_nag_has_nothing_left_to_say as nag_is_content,

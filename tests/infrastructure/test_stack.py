@@ -16,7 +16,7 @@ from token_vendor.handler import DYNAMODB, SECRETS_MANAGER
 from token_vendor.settings import RESERVE, Settings
 
 from infra.build.lambda_asset import SOURCES
-from infra.stack.token_vendor_stack import EVERYBODY_ACTION, TABLE_ACTIONS, TABLE_KEY_ACTIONS
+from infra.stack.token_vendor import EVERYBODY_ACTION, TABLE_ACTIONS, TABLE_KEY_ACTIONS
 from tests.infrastructure.conftest import LONGEST, Assembly, Template, filled_in
 
 if TYPE_CHECKING:

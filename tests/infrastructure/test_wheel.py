@@ -1,0 +1,131 @@
+"""
+The wheel in somebody else's CDK app: an empty environment, ten lines, and no repository.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from infra.build.lambda_asset import ROOT, build_asset
+from infra.build.wheel import build_wheel
+from tests.infrastructure.test_template_lint import NEEDLESS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UV = ROOT / ".uv" / "bin" / "uv"
+OPTIONS = """issuer="https://sign-in.example.com", audiences=["app"],
+    cors_origins=["https://app.example.com"], aurora_environment="sandbox", aurora_tenant_id="t","""
+TEN_LINES = f"""
+from aurora_token_vendor import StageConfig, TokenVendor
+from aws_cdk import App, CfnOutput, Stack, Validations
+from cdk_nag import AwsSolutionsChecks
+
+app = App(outdir="out")
+Validations.of(app).add_plugins(AwsSolutionsChecks())
+stack = Stack(app, "MyApp")
+stage = StageConfig.of("prod", {OPTIONS})
+vendor = TokenVendor(stack, "Tokens", stage=stage)
+CfnOutput(stack, "TokenUrl", value=vendor.token_url)
+app.synth()
+"""
+GIVEN = f"""
+from aurora_token_vendor import StageConfig, TokenVendor
+from aws_cdk import App, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer
+
+app = App(outdir="out")
+stack = Stack(app, "MyApp")
+stage = StageConfig.of("prod", {OPTIONS})
+mine = apigw.HttpApi(stack, "Mine")
+TokenVendor(stack, "Tokens", stage=stage, http_api=mine, authorizer=HttpIamAuthorizer())
+app.synth()
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    Make a folder whose virtual environment has the wheel and the CDK, and nothing of this project.
+    """
+    home = tmp_path_factory.mktemp("their app")
+    for name in ("pyproject.toml", "uv.lock", ".python-version"):
+        shutil.copy(ROOT / name, home)
+    environment = {"HOME": os.environ["HOME"], "PATH": os.environ["PATH"], "UV_OFFLINE": "1"}
+    for command in (
+        ["sync", "--frozen", "--no-install-project", "--no-default-groups", "--group", "infra"],
+        ["pip", "install", "--no-deps", "--no-index", str(wheel)],
+    ):
+        subprocess.run([UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=60)
+    return home
+
+
+def synthesize(home: Path, program: str) -> Path:
+    """
+    Return the template that a program made.
+    """
+    (home / "app.py").write_text(program)
+    bin_ = home / ".venv" / "bin"
+    subprocess.run(
+        [bin_ / "python", "app.py"],
+        cwd=home,
+        env={"HOME": os.environ["HOME"], "PATH": f"{bin_}:{os.environ['PATH']}"},
+        check=True,
+        timeout=120,
+    )
+    return home / "out" / "MyApp.template.json"
+
+
+def resources(template: Path, type_: str) -> list[dict[str, Any]]:
+    found = json.loads(template.read_text())["Resources"].values()
+    return [each["Properties"] for each in found if each["Type"] == type_]
+
+
+def test_ten_lines_make_a_whole_token_vendor(home: Path) -> None:
+    template = synthesize(home, TEN_LINES)
+    (function,) = resources(template, "AWS::Lambda::Function")
+    assert function["Environment"]["Variables"]["STAGE"] == "prod"
+    assert "TokenUrl" in json.loads(template.read_text())["Outputs"]
+    assets = json.loads(template.with_name("MyApp.assets.json").read_text())["files"]
+    folders = [home / "out" / each["source"]["path"] for each in assets.values()]
+    (packed,) = [folder for folder in folders if folder.is_dir()]
+    built = build_asset()
+    files = {path.relative_to(built) for path in built.rglob("*") if path.is_file()}
+    assert {path.relative_to(packed) for path in packed.rglob("*") if path.is_file()} == files
+    assert all((packed / each).read_bytes() == (built / each).read_bytes() for each in files)
+
+
+def test_judges_have_nothing_to_say_of_it(home: Path) -> None:
+    template = synthesize(home, TEN_LINES)
+    matches = lint(template.read_text(), config=ManualArgs(regions=["us-east-1"]))
+    messages = [f"{each.rule.id} {each.message}" for each in matches]
+    assert [each for each in messages if not NEEDLESS.search(each)] == []
+    report = json.loads(template.with_name("validation-report.json").read_text())
+    judged = {each["pluginName"]: each.get("violations", []) for each in report["pluginReports"]}
+    assert judged["AwsSolutions"] == []
+
+
+def test_routes_go_into_an_api_that_is_given(home: Path) -> None:
+    template = synthesize(home, GIVEN)
+    assert len(resources(template, "AWS::ApiGatewayV2::Api")) == 1
+    assert resources(template, "AWS::ApiGatewayV2::Authorizer") == []
+    routes = resources(template, "AWS::ApiGatewayV2::Route")
+    assert {each["RouteKey"] for each in routes} == {"POST /token", "DELETE /token"}
+    assert {each["AuthorizationType"] for each in routes} == {"AWS_IAM"}
+
+
+def test_the_same_sources_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    assert build_wheel(tmp_path).read_bytes() == wheel.read_bytes()
