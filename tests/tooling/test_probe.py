@@ -1149,6 +1149,8 @@ def test_a_narrow_terminal_shows_every_statement_whole(
 def test_ctrl_c_says_who_was_invited(tmp_path: Path) -> None:
     """Stopped while Aurora answers the second invitation: one person exists, one may."""
     program = (
+        # A shell lets what it starts in the background ignore Ctrl-C.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from infra.operator.probe import pacing; pacing.SPACING = 0; "
         "from infra.operator.cli import main; main()"
     )

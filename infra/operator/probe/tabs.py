@@ -14,7 +14,7 @@ from typing import override
 from urllib.parse import urlsplit
 
 PAGE = Path(__file__).with_name("tab.html")
-# It loads the SDK as the product does, and names the loader and its option.
+# It names the loader and its option, as the product has them.
 HELPER = Path(__file__).parents[2] / "web" / "aurora-token.js"
 LOOPBACK = {"127.0.0.1", "localhost"}
 
