@@ -53,6 +53,7 @@ class Query:
     expression: str = ""
     shown: bool = True
     right: bool = False
+    color: str = ""
 
 
 class Samples:
@@ -223,6 +224,7 @@ def widget_queries(rows: Sequence[Sequence[Any]]) -> list[Query]:
                 expression=options.get("expression", ""),
                 shown=options.get("visible", True),
                 right=options.get("yAxis") == "right",
+                color=options.get("color", ""),
             )
         )
     return queries

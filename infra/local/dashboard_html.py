@@ -251,6 +251,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
             stacked = properties.get("stacked") and not query.right
             # A line breaks where there is no data; a stack has to stand on something.
             absent = 0 if stacked else None
+            color = query.color or None
             figure.add_trace(
                 go.Scatter(
                     x=times,
@@ -259,7 +260,9 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
                     # The outline of a part that is nothing would hide that of the one below it.
                     mode="none" if stacked else "lines+markers",
                     # A line that lies on another shows between its dashes.
-                    line={"dash": DASHES[len(figure.data) % len(DASHES)]},
+                    line={"dash": DASHES[len(figure.data) % len(DASHES)], "color": color},
+                    marker={"color": color},
+                    fillcolor=color if stacked else None,
                     cliponaxis=stacked,
                     yaxis="y2" if query.right else "y",
                     stackgroup="all" if stacked else None,

@@ -21,6 +21,40 @@ FAILURES = tuple(
     for slug, problem in CATALOGUE.items()
     if problem.status >= 500 and slug not in INTENDED  # noqa: PLR2004 - HTTP's own number.
 )
+GOOD, WARNING, FAILURE = "#1f77b4", "#ff7f0e", "#d62728"
+"""
+Colours that mean the same on every widget: blue for what is well, orange for what is refused, red
+for what fails.
+"""
+REFUSALS = tuple(slug for slug in CATALOGUE if slug not in {*FAILURES, *INTENDED})
+_SHADES = {
+    FAILURES: (
+        FAILURE,
+        "#8b1a1a",
+        "#ff6b6b",
+        "#b5179e",
+        "#7b2d8b",
+        "#e75480",
+        "#5c1010",
+        "#c0392b",
+    ),
+    REFUSALS: (WARNING, "#c2570c", "#ffbb78", "#a0522d", "#e6b800", "#8c564b"),
+    INTENDED: ("#7f7f7f", "#c7c7c7"),
+}
+COLORS = {
+    slug: shades[number % len(shades)]
+    for slugs, shades in _SHADES.items()
+    for number, slug in enumerate(slugs)
+} | {
+    "stored": GOOD,
+    "generated": "#9ecae1",
+    **dict.fromkeys(("Count", "Invocations"), GOOD),
+    **dict.fromkeys(("4xx", "Throttles"), WARNING),
+    **dict.fromkeys(("5xx", "Errors"), FAILURE),
+}
+"""
+The colours of series, by problem, source or name; CloudWatch colours the others.
+"""
 
 
 class Measures:
@@ -151,4 +185,5 @@ def _metric(
         statistic=statistic,
         period=Duration.minutes(1),
         label=label or None,
+        color=COLORS.get(label or name),
     )
