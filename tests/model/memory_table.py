@@ -7,6 +7,7 @@ absent attribute is false.
 
 from __future__ import annotations
 
+import operator
 import re
 from email.utils import formatdate
 from functools import cache
@@ -16,9 +17,16 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
 
 CLAUSE = re.compile(r"\b(SET|REMOVE|ADD)\b")
+TOKEN = re.compile(r"<=|>=|[<>=()]|:?\w+")
+COMPARISONS = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 ASSIGNMENT = re.compile(r"(#?\w+) = (?:if_not_exists\((\w+), (:\w+)\)|(:\w+))")
 
 
@@ -97,8 +105,8 @@ class MemoryTable:
         self._step("write")
         ExpressionAttributeValues = ExpressionAttributeValues or {}  # noqa: N806
         old = self.items.get(_key(Key), {})
-        names = {"old": old, "values": ExpressionAttributeValues, "value": _value}
-        if ConditionExpression and not eval(_condition(ConditionExpression), names):  # noqa: S307
+        condition = Condition(ConditionExpression, old, ExpressionAttributeValues)
+        if ConditionExpression and not condition.holds():
             raise ConditionalCheckFailedException
         new = dict(old)
         for clause, body in _clauses(UpdateExpression):
@@ -137,16 +145,49 @@ def _clauses(expression: str) -> list[tuple[str, str]]:
 
 
 @cache
-def _condition(expression: str) -> CodeType:
-    """Translate a condition into Python over `old` (the item) and `values`."""
-    text = re.sub(r"attribute_not_exists\((\w+)\)", r"('\1' not in old)", expression)
-    text = re.sub(r"attribute_exists\((\w+)\)", r"('\1' in old)", text)
-    text = re.sub(
-        r"(?<!')\b(\w+) (=|<=|<|>=|>) (:?\w+)",
-        lambda m: (
-            f"('{m[1]}' in old and value(old['{m[1]}']) {'==' if m[2] == '=' else m[2]} "
-            f"value({'values' if m[3].startswith(':') else 'old'}['{m[3]}']))"
-        ),
-        text,
-    )
-    return compile(text.replace(" AND ", " and ").replace(" OR ", " or "), expression, "eval")
+def _tokens(expression: str) -> tuple[str, ...]:
+    return tuple(TOKEN.findall(expression))
+
+
+class Condition:
+    """A condition on one item: comparisons and `attribute_(not_)exists`, with AND, OR and ( )."""
+
+    def __init__(self, expression: str, item: dict[str, Any], values: dict[str, Any]) -> None:
+        self._left = list(reversed(_tokens(expression)))
+        self._item = item
+        self._values = values
+
+    def holds(self) -> bool:
+        return self._either()
+
+    def _either(self) -> bool:
+        result = self._both()
+        while self._left and self._left[-1] == "OR":
+            self._left.pop()
+            # Both sides are read, whatever the first says.
+            result |= self._both()
+        return result
+
+    def _both(self) -> bool:
+        result = self._one()
+        while self._left and self._left[-1] == "AND":
+            self._left.pop()
+            result &= self._one()
+        return result
+
+    def _one(self) -> bool:
+        word = self._left.pop()
+        if word == "(":
+            result = self._either()
+            self._left.pop()
+            return result
+        if word.startswith("attribute_"):
+            _, name, _ = (self._left.pop() for _ in range(3))
+            return (name in self._item) is (word == "attribute_exists")
+        compare, other = COMPARISONS[self._left.pop()], self._operand(self._left.pop())
+        mine = self._operand(word)
+        return mine is not None and other is not None and bool(compare(mine, other))
+
+    def _operand(self, name: str) -> Any:
+        found = (self._values if name.startswith(":") else self._item).get(name)
+        return None if found is None else _value(found)
