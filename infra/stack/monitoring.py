@@ -18,6 +18,7 @@ from token_vendor.observability import Metric
 
 from infra.stack.dashboards import operations_dashboard, service_dashboard
 from infra.stack.metrics import FAILURES, INTENDED, Measures, math, total
+from infra.stack.rollout import canary_failures
 from infra.stage import StageConfig
 
 RUNBOOK = "docs/runbook.md#alarm-"
@@ -66,9 +67,11 @@ class Monitoring(Construct):
             else _topic(self, stage, topic_key)
         )
         conditions = alarm_conditions(measures, stage)
-        self.alarms = [self._alarm(each, stage.stage) for each in conditions]
+        self.alarms = {each.slug: self._alarm(each, stage.stage) for each in conditions}
         dashboards = (
-            service_dashboard(self, stage=stage.stage, measures=measures, alarms=self.alarms),
+            service_dashboard(
+                self, stage=stage.stage, measures=measures, alarms=list(self.alarms.values())
+            ),
             operations_dashboard(
                 self,
                 stage=stage.stage,
@@ -255,8 +258,21 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
                 threshold=1,
             )
         )
+    if stage.canary_email:
+        conditions.append(
+            Condition(
+                slug="canary-failed",
+                means="The person who asks for a token every five minutes was refused twice.",
+                value=canary_failures(stage.stage),
+                threshold=1,
+                minutes=2,
+                of=15,
+            )
+        )
     if stage.business_hours:
-        conditions.append(_no_traffic(measures, stage.business_hours))
+        # The canary asks around the clock, but not through the gateway.
+        counted = measures.api("Count") if stage.canary_email else measures.requests()
+        conditions.append(_no_traffic(counted, stage.business_hours))
     return conditions
 
 
@@ -273,7 +289,7 @@ def _failed_share(measures: Measures) -> cw.MathExpression:
     )
 
 
-def _no_traffic(measures: Measures, hours: str) -> Condition:
+def _no_traffic(counted: cw.IMetric, hours: str) -> Condition:
     start, end = hours.split("-")
     return Condition(
         slug="no-traffic",
@@ -284,9 +300,7 @@ def _no_traffic(measures: Measures, hours: str) -> Condition:
             f"{start} AND HOUR(requests) < {end}, requests, 1)",
             "requests in business hours",
             # TIME_SERIES has a value in every minute, also in those in which nobody asked.
-            requests=math(
-                "SUM([counted, TIME_SERIES(0)])", "requests", counted=measures.requests()
-            ),
+            requests=math("SUM([counted, TIME_SERIES(0)])", "requests", counted=counted),
         ),
         threshold=1,
         below=True,

@@ -13,6 +13,7 @@ from infra.stack.api import Api
 from infra.stack.function import VendorFunction
 from infra.stack.metrics import Measures
 from infra.stack.monitoring import Monitoring
+from infra.stack.rollout import Canary, GradualDeployment
 from infra.stack.schedule import prewarm, scheduled_reading
 from infra.stack.storage import Storage
 from infra.stack.website import Website
@@ -115,6 +116,12 @@ class TokenVendor(Construct):
             topic_key=storage.key if stage.encrypt_logs else None,
         )
 
+        if stage.canary_email:
+            Canary(self, "Canary", stage=stage, alias=vendor.live, log=vendor.log)
+        if stage.deployment == "canary":
+            guards = ("function-errors", "internal-error", "failed-share", "canary-failed")
+            alarms = [monitoring.alarms[slug] for slug in guards if slug in monitoring.alarms]
+            GradualDeployment(self, "Deployment", alias=vendor.live, alarms=alarms)
         self.token_url = f"{api.url}/token"
         self.outputs = {
             "ApiUrl": api.url,

@@ -83,6 +83,18 @@ class StageConfig(GivenOptions):
 
     # The function and what is kept of its work.
     memory_mb: int = option("MB", 1024, least=256, most=10_240)
+    deployment: str = option(
+        '"all-at-once", or "canary": a new version gets a tenth of the requests for five minutes, '
+        "and none as soon as an alarm is on",
+        "all-at-once",
+        shape="all-at-once|canary",
+    )
+    canary_email: str = option(
+        'the address of an SDK User for whom a token is asked for every five minutes, or "" for '
+        "none",
+        "",
+        shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?",
+    )
     provisioned_concurrency: int = option("execution environments kept warm", 0, least=0, most=1000)
     snap_start: bool = option("true or false", False)
     log_retention_days: int = option(f"one of {RETENTIONS}", 30, least=1, most=3653)

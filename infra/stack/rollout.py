@@ -1,0 +1,140 @@
+"""
+How a new version reaches people: at once, or a tenth of them first, with somebody who always asks.
+"""
+
+import json
+from typing import Any
+
+from aws_cdk import Acknowledgment, Duration, Validations
+from aws_cdk import aws_cloudwatch as cw
+from aws_cdk import aws_codedeploy as codedeploy
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as targets
+from constructs import Construct
+from token_vendor.observability import digest
+
+from infra.stack.metrics import INTENDED, NAMESPACE
+from infra.stage import StageConfig
+
+CANARY_FAILED = "CanaryFailed"
+# AWS gives no narrower one for shifting an alias; it may touch every function of the account.
+CODEDEPLOY_POLICY = (
+    "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+    "AWSCodeDeployRoleForLambdaLimited]"
+)
+
+
+class Canary(Construct):
+    """
+    Ask for one person's token every five minutes, and count what is refused.
+
+    The schedule calls the alias that API Gateway calls, with the event that it would send: a tenth
+    of the calls reach a version that is being deployed. It generates as often as its token ends.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: StageConfig,
+        alias: lambda_.IAlias,
+        log: logs.ILogGroup,
+    ) -> None:
+        super().__init__(scope, id_)
+        scheduler.Schedule(
+            self,
+            "Schedule",
+            description=f"Asks for the canary's token every five minutes ({stage.stage})",
+            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(5)),
+            target=targets.LambdaInvoke(
+                alias,
+                input=scheduler.ScheduleTargetInput.from_text(json.dumps(canary_event(stage))),
+                # The next one comes soon enough.
+                retry_attempts=0,
+                max_event_age=Duration.minutes(5),
+            ),
+        )
+        logs.MetricFilter(
+            self,
+            "Failed",
+            log_group=log,
+            filter_pattern=logs.FilterPattern.all(
+                logs.FilterPattern.string_value("$.message", "=", "audit"),
+                logs.FilterPattern.string_value("$.audit.caller", "=", digest(stage.canary_email)),
+                logs.FilterPattern.number_value("$.audit.status", ">=", 400),
+                *(
+                    logs.FilterPattern.string_value("$.audit.problem", "!=", slug)
+                    for slug in INTENDED
+                ),
+            ),
+            metric_namespace=NAMESPACE,
+            # A filter with a condition on values takes no dimension that is the same for all.
+            metric_name=f"{CANARY_FAILED}-{stage.stage}",
+            metric_value="1",
+        )
+
+
+def canary_event(stage: StageConfig) -> dict[str, Any]:
+    """
+    Return what API Gateway would send for the canary.
+    """
+    claims = {
+        "iss": stage.issuer,
+        "sub": "canary",
+        stage.claim_email: stage.canary_email,
+        stage.claim_email_verified: "true",
+    }
+    return {
+        "version": "2.0",
+        "routeKey": "POST /token",
+        "rawPath": "/token",
+        "headers": {},
+        "requestContext": {
+            "requestId": "canary",
+            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
+        },
+        "isBase64Encoded": False,
+    }
+
+
+def canary_failures(stage: str) -> cw.Metric:
+    """
+    Return how often the canary of a stage was refused, by the minute.
+    """
+    return cw.Metric(
+        namespace=NAMESPACE,
+        metric_name=f"{CANARY_FAILED}-{stage}",
+        statistic="Sum",
+        period=Duration.minutes(1),
+    )
+
+
+class GradualDeployment(Construct):
+    """
+    Shift an alias to a new version in two steps, and back as soon as one of the alarms is on.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, alias: lambda_.Alias, alarms: list[cw.IAlarm]
+    ) -> None:
+        super().__init__(scope, id_)
+        group = codedeploy.LambdaDeploymentGroup(
+            self,
+            "Group",
+            alias=alias,
+            deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
+            alarms=alarms,
+            auto_rollback=codedeploy.AutoRollbackConfig(
+                failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
+            ),
+        )
+        Validations.of(group).acknowledge(
+            Acknowledgment(
+                id=CODEDEPLOY_POLICY,
+                reason="CodeDeploy's own policy for Lambda: it shifts aliases, and AWS keeps it "
+                "in step with what CodeDeploy does.",
+            )
+        )
