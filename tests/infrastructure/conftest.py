@@ -134,7 +134,7 @@ def synthesize(
         if broken:
             # Last, so that the deployment fails with everything else changed already.
             spoilt = CfnResource(stack, "Spoilt", type="AWS::Nowhere::Nothing")
-            spoilt.node.add_dependency(stack.node.find_child("Api"))
+            spoilt.node.add_dependency(stack.node.find_child("Default").node.find_child("Api"))
     try:
         app.synth()
     except RuntimeError as error:
