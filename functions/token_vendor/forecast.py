@@ -2,8 +2,8 @@
 Who is expected when, and when to generate for them: what `prewarm.py` does, and operators look at.
 
 It rests on `came` in the TOKEN items. A person is expected who came in these hours on this day of
-the last week, or on the last working day. Days are multiples of 24 hours: where the clocks change,
-the plan of that morning is an hour off.
+the last week, or on the last working day. Days are multiples of 24 hours: in the week after the
+clocks change, plans are an hour off.
 """
 
 from collections.abc import Iterable

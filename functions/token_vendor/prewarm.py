@@ -25,23 +25,23 @@ CALL_NEEDS = 25.0
 """Seconds that one generate may take; with less, the next run goes on."""
 MOST_FAILURES = 3
 """Failures in a row after which the run ends: Aurora or the table is not well."""
+MOST_REFUSALS = 10
+"""Refused people in a row after which the run ends: it is the key that Aurora refuses."""
 
 
 def run(parts: Parts, *, until: float, lane: int = 0, lanes: int = 1) -> int:
     """
     Generate as planned until `until`; return for how many people.
 
-    While people use the calls themselves, it pauses.
-
     Raises:
-        ProblemError: Aurora or the table failed several times in a row.
+        ProblemError: Aurora or the table failed several times in a row, or Aurora refused
+            everybody.
 
     """
     parts.budget.obey(parts.store.read_control())
     people = [Person.of(email, item) for email, item in parts.store.everybody()]
     planned = plan(people, now=parts.now(), rate=parts.budget.rate)
-    spacing = lanes * 60 / (parts.budget.rate * SHARE)
-    served, failures, earliest = 0, 0, 0.0
+    served, failures, refusals, earliest = 0, 0, 0, 0.0
     for each in planned:
         if crc32(each.email.encode()) % lanes != lane:
             continue
@@ -50,24 +50,34 @@ def run(parts: Parts, *, until: float, lane: int = 0, lanes: int = 1) -> int:
             # The next run's: nobody pays for a function that sleeps until then.
             break
         parts.sleep(max(0, wait))
-        while parts.clock() < until - CALL_NEEDS:
-            try:
-                deadline = Deadline(parts.clock() + CALL_NEEDS, parts.clock, parts.sleep)
-                if parts.vendor.vend_ahead(each.email, deadline):
-                    served, earliest = served + 1, parts.now() + spacing
-                failures = 0
-            except AuroraBusyError:
-                parts.sleep(BUSY_PAUSE)
-                continue
-            except UserNotEligibleError:
-                pass
-            except ProblemError as problem:
+        if parts.budget.control.stops_generating():
+            break
+        try:
+            if _vended(parts, each.email, until=until):
+                # The rate may have been lowered since the run began.
+                spacing = lanes * 60 / (parts.budget.rate * SHARE)
+                served, refusals, earliest = served + 1, 0, parts.now() + spacing
+            failures = 0
+        except ProblemError as problem:
+            if isinstance(problem, UserNotEligibleError):
+                refusals += 1
+            else:
                 logger.warning("not generated ahead", extra={"cause": problem.cause})
                 failures += 1
-                if failures == MOST_FAILURES:
-                    raise
-            break
+            if failures == MOST_FAILURES or refusals == MOST_REFUSALS:
+                raise
     return served
+
+
+def _vended(parts: Parts, email: str, *, until: float) -> bool:
+    """Generate for one person, with pauses while people use the calls themselves."""
+    while parts.clock() < until - CALL_NEEDS:
+        deadline = Deadline(parts.clock() + CALL_NEEDS, parts.clock, parts.sleep)
+        try:
+            return parts.vendor.vend_ahead(email, deadline)
+        except AuroraBusyError:
+            parts.sleep(BUSY_PAUSE)
+    return False
 
 
 def lane_of(event: dict[str, Any]) -> tuple[int, int]:

@@ -138,11 +138,17 @@ class RequestBudget:
         Two writes for a place that is free; one more for a place that others wait for.
 
         Raises:
-            AuroraBusyError: A slot would lie beyond the queue's horizon; or in the queue at all.
+            AuroraBusyError: A slot would lie beyond the queue's horizon; without `queueing`, in the
+                queue at all, or Aurora wants a pause.
 
         """
         before = self._table.update(RING, assign_once={"born": self.now()}, add={"tickets": calls})
-        first = self._seen(before or {}).tickets
+        known = self._seen(before or {})
+        if not queueing and known.held_until > self.now():
+            # A place that is taken now is kept for the pause's end, when people come back.
+            until = known.held_until / MICROSECONDS
+            raise AuroraBusyError(cause="Aurora wants a pause", retry_at=until)
+        first = known.tickets
         places = [(first + number) % self._burst for number in range(calls)]
         return [self._free(place) or self._queued(place, queueing=queueing) for place in places]
 
@@ -167,6 +173,9 @@ class RequestBudget:
         # The caller before was late, within its grace.
         used = self._table.get(PLACE.format(slot.place)).get("used", rested)
         later = Slot(slot.place, max(used + self._turnaround, now + 1000))
+        if later.at - now > self._horizon:
+            # A lowered rate has moved the turn beyond what is ever given, and may end before it.
+            raise self._full()
         return later, (later.at - now) / MICROSECONDS
 
     def pause(self, seconds: float, operation: str) -> None:
@@ -241,9 +250,13 @@ class RequestBudget:
             at = before["slot"] + self._turnaround
             self._count(at - now)
             return Slot(place, at)
+        raise self._full()
+
+    def _full(self) -> AuroraBusyError:
+        """Return the refusal of a caller who is given no turn, and starts anew at a moment."""
         recorder.count(Metric.BUDGET_LEFT, 0)
         wait = self._horizon / MICROSECONDS * uniform(*ASK_AGAIN)  # noqa: S311 - no secret.
-        raise AuroraBusyError(
+        return AuroraBusyError(
             "The queue for Aurora is full. Try again at the time given.",
             cause="the budget's queue is full",
             retry_at=self.now() / MICROSECONDS + wait,

@@ -43,7 +43,7 @@ def read(parts: Parts, *, until: float) -> bool:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Serve EventBridge Scheduler, which tries again after an exception."""
+    """Serve EventBridge Scheduler; Lambda tries again after an exception."""
     recorder.start(str(event.get("id", "")))
     recorder.event["route"] = "scheduled reading"
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE

@@ -22,6 +22,8 @@ type Item = dict[str, Any]
 BATCH = 25
 """The most items that BatchWriteItem takes."""
 BATCH_ATTEMPTS = 5
+SPARED_ATTEMPTS = 3
+"""How often DynamoDB is asked for an item that can be done without."""
 FIRST_PAUSE = 0.060
 """Seconds before items that DynamoDB left unprocessed are sent again; doubled each time."""
 RESERVED = {"ttl": "#ttl"}
@@ -159,11 +161,11 @@ class Table:
                 )
             left = answer.get("UnprocessedKeys") or {}
             pending = list(left[self._name]["Keys"]) if left else []
-            if not pending:
+            needless = all(named[_name(key)] in spared for key in pending)
+            if not pending or (needless and attempt == SPARED_ATTEMPTS - 1):
                 return found
-            self._sleep(FIRST_PAUSE * 2**attempt)
-        if all(named[_name(key)] in spared for key in pending):
-            return found
+            if attempt < BATCH_ATTEMPTS - 1:
+                self._sleep(FIRST_PAUSE * 2**attempt)
         raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
 
     def scan(self, sk: str, names: Iterable[str]) -> Iterator[tuple[str, Item]]:

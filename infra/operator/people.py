@@ -4,6 +4,7 @@ Seats that nobody uses, and what the table holds of one person: shown whole, or 
 Nobody is deactivated at Aurora: that is its administrators' to do.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -121,12 +122,15 @@ def erase(deployed: Deployed, email: str) -> Erased:
     items = list(_items(deployed, email))
     for item in items:
         dynamodb.delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})
-    named = {email, f"{deployed.settings.partition}#{email}"}
+    # A block that has ended names a person until something else is switched.
+    switches.tidy(deployed)
+    # Also below the keys of another tenant, or in the reason of a switch.
+    named = re.compile(rf"(^|^[a-z]+#[^#]+#|[\s(<]){re.escape(email)}($|[\s)>.,;:])", re.IGNORECASE)
     scanned, left = 0, []
     for page in dynamodb.get_paginator("scan").paginate(TableName=name, ConsistentRead=True):
         for item in page["Items"]:
             scanned += 1
-            if not named.isdisjoint(_texts(item)):
+            if any(map(named.search, _texts(item))):
                 left.append(item["sk"]["S"])
     return Erased(deleted=len(items), scanned=scanned, left=tuple(left))
 

@@ -27,6 +27,7 @@ Seconds: what is to last for longer is an option of cdk.json, or a deactivation 
 """
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 STREAM = "operators"
+MOST_ENTRIES, LONGEST_REASON = 100, 200
 """
 The log stream of what people switched, in the function's own log group.
 """
@@ -106,6 +107,15 @@ def clear(deployed: Deployed, wanted: Entry) -> None:
     _tell(deployed, wanted, "switch cleared")
 
 
+def tidy(deployed: Deployed) -> None:
+    """
+    Write what is in force anew, without what has ended.
+    """
+    found = board(deployed)
+    if found.version is not None:
+        _write(deployed, found, found.entries)
+
+
 def operator(deployed: Deployed) -> str:
     """
     Return whose credentials these are.
@@ -118,6 +128,8 @@ def _entry(name: str, *, reason: str, by: str) -> Entry:
         raise OperatorError(f"{name} is no switch: choose from {', '.join(Switch)}")
     if not reason.strip():
         raise OperatorError("say why with --reason, for those who read the audit log")
+    if len(reason) > LONGEST_REASON:
+        raise OperatorError(f"--reason: {LONGEST_REASON} characters at most")
     return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by=by)
 
 
@@ -126,6 +138,9 @@ def _name(each: Entry) -> tuple[str, str]:
 
 
 def _write(deployed: Deployed, found: Board, entries: tuple[Entry, ...]) -> None:
+    if len(entries) > MOST_ENTRIES:
+        # Every request reads the item.
+        raise OperatorError(f"{MOST_ENTRIES} switches are set, which is the most: clear some")
     seen = found.version
     written = table(deployed).update(
         CONTROL,

@@ -25,6 +25,7 @@ RUNBOOK = "docs/runbook.md#alarm-"
 # A stored token takes milliseconds; one that Aurora generates takes its answer and, in a rush, the
 # patience before it.
 AURORA_SECONDS = 3
+OF_THE_API = ("gateway-errors", "rejected-share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Monitoring(Construct):
         measures: Measures,
         log_group_name: str,
         topic_key: kms.IKey | None = None,
+        owns_api: bool = True,
     ) -> None:
         super().__init__(scope, id_)
         self.topic = (
@@ -66,7 +68,12 @@ class Monitoring(Construct):
             if stage.alarm_topic_arn
             else _topic(self, stage, topic_key)
         )
-        conditions = alarm_conditions(measures, stage)
+        conditions = [
+            each
+            for each in alarm_conditions(measures, stage)
+            # The metrics of somebody's API are also those of its other routes.
+            if owns_api or each.slug not in OF_THE_API
+        ]
         self.alarms = {each.slug: self._alarm(each, stage.stage) for each in conditions}
         dashboards = (
             service_dashboard(

@@ -13,9 +13,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
+from token_vendor.models import normalised_email
 from token_vendor.observability import digest
 
 from infra.stack.metrics import INTENDED, NAMESPACE
+from infra.stack.schedule import invoke_asynchronously
 from infra.stage import StageConfig
 
 CANARY_FAILED = "CanaryFailed"
@@ -44,6 +46,8 @@ class Canary(Construct):
         log: logs.ILogGroup,
     ) -> None:
         super().__init__(scope, id_)
+        # The schedule invokes asynchronously: without this, Lambda would repeat a crash for hours.
+        invoke_asynchronously(alias, attempts=0, age=Duration.minutes(5))
         scheduler.Schedule(
             self,
             "Schedule",
@@ -57,13 +61,14 @@ class Canary(Construct):
                 max_event_age=Duration.minutes(5),
             ),
         )
+        caller = digest(normalised_email(stage.canary_email))
         logs.MetricFilter(
             self,
             "Failed",
             log_group=log,
             filter_pattern=logs.FilterPattern.all(
                 logs.FilterPattern.string_value("$.message", "=", "audit"),
-                logs.FilterPattern.string_value("$.audit.caller", "=", digest(stage.canary_email)),
+                logs.FilterPattern.string_value("$.audit.caller", "=", caller),
                 logs.FilterPattern.number_value("$.audit.status", ">=", 400),
                 *(
                     logs.FilterPattern.string_value("$.audit.problem", "!=", slug)

@@ -24,12 +24,11 @@ LONGEST = 15
 Minutes; the most that Lambda gives. What is left then, the next run or the next caller does.
 """
 
-NO_QUEUE = {
-    "Serverless::Serverless-LambdaDLQ": (
-        "What a run did not do, the next one or the next caller does: a queue would keep an event "
-        "that says nothing."
-    ),
-}
+NEXT_RUN = (
+    "What a run did not do, the next one or the next caller does: a queue would keep an event that "
+    "says nothing."
+)
+NO_QUEUE = {"Serverless::Serverless-LambdaDLQ": NEXT_RUN}
 
 
 class ScheduledFunction(Construct):
@@ -46,6 +45,7 @@ class ScheduledFunction(Construct):
         variables: Mapping[str, str],
         handler: str,
         does: str,
+        attempts: int,
     ) -> None:
         super().__init__(scope, id_)
         log = log_group(self, "Log", stage=stage)
@@ -81,8 +81,11 @@ class ScheduledFunction(Construct):
         self._live = lambda_.Alias(
             self, "Live", alias_name="live", version=self.function.current_version
         )
+        # The scheduler invokes asynchronously: what fails is tried again by Lambda, not by it.
+        # docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+        invoke_asynchronously(self._live, attempts=attempts, age=Duration.minutes(30))
 
-    def start(  # noqa: PLR0913 - what two schedules differ in.
+    def start(
         self,
         id_: str,
         *,
@@ -90,7 +93,6 @@ class ScheduledFunction(Construct):
         expression: str,
         time_zone: str,
         event: Mapping[str, Any] | None = None,
-        attempts: int,
     ) -> None:
         """
         Start it on a schedule, with `event`.
@@ -103,10 +105,20 @@ class ScheduledFunction(Construct):
             target=targets.LambdaInvoke(
                 self._live,
                 input=scheduler.ScheduleTargetInput.from_object(dict(event)) if event else None,
-                retry_attempts=attempts,
-                max_event_age=Duration.minutes(30),
+                retry_attempts=2,
+                max_event_age=Duration.minutes(10),
             ),
         )
+
+
+def invoke_asynchronously(alias: lambda_.IAlias, *, attempts: int, age: Duration) -> None:
+    """
+    Bound how often, and for how long, Lambda tries an event of a schedule again.
+    """
+    alias.configure_async_invoke(retry_attempts=attempts, max_event_age=age)
+    Validations.of(alias).acknowledge(
+        Acknowledgment(id="Serverless::Serverless-LambdaAsyncFailureDestination", reason=NEXT_RUN)
+    )
 
 
 def scheduled_reading(
@@ -122,13 +134,13 @@ def scheduled_reading(
         variables=variables,
         handler="scheduled.handler",
         does="Reads Aurora's user list",
+        attempts=2,
     )
     reading.start(
         "Schedule",
         description=f"Reads Aurora's user list before the working day ({stage.stage})",
         expression=stage.directory_schedule,
         time_zone=stage.time_zone,
-        attempts=2,
     )
     return reading
 
@@ -146,6 +158,8 @@ def prewarm(
         variables=variables,
         handler="prewarm.handler",
         does="Generates access tokens before people come",
+        # The next run goes on.
+        attempts=0,
     )
     for lane in range(LANES):
         ahead.start(
@@ -154,7 +168,5 @@ def prewarm(
             expression=stage.prewarm_schedule,
             time_zone=stage.time_zone,
             event={"lane": lane, "lanes": LANES},
-            # The next run goes on.
-            attempts=0,
         )
     return ahead

@@ -34,7 +34,7 @@ class Storage(Construct):
         super().__init__(scope, id_)
         self.key = self._key(stage)
         if stage.encrypt_logs:
-            Aspects.of(Stack.of(self)).add(_EncryptLogs(self.key))
+            Aspects.of(scope).add(_EncryptLogs(self.key))
         # TableV2 cannot write a customer-managed key into a template without a fixed region, and
         # this one takes its region from whoever deploys it.
         self.table = dynamodb.Table(

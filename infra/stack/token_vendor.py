@@ -114,6 +114,7 @@ class TokenVendor(Construct):
             ),
             log_group_name=vendor.log.log_group_name,
             topic_key=storage.key if stage.encrypt_logs else None,
+            owns_api=http_api is None,
         )
 
         if stage.canary_email:

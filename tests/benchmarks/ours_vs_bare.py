@@ -78,7 +78,9 @@ class Pair:
             PYTHONPATH=self._path, TIMED_HANDLER=handler, **self._variables
         )
         return Environment(
-            "timing_wrapper.handler" if timed else handler, variables=variables, log=self._harness.log
+            "timing_wrapper.handler" if timed else handler,
+            variables=variables,
+            log=self._harness.log,
         )
 
     def cold(self, which: str, email: str) -> float:

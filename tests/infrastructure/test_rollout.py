@@ -24,7 +24,9 @@ CANARY = "canary@example.com"
 @pytest.fixture(scope="module")
 def careful(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     folder = tmp_path_factory.mktemp("cdk.out")
-    stage = filled_in("sandbox", deployment="canary", canary_email=CANARY, business_hours="6-16")
+    stage = filled_in(
+        "sandbox", deployment="canary", canary_email="Canary@Example.com", business_hours="6-16"
+    )
     synthesize(folder, stage, judged=True)
     return Assembly(folder)
 
@@ -68,7 +70,7 @@ def test_the_canary_calls_what_the_gateway_calls(template: Template) -> None:
     (alias,) = template.resources("AWS::Lambda::Alias")
     assert schedule["Target"]["Arn"] == {"Ref": alias}
     event = json.loads(schedule["Target"]["Input"])
-    assert event["requestContext"]["authorizer"]["jwt"]["claims"]["email"] == CANARY
+    assert event["requestContext"]["authorizer"]["jwt"]["claims"]["email"].lower() == CANARY
 
 
 def test_what_is_counted_is_the_canarys_refusals(template: Template) -> None:

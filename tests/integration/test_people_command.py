@@ -117,3 +117,19 @@ def test_block_has_to_be_cleared_first(deployment: Deployment, stage: Deployed) 
     with pytest.raises(OperatorError, match="--clear first"):
         people.erase(stage, JESSICA)
     assert "jwt" in deployment.item()
+
+
+def test_block_that_has_ended_is_erased_too(deployment: Deployment, stage: Deployed) -> None:
+    deployment.vend(ROBERT)
+    deployment.switch(("block", JESSICA), lasting=-10)
+    assert people.erase(stage, JESSICA).left == ()
+    assert JESSICA not in str(deployment.tenant_item("CONTROL"))
+
+
+def test_erase_finds_a_person_below_another_tenant_and_in_a_reason(
+    deployment: Deployment, stage: Deployed
+) -> None:
+    deployment.vend()
+    old = {"pk": {"S": f"sandbox#old#{JESSICA}"}, "sk": {"S": "TOKEN"}}
+    deployment.dynamodb.put_item(TableName=TABLE, Item=old)
+    assert people.erase(stage, JESSICA).left == ("TOKEN",)

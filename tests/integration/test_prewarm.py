@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from token_vendor import prewarm
 from token_vendor.forecast import DAY, WEEK, Person, comings, plan
-from token_vendor.problems import AuroraUnavailableError
+from token_vendor.problems import AuroraUnavailableError, UserNotEligibleError
+from token_vendor.request_budget import QUEUE
 
 from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
 from tests.integration.test_scheduled_reading import parts
@@ -118,6 +119,32 @@ def test_failures_end_the_run(noting: Deployment) -> None:
         prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
     noting.clock.advance(60)
     assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+
+
+def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
+    """Each refused person costs calls and a cool-down: a run does not go through all of them."""
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    noting.aurora.behave(forbidden=["generate_token"])
+    before = noting.calls()["generate_token"]
+    with pytest.raises(UserNotEligibleError):
+        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+    assert noting.calls()["generate_token"] - before <= 2 * prewarm.MOST_REFUSALS
+
+
+def test_pause_is_left_to_people(noting: Deployment) -> None:
+    """Attempts while Aurora wants a pause take no place that people would use after it."""
+    ring = {"REQUEST_RATE": "12", "REQUEST_BURST": "12", "PREWARM": "true"}
+    before_the_morning(noting)
+    noting.clock.advance(2400)
+    waiting = parts(noting, **ring)
+    waiting.budget.pause(300, QUEUE)
+    assert prewarm.run(waiting, until=noting.clock.now + 290) == 0
+    noting.clock.advance(30)
+    noting.restart(**ring)
+    began = noting.clock.now
+    assert {noting.vend(email).status for email in PEOPLE} == {200}
+    assert noting.clock.now - began < 5
 
 
 def test_entry_point_tells_how_many(
