@@ -21,7 +21,6 @@ from infra.stack.metrics import FAILURES, INTENDED, Measures, math, total
 from infra.stack.rollout import canary_failures
 from infra.stage import StageConfig
 
-RUNBOOK = "docs/runbook.md#alarm-"
 # A stored token takes milliseconds; one that Aurora generates takes its answer and, in a rush, the
 # patience before it.
 AURORA_SECONDS = 3
@@ -74,7 +73,7 @@ class Monitoring(Construct):
             # The metrics of somebody's API are also those of its other routes.
             if owns_api or each.slug not in OF_THE_API
         ]
-        self.alarms = {each.slug: self._alarm(each, stage.stage) for each in conditions}
+        self.alarms = {each.slug: self._alarm(each, stage) for each in conditions}
         dashboards = (
             service_dashboard(
                 self, stage=stage.stage, measures=measures, alarms=list(self.alarms.values())
@@ -89,13 +88,13 @@ class Monitoring(Construct):
         )
         self.dashboard_names = ",".join(each.dashboard_name for each in dashboards)
 
-    def _alarm(self, condition: Condition, stage: str) -> cw.IAlarm:
+    def _alarm(self, condition: Condition, stage: StageConfig) -> cw.IAlarm:
         operator = cw.ComparisonOperator
         alarm = cw.Alarm(
             self,
             condition.slug.title().replace("-", ""),
-            alarm_name=f"token-vendor-{stage}-{condition.slug}",
-            alarm_description=f"{condition.means} Runbook: {RUNBOOK}{condition.slug}",
+            alarm_name=f"token-vendor-{stage.stage}-{condition.slug}",
+            alarm_description=f"{condition.means} Runbook: {stage.runbook}#alarm-{condition.slug}",
             metric=condition.value,
             threshold=condition.threshold,
             comparison_operator=operator.LESS_THAN_THRESHOLD

@@ -101,6 +101,11 @@ class StageConfig(GivenOptions):
     alarm_email: str = option(
         'the address that alarms go to, or "" for none', "", shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?"
     )
+    runbook: str = option(
+        "where docs/runbook.md is for those who read an alarm: an https address",
+        "docs/runbook.md",
+        shape=r"docs/runbook\.md|https://[^\s#]{1,300}",
+    )
     business_hours: str = option(
         'hours of UTC such as "6-16" in which no traffic is an alarm, or "" for no such alarm',
         "",

@@ -38,6 +38,7 @@ GIVEN: dict[str, Any] = {
     "website": True,
     "website_web_acl_arn": WEB_ACL,
     "directory_schedule": "cron(30 6 ? * MON-FRI *)",
+    "runbook": "https://git.example.com/vendor/docs/runbook.md",
 }
 FUNCTION = "AWS::Lambda::Function"
 LOGS = "AWS::Logs::LogGroup"
@@ -222,6 +223,13 @@ def test_own_key_lets_logs_and_alarms_in_and_nobody_else(encrypted: Template) ->
     alarms = services['"cloudwatch.amazonaws.com"']
     assert sorted(alarms["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey*"]
     assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_every_alarm_links_to_the_given_runbook(given: Template) -> None:
+    for alarm in given.resources("AWS::CloudWatch::Alarm").values():
+        slug = alarm["Properties"]["AlarmName"].removeprefix("token-vendor-production-")
+        told = alarm["Properties"]["AlarmDescription"]
+        assert told.endswith(f" https://git.example.com/vendor/docs/runbook.md#alarm-{slug}")
 
 
 def test_by_default_none_of_it_is_there(sandbox: Template) -> None:
