@@ -106,13 +106,17 @@ def compare(found: set[Finding], accepted: Iterable[Accepted]) -> tuple[set[Find
     return found - known, known - found
 
 
+# The CDK leaves these out of logical ids.
+LEFT_OUT = {"Default", "Resource"}
+
+
 def plain(name: str) -> str:
     """
     Return a logical id, or a construct's path, as judged.toml names it.
     """
     if "/" in name:
         _, *parts = name.split("/")
-        name = "".join(re.sub(r"\W", "", part) for part in parts if part != "Resource")
+        name = "".join(re.sub(r"\W", "", part) for part in parts if part not in LEFT_OUT)
     else:
         name = HASH.sub("", name)
     return CUSTOM_RESOURCE.sub(r"\1", name)

@@ -19,7 +19,7 @@ def test_a_new_finding_and_one_that_is_gone_are_told_apart() -> None:
     ("name", "expected"),
     [
         ("VendorLog35D9EE37", "VendorLog"),
-        ("AuroraTokenVendor-production/Vendor/Log/Resource", "VendorLog"),
+        ("AuroraTokenVendor-production/Default/Vendor/Log/Resource", "VendorLog"),
         (
             (
                 "AuroraTokenVendor-production/Custom::CDKBucketDeployment"
