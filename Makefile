@@ -42,7 +42,7 @@ run: setup ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run
 
 test: setup ## run every test
-	@echo "every test: about seven minutes on two cores"
+	@echo "every test: about nine minutes on two cores"
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
