@@ -45,7 +45,7 @@ class Demo(ThreadingHTTPServer):
 
         Args:
             outputs: where everything is.
-            environment: which of Aurora's own environments the stack stands in front of; None for
+            environment: which of Aurora's own environments the stack calls; None for
                 the fake Aurora, which brings a stand-in for the SDK.
 
         """

@@ -33,7 +33,7 @@ NO_QUEUE = {"Serverless::Serverless-LambdaDLQ": NEXT_RUN}
 
 class ScheduledFunction(Construct):
     """
-    Own a function of the same asset with an entry point of its own, its role and its log.
+    Own a function of the same asset with another entry point, its role and its log.
     """
 
     def __init__(  # noqa: PLR0913 - what two functions differ in.

@@ -173,7 +173,7 @@ export function createTokenSource(options) {
         cache: "no-store",
         credentials: "omit",
         redirect: "error", // The bearer token is for this address alone.
-        keepalive: method === "DELETE", // Whoever signs out leaves the page.
+        keepalive: method === "DELETE", // A person who signs out leaves the page.
         signal: controller.signal,
       });
       json = await answer.json().catch(() => null);
