@@ -550,7 +550,7 @@ async function exclusively(name, signal, work) {
   try {
     return await navigator.locks.request(name, { signal: controller.signal }, async () => {
       // What the last holder posted may arrive a little later than its lock.
-      if (performance.now() - asked > 50) await pause(50, signal);
+      if (performance.now() - asked > 10) await pause(50, signal);
       return once();
     });
   } catch {

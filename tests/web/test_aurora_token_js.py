@@ -547,14 +547,14 @@ def test_storage_that_is_full(tab: Tab) -> None:
 
 def test_tabs_at_the_same_time_make_one_request(context: BrowserContext, loopback: Site) -> None:
     loopback.answers = [json.dumps(vended(str(n))["body"]).encode() for n in range(5)]
-    tabs = [Tab(context.new_page(), loopback.url) for _ in range(3)]
+    tabs = [Tab(context.new_page(), loopback.url) for _ in range(5)]
     caller = jwt(exp=4_000_000_000)
     for tab in tabs:
         tab.start(real=True, caller=caller)
     for tab in tabs:
         tab.begin("getToken()")
     # All but the first queue for the lock before the first has its answer.
-    tabs[0].wait_for_locks("pending", 2)
+    tabs[0].wait_for_locks("pending", 4)
     loopback.release.set()
     assert {tab.end()["jti"] for tab in tabs} == {"0"}
     assert loopback.asked == 1
