@@ -9,7 +9,7 @@ is never sent again.
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,6 +26,7 @@ from token_vendor.bounded_http import (
 )
 from token_vendor.models import AccessToken, Account, Caller, normalised_email
 from token_vendor.observability import Metric, digest, logger, recorder
+from token_vendor.paging import Page
 from token_vendor.problems import (
     AuroraBusyError,
     AuroraInvalidResponseError,
@@ -65,10 +66,12 @@ LONGEST_LIFE = 48 * 3600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """A page of the user list: how many rows it had, and those that can be used."""
+    """A page of the user list: how many rows it had, those that can be used, and what follows."""
 
     rows: int = 0
     accounts: tuple[Account, ...] = ()
+    following: Page | None = None
+    refused: bool = False
 
 
 class AuroraClient:
@@ -100,20 +103,21 @@ class AuroraClient:
         self._clock = clock
         self._sleep = sleep
 
-    def list_users(self, page: int, allowance: Allowance) -> Listing:
+    def list_users(self, page: Page, allowance: Allowance) -> Listing:
         """
         Return one page of the tenant's user list; e-mails normalised.
 
-        The first page is asked for without parameters. A 4xx on a later page means that the list
-        ends before it, or is not paged, and returns no rows; but where pages came before, a 403
-        is no end.
+        A 4xx on a later page is returned as refused: the list ends before it, or is not paged. But
+        where pages came before, a 403 is no end.
         """
-        query = f"?page={page}" if page > 1 else ""
-        status, body = self._call(LIST, "GET", query, allowance)
-        if status == HTTPStatus.FORBIDDEN and page > 2:  # noqa: PLR2004 - page 2 proved paging.
-            raise AuroraUnavailableError(cause=f"list_users: 403 to page {page} of a paged list")
-        if status >= HTTPStatus.BAD_REQUEST and page > 1:
-            return Listing()
+        query = f"?{page.query}" if page.query else ""
+        status, body, headers = self._call(LIST, "GET", query, allowance)
+        if status == HTTPStatus.FORBIDDEN and page.number > 2:  # noqa: PLR2004 - 2 proved paging.
+            raise AuroraUnavailableError(
+                cause=f"list_users: 403 to page {page.number} of a paged list"
+            )
+        if status >= HTTPStatus.BAD_REQUEST and page.number > 1:
+            return Listing(refused=True)
         if status in {403, 404}:
             raise AuroraKeyRejectedError(
                 cause=f"Aurora answered {status} to the user list: the key's rights, or the tenant"
@@ -126,7 +130,8 @@ class AuroraClient:
         if not isinstance(users, list):
             raise _unexpected(LIST, status, body)
         accounts = tuple(account for row in users if (account := _account(row)))
-        return Listing(rows=len(users), accounts=accounts)
+        following = page.after(body, headers.get("Link", ""))
+        return Listing(rows=len(users), accounts=accounts, following=following)
 
     def retrieve_user(self, user_id: str, allowance: Allowance) -> Account | None:
         """
@@ -135,7 +140,7 @@ class AuroraClient:
         The call is on Aurora's partners page; its answer is not documented, and a key may lack the
         right. A 4xx therefore says nothing of the person.
         """
-        status, body = self._call(RETRIEVE, "GET", f"/{user_id}", allowance)
+        status, body, _ = self._call(RETRIEVE, "GET", f"/{user_id}", allowance)
         account = _account(_user(body)) if status < HTTPStatus.MULTIPLE_CHOICES else None
         return account if account and account.user_id == user_id else None
 
@@ -158,7 +163,7 @@ class AuroraClient:
             user["phone"] = caller.phone
         if partner_ids:
             user["partner_ids"] = list(partner_ids)
-        status, body = self._call(INVITE, "POST", "/invite", allowance, {"user": user})
+        status, body, _ = self._call(INVITE, "POST", "/invite", allowance, {"user": user})
         if status == HTTPStatus.UNPROCESSABLE_ENTITY:
             return False, ""
         if status in {403, 404}:
@@ -178,7 +183,7 @@ class AuroraClient:
 
         """
         path = f"/{account.user_id}/generate_token"
-        status, body = self._call(GENERATE, "POST", path, allowance)
+        status, body, _ = self._call(GENERATE, "POST", path, allowance)
         if status >= HTTPStatus.BAD_REQUEST:
             raise UserNotEligibleError(
                 cause=f"Aurora answered {status} to generate_token. If everybody gets it: does the "
@@ -243,9 +248,11 @@ class AuroraClient:
         path: str,
         allowance: Allowance,
         body: dict[str, Any] | None = None,
-    ) -> tuple[int, Any]:
+    ) -> tuple[int, Any, Mapping[str, str]]:
         """
-        Send a request until it is answered or may not be sent again; return status and JSON.
+        Send a request until it is answered or may not be sent again.
+
+        Return status, JSON and headers.
 
         A GET is tried three times; a POST again only when it certainly was not processed. A 401
         leads to one more attempt if the secret holds another key by now.
@@ -267,7 +274,7 @@ class AuroraClient:
                 self._sleep(pause)
                 continue
             if answer.status != HTTPStatus.UNAUTHORIZED:
-                return answer.status, _json(answer.data)
+                return answer.status, _json(answer.data), answer.headers
             if rekeyed or not self._api_key.after_rejection(key):
                 raise AuroraKeyRejectedError(cause="Aurora answered 401 to the API key")
             rekeyed = True

@@ -14,7 +14,8 @@ from uuid import uuid4
 from token_vendor.aurora import AuroraClient
 from token_vendor.models import Account, Deadline
 from token_vendor.observability import Metric, recorder
-from token_vendor.problems import AuroraBusyError, ProblemError
+from token_vendor.paging import Page
+from token_vendor.problems import AuroraBusyError, AuroraInvalidResponseError, ProblemError
 from token_vendor.request_budget import MINUTE, Allowance
 from token_vendor.table import Item, Table
 from token_vendor.token_store import KEPT_FOR
@@ -41,8 +42,9 @@ class Reading:
     The DIRECTORY item; times are seconds since the epoch.
 
     `read_since`, `read_at` and `pages` are when the last whole reading began and ended, and what
-    it cost. `reading_since`, `next_page` and `after_id` are how far an unfinished one has come.
-    `doubted_at` is when a reading last began because somebody's account was refused.
+    it cost. `reading_since`, `next_page`, `next_query`, `promised` and `after_id` are how far an
+    unfinished one has come. `doubted_at` is when a reading last began because somebody's account
+    was refused.
     """
 
     read_since: float = 0
@@ -52,11 +54,35 @@ class Reading:
     lease_until: float = 0
     reading_since: float = 0
     next_page: int = 0
+    next_query: str = ""
+    promised: int = 0
     after_id: str = ""
     doubted_at: float = 0
 
+    def place(self) -> "Place":
+        """Return how far an unfinished reading has come."""
+        page = Page(number=self.next_page, named=self.next_query, promised=bool(self.promised))
+        return Place(page=page, after_id=self.after_id)
+
 
 ATTRIBUTES = frozenset(field.name for field in fields(Reading))
+
+
+@dataclass(kw_only=True, slots=True)
+class Place:
+    """How far a reading has come: the page that it is at, and the last row of it written."""
+
+    page: Page = Page()  # noqa: RUF009 - frozen.
+    after_id: str = ""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the place as the DIRECTORY item keeps it."""
+        return {
+            "next_page": self.page.number,
+            "next_query": self.page.named,
+            "promised": int(self.page.promised),
+            "after_id": self.after_id,
+        }
 
 
 class Directory:
@@ -191,13 +217,13 @@ class Directory:
         # would take its own rows for those of a list that repeats itself.
         stopped = reading.next_page and not reading.lease_id
         if stopped and reading.lease_until > now - ABANDONED:
-            since, page, after = reading.reading_since, reading.next_page, reading.after_id
+            since, place = reading.reading_since, reading.place()
         else:
             # As the table keeps it: rows of this reading are told by it.
-            since, page, after = round(now, 3), 1, ""
+            since, place = round(now, 3), Place()
         lease_id = str(uuid4())
-        begin = {"reading_since": since, "next_page": page, "after_id": after}
-        if doubted_at and page == 1:
+        begin = {"reading_since": since, **place.attributes()}
+        if doubted_at and place.page.number == 1:
             begin["doubted_at"] = doubted_at
         if not self._write(
             assign={
@@ -209,41 +235,50 @@ class Directory:
             values={"now": now},
         ):
             return
-        place = {"next_page": page, "after_id": after}
         try:
             self._read_pages(place, since, allowance)
         except ProblemError:
-            self._release(lease_id, assign=place)
+            self._release(lease_id, assign=place.attributes())
             raise
         recorder.count(Metric.DIRECTORY_READ)
         self._release(
             lease_id,
-            assign={"read_since": since, "read_at": self._clock(), "pages": place["next_page"]},
-            remove=("reading_since", "next_page", "after_id"),
+            assign={"read_since": since, "read_at": self._clock(), "pages": place.page.number},
+            remove=("reading_since", *place.attributes()),
         )
 
-    def _read_pages(self, place: dict[str, Any], since: float, allowance: Allowance) -> None:
+    def _read_pages(self, place: Place, since: float, allowance: Allowance) -> None:
         """
-        Read and write pages until one is empty or was read before; `place` says how far it came.
+        Read and write pages until the last one; `place` says how far it came.
 
-        Paging is not documented. The first request goes without parameters. A list that knows no
-        pages answers the second one with the same rows, or refuses it.
+        Where Aurora names no pages, the list ends at a page that is empty, refused, or was read
+        before: a list that knows no pages answers `page=2` with the same rows, or refuses it.
         """
         while True:
-            page = place["next_page"]
+            page = place.page
             listing = self._aurora.list_users(page, allowance)
             rows = sorted(
-                (row for row in listing.accounts if row.user_id > place["after_id"]),
+                (row for row in listing.accounts if row.user_id > place.after_id),
                 key=lambda row: row.user_id,
             )
-            repeated = page > 1 and self._was_read(rows, since)
+            repeated = page.number > 1 and self._was_read(rows, since)
+            if page.promised and (listing.refused or repeated):
+                # A cursor that is over, or a form that is read wrongly. Whoever is beyond it
+                # would be taken for new, and invited.
+                place.page, place.after_id = Page(), ""
+                raise AuroraInvalidResponseError(
+                    cause=f"list_users: page {page.number}, which the answer before it named, "
+                    + ("was refused" if listing.refused else "has the rows of one before")
+                )
             if not repeated or len(rows) <= LARGEST_PAGE:
                 self._write_rows(rows, place, since, allowance.deadline)
-            unusable = page > 1 and not listing.accounts
-            if repeated or unusable or not listing.rows or page == MOST_PAGES:
+            unusable = page.number > 1 and not listing.accounts
+            following = listing.following
+            ended = repeated or unusable or not listing.rows or page.number == MOST_PAGES
+            if ended or not following:
                 return
-            place |= {"next_page": page + 1, "after_id": ""}
-            _check_time(allowance.deadline, page + 1, self._clock())
+            place.page, place.after_id = following, ""
+            _check_time(allowance.deadline, following.number, self._clock())
 
     def _was_read(self, rows: Sequence[Account], since: float) -> bool:
         """
@@ -257,14 +292,14 @@ class Directory:
         return len(read) * 2 > len(sample)
 
     def _write_rows(
-        self, rows: Sequence[Account], place: dict[str, Any], since: float, deadline: Deadline
+        self, rows: Sequence[Account], place: Place, since: float, deadline: Deadline
     ) -> None:
         for start in range(0, len(rows), CHUNK):
             if start:
-                _check_time(deadline, place["next_page"], self._clock())
+                _check_time(deadline, place.page.number, self._clock())
             chunk = rows[start : start + CHUNK]
             self.remember(chunk, seen_at=since)
-            place["after_id"] = chunk[-1].user_id
+            place.after_id = chunk[-1].user_id
 
     def _row(self, account: Account, seen_at: float) -> Item:
         return {

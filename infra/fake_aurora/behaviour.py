@@ -42,7 +42,8 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "unpaged_page": ("ignored", "refused"),
     "past_end": ("empty", "last", "wraps", "refused"),
     "per_page": ("honoured", "ignored", "refused"),
-    "page_form": ("page", "cursor"),
+    "page_form": ("page", "cursor", "link", "links", "next_page", "after_id", "offset"),
+    "cursors": ("kept", "refused"),
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
     "retrieve_answer": ("wrapped", "top_level"),
@@ -102,8 +103,12 @@ class Behaviour(_FromJson):
     past_end: str = "empty"
     # Whether the list of users takes `per_page`, as that of projects does, is unknown.
     per_page: str = "honoured"
-    # Nor is it said that pages have numbers: a cursor in the body is the other usual form.
+    # Nor is it said that pages have numbers. The other usual forms: `next_cursor` in the body; an
+    # address in a Link header (RFC 8288) or in `links.next` (JSON:API); `meta.next_page`; and two
+    # that name no next page: `has_more` for `starting_after`, and a total for `offset`.
     page_form: str = "page"
+    # A page that was named may be refused later: cursors of some services are over after minutes.
+    cursors: str = "kept"
     # Whether the list shows people who are not active is unknown.
     listed: str = "all"
     # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.

@@ -16,6 +16,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from infra.fake_aurora import pages
 from infra.fake_aurora.behaviour import NO_FAULT, Behaviour, Fault
 from infra.fake_aurora.calls import Call, Calls
 from infra.fake_aurora.replies import RefusedError, Reply
@@ -212,7 +213,8 @@ class Rules:
                     raise RefusedError(HTTPStatus.BAD_REQUEST, "No such version.")  # noqa: TRY301
                 match operation:
                     case "list_users":
-                        return Reply(HTTPStatus.OK, self._users.page(argument, self.behaviour))
+                        rows = self._users.listed(self.behaviour)
+                        return pages.listing(rows, argument, self.behaviour)
                     case "invite_user":
                         user = self._users.invite(argument, self.behaviour)
                         answers: dict[str, Any] = {

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from infra.fake_aurora.behaviour import Behaviour
 
 TENANT_ID = "7d3c2f10-5717-4562-b3fc-2c963f66afa6"
-# Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
-MOST_PER_PAGE = 250
 
 JESSICA = {
     "id": "3fa85f64-5717-4562-b3fc-2c963f66afa6",
@@ -102,9 +100,9 @@ class Users:
             raise RefusedError(behaviour.unknown_status, "No such user.")
         return user
 
-    def page(self, query: dict[str, str], behaviour: Behaviour) -> dict[str, Any]:
+    def listed(self, behaviour: Behaviour) -> list[dict[str, str]]:
         """
-        List this tenant's users, or one page of them.
+        List this tenant's users.
         """
         rows = [
             each.listed()
@@ -115,28 +113,9 @@ class Users:
         if behaviour.order == "shuffled":
             # Any fixed order that has nothing to do with insertion: pages must still be disjoint.
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, row["id"]).int)
-        if behaviour.page_size and behaviour.page_form == "cursor":
-            start, size = int(query.get("cursor", "0")), behaviour.page_size
-            following = {"next_cursor": str(start + size)} if start + size < len(rows) else {}
-            return {"users": rows[start : start + size], **following}
-        if behaviour.page_size:
-            if "per_page" in query and behaviour.per_page == "refused":
-                raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: per_page.")
-            if behaviour.per_page == "ignored":
-                query = {name: text for name, text in query.items() if name != "per_page"}
-            size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
-            number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
-            if number > pages and behaviour.past_end == "refused":
-                raise RefusedError(HTTPStatus.BAD_REQUEST, "No such page.")
-            if number > pages:
-                past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
-                number = past[behaviour.past_end]
-            rows = rows[(number - 1) * size : number * size]
-        elif "page" in query and behaviour.unpaged_page == "refused":
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
         if behaviour.unknown_members:
-            return {"users": [row | {"office": "unknown"} for row in rows], "meta": {}}
-        return {"users": rows}
+            rows = [row | {"office": "unknown"} for row in rows]
+        return rows
 
     def invite(self, body: Any, behaviour: Behaviour) -> User:
         """
@@ -166,10 +145,3 @@ class Users:
             del self._by_email[known.email.casefold()][user.id]
         self._by_email.setdefault(user.email.casefold(), {})[user.id] = user
         self._users[user.id] = user
-
-
-def _positive(query: dict[str, str], name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is a positive number.")
-    return int(text)

@@ -29,7 +29,13 @@ PAGINGS: dict[str, dict[str, Any]] = {
     "of-fifty": {"page_size": 50},
     "of-250": {"page_size": 250},
     "shuffled": {"page_size": 100, "order": "shuffled", "past_end": "wraps"},
+    "cursor": {"page_size": 100, "page_form": "cursor"},
+    "link-header": {"page_size": 100, "page_form": "link"},
+    "links": {"page_size": 100, "page_form": "links"},
+    "next-page": {"page_size": 100, "page_form": "next_page"},
 }
+UNREADABLE = ("after_id", "offset")
+"""Forms in which Aurora says that there is more, and names no page that could be asked for."""
 
 
 def served(deployment: Deployment, email: str, *, within: float = 3600, **body: Any) -> Answer:
@@ -87,6 +93,48 @@ def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployme
         deployment.clock.advance(3)
         assert answer.status in {200, 503}
     assert deployment.calls()["list_users"] - before <= 4
+
+
+@pytest.mark.parametrize("form", UNREADABLE)
+def test_nobody_is_invited_on_a_list_that_is_known_to_go_on(
+    deployment: Deployment, form: str
+) -> None:
+    """Who is on the first page is served; anybody else may be on one that cannot be read."""
+    deployment.aurora.set_users(people(257))
+    deployment.aurora.behave(page_size=100, page_form=form)
+    assert deployment.vend(NEWCOMER).slug == "aurora-invalid-response"
+    assert deployment.vend(people(257)[-1]["email"]).slug == "aurora-invalid-response"
+    assert deployment.vend(people(257)[0]["email"]).status == 200
+    assert deployment.calls()["invite_user"] == 0
+
+
+@pytest.mark.parametrize("form", UNREADABLE)
+def test_list_that_fits_into_one_page_is_whole_whatever_its_form(
+    deployment: Deployment, form: str
+) -> None:
+    deployment.aurora.behave(page_size=100, page_form=form)
+    assert served(deployment, NEWCOMER).status == 200
+    assert deployment.calls()["invite_user"] == 1
+
+
+@pytest.mark.parametrize("form", ["cursor", "link"])
+def test_reading_begins_anew_where_a_named_page_is_refused(
+    deployment: Deployment, form: str
+) -> None:
+    """A cursor that was kept for the next request is over: that is not the end of the list."""
+    deployment.aurora.set_users(people(257))
+    deployment.aurora.behave(page_size=100, page_form=form)
+    deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
+    assert deployment.vend(NEWCOMER).status == 503
+    deployment.aurora.behave(cursors="refused")
+    deployment.clock.advance(3)
+    assert deployment.vend(NEWCOMER).slug == "aurora-invalid-response"
+    deployment.aurora.behave(cursors="kept")
+    deployment.clock.advance(3)
+    assert served(deployment, people(257)[-1]["email"]).status == 200
+    assert served(deployment, NEWCOMER).status == 200
+    assert deployment.calls()["list_users"] == 2 + 3
+    assert deployment.calls()["invite_user"] == 1
 
 
 @pytest.mark.parametrize(

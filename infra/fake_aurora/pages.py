@@ -1,0 +1,101 @@
+"""
+The fake Aurora's list of users as an answer: whole, or one page in any of the usual forms.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from infra.fake_aurora.replies import RefusedError, Reply
+
+if TYPE_CHECKING:
+    from infra.fake_aurora.behaviour import Behaviour
+
+Rows = list[dict[str, str]]
+# Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
+MOST_PER_PAGE = 250
+
+
+def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
+    """
+    Answer a request for the list with `rows`, or with those of the page that the query names.
+    """
+    if behaviour.page_size and behaviour.page_form != "page":
+        return _named(rows, query, behaviour)
+    if behaviour.page_size:
+        rows = _numbered(rows, query, behaviour)
+    elif "page" in query and behaviour.unpaged_page == "refused":
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
+    return Reply(
+        HTTPStatus.OK, {"users": rows} | ({"meta": {}} if behaviour.unknown_members else {})
+    )
+
+
+def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
+    if "per_page" in query and behaviour.per_page == "refused":
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: per_page.")
+    if behaviour.per_page == "ignored":
+        query = {name: text for name, text in query.items() if name != "per_page"}
+    size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
+    number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
+    if number > pages and behaviour.past_end == "refused":
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "No such page.")
+    if number > pages:
+        past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
+        number = past[behaviour.past_end]
+    return rows[(number - 1) * size : number * size]
+
+
+def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
+    """
+    Answer with the page that `query` names in the configured form; other parameters are ignored.
+    """
+    form, size = behaviour.page_form, behaviour.page_size
+    parameter = PARAMETERS[form]
+    given = query.get(parameter, "")
+    if given and behaviour.cursors == "refused":
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{parameter} is not valid any more.")
+    match form:
+        case "after_id":
+            ids = [row["id"] for row in rows]
+            start = ids.index(given) + 1 if given in ids else 0
+        case "next_page":
+            start = (int(given or 1) - 1) * size
+        case _:
+            start = int(given or 0)
+    end = start + size
+    page: dict[str, Any] = {"users": rows[start:end]}
+    more = end < len(rows)
+    address = f"https://api.aurorasolar.com/users?limit={size}&{parameter}={end}"
+    match form:
+        case "cursor":
+            page |= {"next_cursor": str(end) if more else None}
+        case "links":
+            page |= {"links": {"self": "…", "next": {"href": address} if more else None}}
+        case "next_page":
+            page |= {"meta": {"next_page": end // size + 1 if more else None}}
+        case "after_id":
+            page |= {"has_more": more}
+        case "offset":
+            page |= {"total_count": len(rows), "offset": start}
+    link = f'<https://api.aurorasolar.com/users>; rel="first", <{address}>; rel="next"'
+    return Reply(HTTPStatus.OK, page, {"Link": link} if form == "link" and more else {})
+
+
+# The parameter by which each form asks for the page that it named.
+PARAMETERS = {
+    "cursor": "cursor",
+    "link": "after",
+    "links": "page[offset]",
+    "next_page": "page",
+    "after_id": "starting_after",
+    "offset": "offset",
+}
+
+
+def _positive(query: dict[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is a positive number.")
+    return int(text)
