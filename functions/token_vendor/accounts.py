@@ -219,4 +219,7 @@ def _absent(answer: str) -> ProblemError:
     if answer == ACCEPTED:
         return InvitationPendingError(cause="invited, and not yet in Aurora's list")
     # Active in another tenant, or not acceptable to Aurora: its list will never show it.
-    return UserNotEligibleError(cause="Aurora refused the invitation, and lists no account")
+    return UserNotEligibleError(
+        cause="Aurora refused the invitation, and lists no account: active in another tenant? If "
+        "many people get it, the list is perhaps not read to its end: `token-vendor probe` tells"
+    )

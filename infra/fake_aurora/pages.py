@@ -71,6 +71,8 @@ def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
     match form:
         case "cursor":
             page |= {"next_cursor": str(end) if more else None}
+        case "token":
+            page |= {"nextPageToken": str(end) if more else ""}
         case "links":
             page |= {"links": {"self": "…", "next": {"href": address} if more else None}}
         case "next_page":
@@ -86,6 +88,7 @@ def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
 # The parameter by which each form asks for the page that it named.
 PARAMETERS = {
     "cursor": "cursor",
+    "token": "pageToken",
     "link": "after",
     "links": "page[offset]",
     "next_page": "page",

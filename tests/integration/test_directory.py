@@ -30,6 +30,7 @@ PAGINGS: dict[str, dict[str, Any]] = {
     "of-250": {"page_size": 250},
     "shuffled": {"page_size": 100, "order": "shuffled", "past_end": "wraps"},
     "cursor": {"page_size": 100, "page_form": "cursor"},
+    "page-token": {"page_size": 100, "page_form": "token"},
     "link-header": {"page_size": 100, "page_form": "link"},
     "links": {"page_size": 100, "page_form": "links"},
     "next-page": {"page_size": 100, "page_form": "next_page"},

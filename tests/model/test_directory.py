@@ -22,6 +22,7 @@ from token_vendor.control import Control
 from token_vendor.directory import Directory
 from token_vendor.models import ACTIVE, Account, Caller, Deadline
 from token_vendor.observability import logger
+from token_vendor.paging import Page
 from token_vendor.problems import (
     AuroraBusyError,
     AuroraTimeoutError,
@@ -44,9 +45,10 @@ PAGE, PEOPLE = 2, 6
 NEW, OFF = ("new-0@example.com", "new-1@example.com"), "off@example.com"
 MOST_CALLS = 30
 """Aurora's calls within which all three have an end, whatever goes wrong twice."""
-PAGINGS = ("ignored", "refused", "empty", "last", "wraps")
+PAGINGS = ("ignored", "refused", "empty", "last", "wraps", "named", "named and forgotten")
 ANSWERS = ("with id", "without id")
 SCHEDULES = 40
+FORGETS = 0.2
 
 
 class ViolationError(AssertionError):
@@ -85,23 +87,32 @@ class World:
 
     # Aurora, as `AuroraClient` tells it -------------------------------------------------------
 
-    def list_users(self, page: int, _allowance: Any) -> Listing:
+    def list_users(self, page: Page, _allowance: Any) -> Listing:
         self._send(LIST)
+        number = page.number
         rows = [
             Account(user_id=id_, email=email, status=status)
             for email, (id_, status) in self.users.items()
         ]
+        following: Page | None = Page(number=number + 1)
         if self.paging in {"ignored", "refused"}:
-            rows = rows if self.paging == "ignored" or page == 1 else []
+            rows = rows if self.paging == "ignored" or number == 1 else []
         else:
             pages = -(-len(rows) // PAGE)
-            if page > pages:
-                past = {"empty": page, "last": pages, "wraps": (page - 1) % pages + 1}
-                page = past[self.paging]
-            rows = rows[(page - 1) * PAGE : page * PAGE]
+            if number > pages:
+                past = {"last": pages, "wraps": (number - 1) % pages + 1}
+                number = past.get(self.paging, number)
+            rows = rows[(number - 1) * PAGE : number * PAGE]
+            if self.paging.startswith("named"):
+                named = Page(number=number + 1, named=f"cursor={number}", promised=True)
+                following = named if number < pages else None
+        # A cursor may be over at any time.
+        forgotten = self.paging == "named and forgotten" and page.named and self._forgets()
         self.now += 1.0
         self._hear(LIST)
-        return Listing(rows=len(rows), accounts=tuple(rows))
+        if forgotten:
+            return Listing(refused=True)
+        return Listing(rows=len(rows), accounts=tuple(rows), following=following)
 
     def retrieve_user(self, user_id: str, _allowance: Any) -> Account | None:
         self._send(RETRIEVE)
@@ -128,6 +139,11 @@ class World:
     @property
     def deadline(self) -> Deadline:
         return Deadline(self.ends_at, lambda: self.now, self._pause)
+
+    def _forgets(self) -> bool:
+        forgets = self.faults > 0 and self.chance.random() < FORGETS
+        self.faults -= forgets
+        return forgets
 
     def _send(self, operation: str) -> None:
         self.calls += 1

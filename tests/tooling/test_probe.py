@@ -179,7 +179,15 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"page_size": 50, "per_page": "ignored", "past_end": "last"},
         {},
     ),
-    "pages by a cursor": ({"page_size": 3, "page_form": "cursor"}, {"list-body": NOT}),
+    "pages by a cursor": (
+        {"page_size": 3, "page_form": "cursor"},
+        {"list-body": NOT, "paging": NOT},
+    ),
+    "pages by a Link header": ({"page_size": 3, "page_form": "link"}, {"paging": NOT}),
+    "pages that nobody names": (
+        {"page_size": 3, "page_form": "after_id"},
+        {"list-body": NOT, "paging": NOT},
+    ),
     "another order": ({"order": "shuffled"}, {}),
     "another order, paged": ({"order": "shuffled", "page_size": 3}, PAGED),
     "members that nobody knows": ({"unknown_members": True}, {"list-body": NOT}),

@@ -4,6 +4,8 @@ What the list of users shows: its rows, and whether it has pages.
 
 from collections.abc import Mapping
 
+from token_vendor.paging import Page
+
 from infra.operator.probe.exchange import Exchange
 from infra.operator.probe.record import (
     Found,
@@ -63,7 +65,12 @@ def _paging(record: Record) -> Found:
     second, small, far = calls
     if not listed:
         return undetermined("nobody is listed", record.whole)
+    following = Page().after(record.whole.body, record.whole.header("Link") or "")
+    if following and following.named:
+        return contradicted("the answer names its next page; the service follows it", record.whole)
     others = second.ids and not set(second.ids) & set(listed)
+    if following and following.promised and not others:
+        return contradicted("there is more, and no answer names it", record.whole, second)
     again = [each.ids for each in (second, far) if each.ok]
     # The order may be another in each answer. Where it was not, this is the second person.
     in_order = len(listed) > TWO and again and all(ids == listed for ids in again)
