@@ -19,7 +19,7 @@ def options_table() -> str:
     # The stage's own name is its key in cdk.json.
     options = [each for each in fields(StageConfig) if each.name != "stage"]
     options.sort(key=lambda each: (each.default is not MISSING, each.name))
-    rows = [f"| `{each.name}` | {_default(each)} | {_accepts(each)} |" for each in options]
+    rows = [f"| `{each.name}` | {shown_default(each)} | {_accepts(each)} |" for each in options]
     return "\n".join(["| option | default | accepts |", "| --- | --- | --- |", *rows]) + "\n"
 
 
@@ -32,7 +32,10 @@ def with_table(page: str) -> str:
     return before + BEGIN + "\n" + options_table() + "\n" + END + after
 
 
-def _default(option: Field[Any]) -> str:
+def shown_default(option: Field[Any]) -> str:
+    """
+    Return an option's default as the page writes it.
+    """
     if option.default is MISSING:
         return "required"
     if option.default in ("", ()):
