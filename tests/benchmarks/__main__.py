@@ -286,7 +286,7 @@ def zipped_mb(asset: Path) -> float:
 
 def markdown(rows: dict[str, Row], where: str) -> str:
     """
-    Print the rows as the README shows them.
+    Print the rows as docs/benchmarks.md shows them.
     """
     lines = ["| row | measured | bar | |", "| --- | --- | --- | --- |"]
     for name, row in rows.items():
