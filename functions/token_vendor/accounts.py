@@ -21,8 +21,8 @@ SDK_USER = "SDK User"
 """The one level that needs no accepted invitation: Aurora's "Access Token" page."""
 INVITATION = "INVITATION"
 """
-The item of an invitation. `asked_at` is when it was over at the latest: until an answer is there,
-the end of the request that sent it. `answer` is what Aurora said.
+The item of an invitation. `answer` is what Aurora said, and `asked_at` is when. Until there is an
+answer, `asked_at` is the end of the request that sent the invitation.
 """
 ACCEPTED, REFUSED = "accepted", "refused"
 """What Aurora answered to an invitation; without an answer, nobody knows."""
@@ -93,8 +93,8 @@ class Accounts:
         account = self._directory.look_up(
             caller.email, allowance, not_before=doubted_at, doubt=bool(doubted_at)
         )
-        # A person who was switched off, or refused, and is no longer listed is not new: we never
-        # undo by an invitation what an administrator did.
+        # A person who was deactivated or refused, and is no longer listed, is not new: an
+        # invitation must not undo what an administrator did.
         account = account or known or self._invited(caller, allowance)
         if account.active and not account.doubted_at:
             return account
@@ -107,7 +107,7 @@ class Accounts:
         """
         Ask Aurora whether an id still is the active account of an address.
 
-        Where Aurora does not say it of one user, the directory does, within its age.
+        If Retrieve User says nothing, the directory decides, as old as it may be.
         """
         current = self._aurora.retrieve_user(user_id, allowance)
         current = current or self._directory.look_up(email, allowance)
@@ -140,10 +140,10 @@ class Accounts:
 
     def _invited(self, caller: Caller, allowance: Allowance) -> Account:
         """
-        Invite the caller, unless that was done; the directory decides what came of it.
+        Invite the caller; if that was done before, find out what came of it.
 
-        An invitation is marked before it is sent. While its outcome is unknown nobody invites that
-        person again: a reading of the list that began after it decides.
+        An invitation is marked before it is sent. While its outcome is unknown, nobody invites that
+        person again: a reading of the list that began later decides.
         """
         if refusal := self._invitations.refusal(caller) or allowance.control.inviting_stopped():
             raise UserNotEligibleError(cause=refusal)
@@ -168,8 +168,8 @@ class Accounts:
     def _invite(self, caller: Caller, allowance: Allowance, *, before: float) -> Account:
         level = self._invitations.level_of(caller)
         allowance.reserve(2)  # The invitation and the generate after it.
-        # Until then it may reach Aurora, whatever becomes of us; a list that was read before that
-        # decides nothing.
+        # The invitation may reach Aurora until then, even if this request is killed. A list that
+        # was read earlier decides nothing.
         over_at = allowance.deadline.lease_until(self._clock())
         if not self._mark(caller, level, over_at, before=before):
             raise AuroraBusyError(cause="somebody else invites this person", retry_at=over_at)

@@ -23,7 +23,7 @@ ALMOST = {
 }
 """How a secret is almost right, and how to say so."""
 REREAD_PAUSE = 5
-"""Seconds between two readings for a rejected key: a burst of 401s asks once."""
+"""Seconds between two readings for a rejected key: many 401s at once cause one reading."""
 
 
 class ApiKey:
@@ -67,15 +67,15 @@ class ApiKey:
             except AuroraUnavailableError as problem:
                 if not self._value:
                     raise
-                # Aurora decides whether the key still is good: a 401 has it read again.
+                # If the key is no longer good, Aurora answers 401, and it is read again.
                 self._read_at = self._clock()
                 logger.warning("went on with the API key in memory", extra={"cause": problem.cause})
         return self._value
 
     def after_rejection(self, rejected: str) -> str | None:
         """Return the key that replaced the `rejected` one, or None if it still is the same."""
-        # Counted from the last such reading, not from any: a key may be changed just after it was
-        # read for the first time.
+        # The pause is counted between such readings alone: a key may change just after it was read
+        # for the first time.
         if self._value == rejected and self._clock() - self._reread_at > REREAD_PAUSE:
             self._reread_at = self._clock()
             recorder.count(Metric.KEY_REREAD)

@@ -137,7 +137,7 @@ def _read(response: Any, limit: int, give_up_at: float) -> bytes:
     data = bytearray()
     while True:
         chunk = response.read1(65_536)
-        # Looked at before the end of the body: an answer that was cut off may look whole.
+        # Checked before the end of the body, because an answer that was cut off may look whole.
         if time.monotonic() > give_up_at:
             raise TooSlowError("the answer did not end in time", sent=True)
         if not chunk:
@@ -159,7 +159,7 @@ class _Watched:
     """
 
     def send(self, data: Any) -> None:
-        # Connects first where that is still to be done: only after it has anything left.
+        # Connect first, if that is still to be done: until then nothing has left.
         connection: Any = self
         if connection.sock is None:
             connection.connect()

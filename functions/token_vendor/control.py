@@ -1,12 +1,12 @@
 """
 What operators switch without a deployment: the CONTROL item of a tenant.
 
-A request reads it in the same call as its caller's TOKEN item. Absent or unreadable, it changes
-nothing, and an entry that makes no sense is left out. Every entry has an end. The code compares it
-itself: nothing stays switched because somebody forgot it.
+A request reads it in the same call as its caller's TOKEN item. If it is absent or unreadable,
+nothing is switched; an entry that makes no sense is ignored. Every entry has an end, which the code
+checks itself: a forgotten switch ends.
 
-`entries` is a list of (switch, value, until, reason, by); `version` grows with every write, which
-`token-vendor switch` makes on the condition that it is the one that was read.
+`entries` is a list of (switch, value, until, reason, by). `token-vendor switch` adds one to
+`version` with each write, on the condition that it is still the version that was read.
 """
 
 from collections.abc import Mapping
@@ -79,7 +79,7 @@ class Control:
 
     def admit(self, email: str) -> None:
         """
-        Let a caller pass who is not blocked.
+        Refuse a caller who is blocked.
 
         Raises:
             UserNotEligibleError: The person, or the domain of the address, is blocked.
@@ -103,7 +103,7 @@ class Control:
 
     def admit_generate(self) -> None:
         """
-        Let a caller pass who needs a generated token.
+        Refuse a caller who needs a generated token while generating is stopped.
 
         Raises:
             GeneratingStoppedError: Generating is stopped.
@@ -117,7 +117,7 @@ class Control:
             )
 
     def inviting_stopped(self) -> str:
-        """Say that nobody is invited, where that is stopped; else return an empty string."""
+        """Say that inviting is stopped, or return an empty string."""
         if not self._set(Switch.STOP_INVITING):
             return ""
         _count_refusal(Switch.STOP_INVITING)

@@ -1,7 +1,7 @@
 """
 API Gateway event in, HTTP response out: two routes, the one error renderer, the wiring.
 
-A plain dispatch instead of a routing library: two routes do not earn its share of a cold start.
+The dispatch is plain: a routing library would lengthen every cold start for the sake of two routes.
 """
 
 import json
@@ -103,7 +103,7 @@ class Endpoint:
         try:
             recorder.event["status"] = response["statusCode"]
             recorder.flush()
-        except Exception:  # noqa: BLE001 - What is told of an answer never changes it.
+        except Exception:  # noqa: BLE001 - A failure to record an answer must not change it.
             with suppress(Exception):
                 logger.exception("the request could not be recorded")
         return response
@@ -321,8 +321,8 @@ def wire_parts(
 handler = wire(Settings.from_environment(os.environ)).answer
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-    # A part of Lambda's own runtime. All copies of a snapshot would go on with the same `random`,
-    # and wait in step. Connections need no renewal: none is opened before the first request.
+    # A part of Lambda's own runtime. Without this, all copies of a snapshot would draw the same
+    # random pauses. No connection has to be renewed: none is opened before the first request.
     import snapshot_restore_py  # type: ignore[import-untyped]  # It ships no types.
 
     snapshot_restore_py.register_after_restore(random.seed)

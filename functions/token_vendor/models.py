@@ -16,7 +16,7 @@ ACTIVE = "active"
 LEASE_OUTLASTS_HOLDER = 1.0
 """Seconds between the end of an invocation and that of its leases."""
 POLL = (0.060, 0.250)
-"""Seconds between two looks at what somebody else holds a lease on: the jitter's bounds."""
+"""Least and most seconds between two looks at an item on which somebody else has a lease."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,9 +137,9 @@ def normalised_email(text: str) -> str:
     """
     Return the one form in which an e-mail address is compared and used as a key.
 
-    Stripped, NFC, lower-case; a `+tag` stays, because Aurora itself advises tags to people with
-    several accounts. Not case-folded: that makes `ß` an `ss`, and the owner of straße.example
-    would be vended the tokens of strasse.example.
+    The address is stripped, in NFC and in lower case. A `+tag` stays, because Aurora itself advises
+    tags to people with several accounts. It is not case-folded: that makes `ß` an `ss`, and the
+    owner of straße.example would get the tokens of strasse.example.
 
     Raises:
         ValueError: `text` is not an address.

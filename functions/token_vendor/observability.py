@@ -1,9 +1,8 @@
 """
 What operators see: the logger, the metrics, and one audit event per request.
 
-Metric names stand here and nowhere else; the dashboards and alarms of
-`infra/stack/monitoring.py` take them from this file.  No metric has the caller as a dimension,
-and no log line holds a JWT or a key.
+Metric names are declared here and nowhere else. The dashboards and alarms of `infra/stack` take
+them from this file. No metric has the caller as a dimension, and no log line holds a JWT or a key.
 """
 
 import hashlib
@@ -128,15 +127,15 @@ class Recorder:
         )
         self._cold = False
         for document in self._documents():
-            # What Powertools does with a document, too: CloudWatch reads the function's log.
+            # As Powertools does it: CloudWatch takes the documents from the function's log.
             print(json.dumps(document, separators=(",", ":")))  # noqa: T201
 
     def _documents(self) -> list[dict[str, Any]]:
         """
-        Return the metrics as EMF documents, as few as can be: each line costs time and money.
+        Return the metrics as EMF documents, as few as possible: each line costs time and money.
 
-        A document has one value for each name. Sets of dimensions share it until two of
-        them name the same dimension or the same metric.
+        A document has one value for each name. Sets of dimensions share a document unless they
+        name the same dimension or the same metric.
         """
         documents: list[dict[str, Any]] = []
         for added in self._sets():

@@ -1,8 +1,9 @@
 """
 Options that are declared once, as dataclass fields.
 
-The function reads them from its environment, the CDK app from cdk.json. Both hold a value against
-the same declaration. Plain functions, since a validation library would double the cold start.
+The function reads them from its environment, the CDK app from cdk.json. Both check a value against
+the same declaration. The checks are plain functions: a validation library would double the cold
+start.
 """
 
 import json
@@ -36,7 +37,7 @@ class Rule:
 
     def check(self, value: Any) -> None:
         """
-        Hold a value of the right type against the bounds and the shape.
+        Check a value of the right type against the bounds and the shape.
 
         Raises:
             WrongValueError: Saying what is wrong.
@@ -45,7 +46,7 @@ class Rule:
         if isinstance(value, bool):
             return
         if isinstance(value, int | float):
-            # Written for NaN to fail, which JSON readers let through.
+            # This form refuses NaN, which JSON readers accept.
             if not self.least <= value <= self.most:
                 raise WrongValueError(
                     f"must be from {self.least:g} to {self.most:g} ({self.meaning})"

@@ -4,7 +4,7 @@ Aurora's requests per minute, shared by all execution environments: a ring of pl
 A reservation draws a ticket from the counter in the RING item. Ticket t has the place t mod
 `burst`, an item with the last `slot` that was given and the moment it was last `used`. A place is
 used once in a turnaround, w = burst · 60 s ÷ rate. No minute, sliding or fixed, therefore holds
-more than burst · ⌈60 s ÷ w⌉ calls. design.md, "The budget, precisely".
+more than burst · ⌈60 s ÷ w⌉ calls (docs/protocol.md, "The ring").
 
 The items hold whole microseconds of virtual time. That clock stands still while Aurora wants a
 pause: every slot and every kept turn moves with it, in order.
@@ -26,10 +26,10 @@ RING, PLACE = "RING", "PLACE#{}"
 BEFORE_THE_RING = "BUDGET"
 """The item of the queue that was in use before 0.2; it only tells whether calls were made then."""
 TAKEOVER = 90
-"""Seconds after which nothing that the version before sent counts any more: Aurora's minute, and
-the longest invocation that an HTTP API waits for."""
+"""Seconds after which no call of the version before counts any more: Aurora's minute, and the
+longest invocation that an HTTP API waits for."""
 QUEUE = "generate_token"
-"""What everybody in the queue waits for: where Aurora limits it, the whole queue waits."""
+"""The operation that the queue is for: if Aurora wants a pause of it, the whole queue pauses."""
 MICROSECONDS = 1_000_000
 MINUTE = 60
 CALL_TIME = 3.0
@@ -38,8 +38,8 @@ NEVER = 10**18
 LATE = 50_000
 """Microseconds between a reservation and its call that need not be written down."""
 ASK_AGAIN = (0.05, 0.15)
-"""When callers whom a full queue turned away come back, as parts of its length. Spread, because
-one place comes free at a time and thousands may want it."""
+"""When callers whom a full queue turned away may come back, as fractions of its length. The moments
+are spread, because one place becomes free at a time and thousands may want it."""
 
 
 class Slot(NamedTuple):
@@ -102,11 +102,11 @@ class RequestBudget:
 
     def obey(self, control: Control) -> None:
         """
-        Keep to what is switched: from here on, maybe fewer places, and a longer rest of each.
+        Apply what is switched: from now on there may be fewer places, and a longer rest of each.
 
-        A place never rests for less than as deployed, and there are never more of them. No minute
-        therefore holds more calls than as deployed, whatever is switched in it, and whichever
-        environments know of that.
+        A place never rests for less than in the deployed configuration, and there are never more
+        places. No minute therefore holds more calls than that configuration allows, whatever is
+        switched meanwhile, and whichever environments know of it.
         """
         self.control = control
         rate, self._burst = control.lowered(*self._deployed)
@@ -124,7 +124,7 @@ class RequestBudget:
         return max(self.now(), self.known.held_until) - self.known.delay
 
     def allowance(self, deadline: Deadline, *, queueing: bool = True) -> "Allowance":
-        """Return the purse of one request; without `queueing` it takes what nobody waits for."""
+        """Return what one request may call; without `queueing`, only what nobody waits for."""
         return Allowance(self, deadline, queueing=queueing)
 
     def look(self) -> Ring:
@@ -138,14 +138,14 @@ class RequestBudget:
         Two writes for a place that is free; one more for a place that others wait for.
 
         Raises:
-            AuroraBusyError: A slot would lie beyond the queue's horizon; without `queueing`, in the
-                queue at all, or Aurora wants a pause.
+            AuroraBusyError: A slot would be beyond the queue's horizon. Without `queueing`: others
+                wait for the place, or Aurora wants a pause.
 
         """
         before = self._table.update(RING, assign_once={"born": self.now()}, add={"tickets": calls})
         known = self._seen(before or {})
         if not queueing and known.held_until > self.now():
-            # A place that is taken now is kept for the pause's end, when people come back.
+            # A place taken now would be missing at the end of the pause, when people come back.
             until = known.held_until / MICROSECONDS
             raise AuroraBusyError(cause="Aurora wants a pause", retry_at=until)
         first = known.tickets
@@ -174,7 +174,7 @@ class RequestBudget:
         used = self._table.get(PLACE.format(slot.place)).get("used", rested)
         later = Slot(slot.place, max(used + self._turnaround, now + 1000))
         if later.at - now > self._horizon:
-            # A lowered rate has moved the turn beyond what is ever given, and may end before it.
+            # A lowered rate has moved the turn beyond the horizon; the switch may end before that.
             raise self._full()
         return later, (later.at - now) / MICROSECONDS
 
@@ -182,8 +182,8 @@ class RequestBudget:
         """
         Let nobody call for `seconds`, because Aurora said so.
 
-        Aurora's page on rate limits says that an endpoint may have a limit of its own. A pause that
-        only the list or only the invitation was asked for therefore concerns that operation alone.
+        Aurora's page on rate limits says that an endpoint may have its own limit. A pause that
+        Aurora asked only of the list, or only of the invitation, concerns that operation alone.
         """
         while True:
             now, ring = self.now(), self.look()
@@ -210,7 +210,7 @@ class RequestBudget:
         """
         Return a kept slot; or, after its grace, one on the same place if nobody else has it.
 
-        A place that a lowered burst has closed since is worth nothing: its caller queues anew.
+        None is returned for a place that a lowered burst has closed: its caller queues anew.
         """
         if slot.place >= self._burst:
             return None
@@ -335,7 +335,7 @@ class Allowance:
         Reserve `calls`, and wait for the first of them where it is near.
 
         Raises:
-            AuroraBusyError: It is too far away; what is reserved stays so, as the error's turn.
+            AuroraBusyError: It is too far away. What is reserved is kept as the error's turn.
 
         """
         with recorder.phase("budget"):
@@ -357,7 +357,7 @@ class Allowance:
 
         """
         if self._budget.known.paused:
-            # Before a slot is reserved that could not be used.
+            # Looked at first: a slot that is reserved in a pause could not be used.
             self._budget.look()
             self._refuse_paused(operation)
         self.reserve(1)

@@ -1,8 +1,8 @@
 """
 Read Aurora's user list before the working day, where a stage has `directory_schedule`.
 
-It is the same asset with another entry point. It takes only calls that nobody waits for: where a
-place of the ring is taken, it tries again a moment later instead of queueing.
+It is the same asset with another entry point. It takes only calls that nobody waits for: if a place
+of the ring is taken, it tries again a moment later instead of queueing.
 """
 
 import os
@@ -16,9 +16,9 @@ from token_vendor.problems import AuroraBusyError
 from token_vendor.settings import RESERVE, Settings
 
 STRETCH = 20.0
-"""Seconds for which it holds the directory: if it ends in the middle, nobody waits for longer."""
+"""Seconds for which it holds the directory: if it is killed, nobody waits for longer."""
 PAUSE = 2.0
-"""Seconds until it tries again after it met people who wait, or somebody else's reading."""
+"""Seconds until it tries again when people wait for calls, or somebody else reads."""
 
 
 def read(parts: Parts, *, until: float) -> bool:

@@ -60,8 +60,8 @@ class Table:
         """
         Return the time in seconds since the epoch, on which all who use the table agree to 1 s.
 
-        It is our clock, held within the second that the `Date` of DynamoDB's last answer names:
-        clocks of execution environments may differ.
+        Clocks of execution environments may differ. This is our clock, kept within the second that
+        the `Date` of DynamoDB's last answer names.
         """
         if self._told:
             date, asked_at, heard_at = self._told
@@ -97,7 +97,7 @@ class Table:
         """
         Write attributes of an item; return the item as it was, or None where `condition` fails.
 
-        `assign_once` leaves an attribute alone that is there. The condition may name every value
+        `assign_once` does not change an attribute that exists. The condition may name every value
         that is written, and those of `values`, as `:name`.
         """
         setting = [f"{RESERVED.get(name, name)} = :{name}" for name in assign]
@@ -139,7 +139,7 @@ class Table:
         """
         Return the items of up to 100 keys (sk, e-mail) that exist, read consistently.
 
-        Those of `spared` may be missing although they exist, where DynamoDB leaves them out.
+        An item of `spared` may be missing although it exists, if DynamoDB leaves it out.
         """
         named = {_name(self._key(*key)): key for key in keys}
         pending: list[Any] = [self._key(*key) for key in named.values()]
@@ -172,7 +172,7 @@ class Table:
         """
         Yield the e-mail, and some attributes of the item, of everybody who has one of this `sk`.
 
-        Not read consistently: some are as they were a moment ago.
+        The read is not consistent: some items are as they were a moment ago.
         """
         prefix = f"{self._partition}#"
         start: Any = {}

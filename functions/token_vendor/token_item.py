@@ -29,7 +29,7 @@ from token_vendor.models import AccessToken, Turn
 
 
 class State(StrEnum):
-    """What a request comes upon; the first that applies, in this order."""
+    """What a request finds: the first of these that applies."""
 
     GOOD = "good"
     """The stored token satisfies the request."""
@@ -133,7 +133,7 @@ class TokenItem:
         self, now: float, *, margin: float, min_ttl: float = 0, replace: str | None = None
     ) -> State:
         """
-        Return what a request comes upon.
+        Return what a request finds.
 
         Args:
             now: Seconds since the epoch.
@@ -171,7 +171,7 @@ class Lease:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """
-    What became of a lease without a token.
+    How a lease ended without a token.
 
     At most one of `turn` and `failure` is given: a place in the queue, or the slug of the problem
     that lasts `until`. With neither, the next caller tries at once.

@@ -23,7 +23,7 @@ CAME_KEPT = 8 * 86_400
 """Seconds: this day of the last week, and a day more."""
 MOST_COMINGS = 16
 EXPECTED_BY = ("came", "expires_at")
-"""What a look at everybody is for; the JWT stays where it is."""
+"""The attributes that say when an owner is expected; the JWT is not read for that."""
 TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
 ATTRIBUTES = frozenset(field.name for field in fields(TokenItem))
 
@@ -50,7 +50,7 @@ class TokenStore:
         """
         Return the caller's item and what is switched, with one strongly consistent read of both.
 
-        Where DynamoDB has the first but not the second to give, nothing is switched.
+        If DynamoDB returns the first but not the second, nothing is switched.
         """
         mine, control = (TOKEN, email), (CONTROL, "")
         found = self._table.get_all([mine, control], spared=[control])
@@ -62,7 +62,7 @@ class TokenStore:
         return Control.of(self._table.get(CONTROL), now=self._clock())
 
     def everybody(self) -> Iterator[tuple[str, TokenItem]]:
-        """Yield each caller's e-mail, and of the item what says when the caller is expected."""
+        """Yield each caller's e-mail, and the part of the item that says when it is expected."""
         return ((email, token_item(item)) for email, item in self._table.scan(TOKEN, EXPECTED_BY))
 
     def take_lease(
@@ -74,10 +74,10 @@ class TokenStore:
         renewals: tuple[float, ...],
     ) -> Lease | TokenItem:
         """
-        Become the one who generates, if nobody has written since `item` was read.
+        Take the lease, if nobody has written since `item` was read.
 
         The possible generate is marked in the same write; a mark that is already there keeps its
-        time. Returns the item as it is now when somebody was faster.
+        time. If somebody was faster, the item is returned as it is now.
         """
         lease_id = str(uuid4())
         if not self._update(
@@ -98,10 +98,10 @@ class TokenStore:
         """
         Store what the holder generated, and release; False when the lease is lost.
 
-        It also returns False when a former holder has stored a later token since the lease was
-        taken: of two that were generated at the same time, the later `exp` stays. The replaced
-        token is ignored, even if it expires later. And it returns False when the caller has signed
-        out since then.
+        It is also False when a former holder has stored a later token since the lease was taken: of
+        two that were generated at the same time, the later `exp` stays. The replaced token is
+        ignored, even if it expires later. And it is False when the caller has signed out since
+        then.
 
         Without a `subject`, the token was generated ahead, and waits for its owner.
         """

@@ -129,7 +129,7 @@ class TokenVendor:
         return True
 
     def forget(self, caller: Caller) -> None:
-        """Drop the caller's stored JWT; Aurora is not told, it knows no such call."""
+        """Drop the caller's stored JWT. Aurora is not told, because it has no call for that."""
         if self._store.forget(caller.email):
             recorder.count(Metric.FORGOTTEN)
 
@@ -161,7 +161,7 @@ class TokenVendor:
             with recorder.phase("store"):
                 self._store.note_coming(caller.email, token, item)
         except TokenStoreUnavailableError as exc:
-            # One person less in the next plan; this one has its token.
+            # The next plan lacks this person, who has a token all the same.
             logger.warning("a coming could not be noted", extra={"cause": exc.cause})
 
     def _state(self, item: TokenItem, request: TokenRequest, now: float) -> State:
@@ -178,8 +178,8 @@ class TokenVendor:
         """
         Look again until the lease has ended; return the item as it is then.
 
-        A page that calls in a loop would hold one execution environment for each request. Nobody
-        waits here for longer than for a turn.
+        Nobody waits for longer than `patience`: a page that calls in a loop would occupy an
+        execution environment with each request.
         """
         since = now = self._clock()
         with recorder.phase("lease"):
@@ -248,17 +248,17 @@ class TokenVendor:
     def _generated(
         self, caller: Caller, request: TokenRequest, lease: Lease, allowance: Allowance
     ) -> AccessToken:
-        """Hold the lease: generate and store, or release and say why not."""
+        """Generate and store under the lease, or release it and raise the problem."""
         now = self._clock()
         try:
             if turn := lease.item.turn:
                 allowance.redeem(turn)
             token = self._ask_aurora(caller, allowance)
         except ProblemError as problem:
-            # The same problem, in most cases.
+            # In most cases it is the same problem.
             raise self._release(lease, problem, allowance.turn) from None
         except Exception as exc:
-            # Nobody knows how far it came.
+            # Aurora may have generated.
             self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE))
             raise
         recorder.count(Metric.GENERATED)
