@@ -1,5 +1,5 @@
 """
-Check a deployed stage from end to end, and say of each finding what mends it.
+Check a deployed stage from end to end, and say what to do about each finding.
 
 Nothing is changed. Aurora is asked three times, which counts against its requests a minute.
 """
@@ -42,7 +42,7 @@ class Finding:
 
 def examine(deployed: Deployed) -> Iterator[Finding]:
     """
-    Run every check; one that cannot be carried out is a finding of its own.
+    Run every check; a check that cannot be carried out is a finding too.
     """
     checks: dict[str, Callable[[Deployed], Iterator[Finding]]] = {
         "stack": _stack,

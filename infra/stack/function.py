@@ -46,8 +46,8 @@ class VendorFunction(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.log = log_group(self, "Log", stage=stage)
-        # A role of its own, because the default one brings AWS's managed policy, which may write
-        # to every log group of the account.
+        # The default role would have AWS's managed policy, which may write to every log group of
+        # the account.
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.role.add_to_policy(
             iam.PolicyStatement(

@@ -318,7 +318,7 @@ def _no_traffic(counted: cw.IMetric, hours: str) -> Condition:
 def _topic(scope: Construct, stage: StageConfig, key: kms.IKey | None) -> sns.Topic:
     # Alarms tell numbers, never a person: without `encrypt_logs` the topic has no key.
     topic = sns.Topic(scope, "Topic", enforce_ssl=True, master_key=key)
-    # A topic with a policy of its own no longer has the default that lets the account's alarms in.
+    # A topic that has a policy loses the default one, which lets the account's alarms in.
     topic.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],

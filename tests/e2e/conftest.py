@@ -1,5 +1,5 @@
 """
-The deployed local stack, started once for all e2e tests, on free ports and in a folder of its own.
+The deployed local stack, started once for all e2e tests, on free ports and in its own folder.
 """
 
 from __future__ import annotations

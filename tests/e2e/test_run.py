@@ -41,7 +41,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 @contextmanager
 def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """
-    Start it in a folder of its own, where it keeps its `.local`.
+    Start it in an empty folder, where it keeps its `.local`.
     """
     with (
         (home / "out").open("wb") as out,

@@ -272,7 +272,7 @@ def test_what_never_reaches_the_function_has_an_alarm(template):
 
 def test_alarms_of_this_account_and_nobody_else_may_publish(template):
     """
-    A topic with a policy of its own loses the default that lets the account's alarms in.
+    A topic that has a policy loses the default one, which lets the account's alarms in.
     """
     (policy,) = template.find_resources("AWS::SNS::TopicPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]

@@ -79,7 +79,7 @@ def test_judges_have_nothing_to_say(scheduled: Assembly) -> None:
 
 def test_its_role_may_do_what_the_functions_role_may(template: Template) -> None:
     """
-    On table, secret and key; each writes to a log of its own.
+    Both roles have the same rights on table, secret and key, and each may write to its own log.
 
     What generates before people come may look at everybody's item too.
     """

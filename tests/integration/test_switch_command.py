@@ -56,7 +56,7 @@ def wanted(name: str, value: str = "", *, until: str = "24h", now: float = NOW) 
 def told(stage: Deployed) -> list[dict[str, Any]]:
     events = stage.client("logs").filter_log_events(logGroupName=GROUP)["events"]
     lines = [json.loads(event["message"]) for event in events]
-    # Whoever counts requests must not count these.
+    # Queries that count requests must not count these events.
     assert {line["message"] for line in lines} <= {"switch"}
     return [line["audit"] for line in lines]
 

@@ -119,7 +119,7 @@ def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None
 
 def test_long_list_is_read_to_its_end_in_a_queue(deployment: Deployment) -> None:
     """
-    Each page waits for a turn of its own, and all of them for longer than the list stays fresh.
+    Each page waits for its own turn, and all of them together for longer than the list stays fresh.
     """
     *_, last = long_list(deployment)
     deployment.restart(REQUEST_RATE="0.5", REQUEST_BURST="1", PATIENCE="0")

@@ -176,14 +176,14 @@ class World:
         """Nothing is switched here."""
 
     def reserve(self, _calls: int) -> None:
-        """Reserve nothing: the budget has tests of its own."""
+        """Reserve nothing: other tests are about the budget."""
 
     def generate_token(self, _account: Account, _allowance: Any) -> AccessToken:
         client = self._client()
         if self._step("send") == "refuse":
             raise AuroraBusyError(cause="429", retry_at=self.now + COOL_DOWN)
         if client.ahead and self.aurora.live:
-            raise ViolationError("a generate ahead of its owner, on a token that is alive")
+            raise ViolationError("prewarm generated while a token of that person was alive")
         token = self.aurora.generate()
         self.lease_of[token.jti] = f"lease of {client.number}"
         client.unstored = True

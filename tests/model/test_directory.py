@@ -134,7 +134,7 @@ class World:
         return True, user_id if self.answer == "with id" else ""
 
     def reserve(self, _calls: int) -> None:
-        """Reserve nothing: the budget has tests of its own."""
+        """Reserve nothing: other tests are about the budget."""
 
     @property
     def deadline(self) -> Deadline:

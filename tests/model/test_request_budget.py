@@ -376,7 +376,7 @@ def test_pause_moves_every_turn_once_and_in_order() -> None:
 
 
 def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_too() -> None:
-    """Aurora says that an endpoint may have a limit of its own."""
+    """Aurora says that an endpoint may have its own limit."""
     played = Morning(88, 90, [0])
     [budget] = played.budgets
     deadline = Deadline(START + 24, lambda: played.now, played.sleep)

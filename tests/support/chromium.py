@@ -1,5 +1,5 @@
 """
-A Chromium for browser tests, and a small site on loopback for what has no server of its own.
+A Chromium for browser tests, and a small site on loopback for tests without another server.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        # A sandboxed page has no origin of its own: it may import only what anybody may.
+        # A sandboxed page has no origin: it may import only what anybody may.
         self.send_header("Access-Control-Allow-Origin", "*")
         if self.path == "/sandboxed":
             self.send_header("Content-Security-Policy", "sandbox allow-scripts")

@@ -19,7 +19,7 @@ from infra.local.processes import LocalStackError, clean_environment, free_port,
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
-# A command with a child of its own, which ignores polite requests.
+# A command whose child ignores polite requests to end.
 FAMILY = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

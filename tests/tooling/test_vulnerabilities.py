@@ -1,5 +1,5 @@
 """
-`make audit` with the real pip-audit, asking an advisory service of its own on loopback.
+`make audit` with the real pip-audit, which asks an advisory service on loopback.
 """
 
 from __future__ import annotations

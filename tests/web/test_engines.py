@@ -74,7 +74,7 @@ def command(engine: str, profile: Path) -> list[str]:
 @contextmanager
 def opened(engine: str, url: str, profile: Path) -> Iterator[None]:
     """
-    Open a page in a browser of its own until the block ends.
+    Start a browser, and keep a page open in it until the block ends.
     """
     environment = os.environ | {
         "HOME": str(profile),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.chromium import Site
 
-# What hangs in a page hangs without a limit of its own.
+# Nothing else ends a test whose page hangs.
 pytestmark = pytest.mark.timeout(60)
 
 # A caller's token that outlives the day.

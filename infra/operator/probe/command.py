@@ -111,7 +111,7 @@ def probe(
     """
     Ask the operator, then Aurora, then the operator again; return what was found.
 
-    `people` tells, also where this is interrupted, who was invited.
+    `people` holds who was invited, even if this is interrupted.
 
     Raises:
         OperatorError: Nothing may be asked, or Aurora refuses the key.
