@@ -310,3 +310,27 @@ def test_a_turn_is_kept(deployment: Deployment) -> None:
     assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
     times = [call["at"] for call in deployment.aurora.calls()]
     assert all(b - a >= 9.9 for a, b in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("code", "slug", "calls"),
+    [
+        pytest.param(500, UNAVAILABLE, 3, id="no-answer"),
+        pytest.param(401, KEY, 1, id="key-refused"),
+    ],
+)
+def test_refused_account_whose_retrieval_fails_stays_in_doubt(
+    deployment: Deployment, code: int, slug: str, calls: int
+) -> None:
+    """A token that is alive is vended all the same; without one, the second failure is answered."""
+    stored = deployment.vend().jti
+    deployment.aurora.fail(
+        {"operation": GENERATE, "times": ALWAYS} | status(403),
+        {"operation": "retrieve_user", "times": ALWAYS} | status(code),
+    )
+
+    deployment.clock.advance(11.5 * 3600)
+    assert deployment.vend().jti == stored
+    assert deployment.calls()["retrieve_user"] == calls
+    deployment.clock.advance(3600)
+    assert deployment.vend().slug == slug
