@@ -71,7 +71,7 @@ class Spaced:
 
 class Reserved:
     """
-    Reserve each call on the stage's ring, as the function does.
+    Reserve each call in the stage's BUDGET items, as the function does.
     """
 
     def __init__(
