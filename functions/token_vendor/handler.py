@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, cast
 
+import botocore
 from botocore.config import Config
 from botocore.session import get_session
 
@@ -52,6 +53,8 @@ DYNAMODB = Config(
     tcp_keepalive=True,
     # DynamoDB checks the requests itself; doing it here too takes 3 % of a stored token's CPU.
     parameter_validation=False,
+    # botocore's own is composed anew, twice, for every call: 7 % of a stored token's CPU.
+    user_agent=f"aurora-token-vendor Botocore/{botocore.__version__}",
 )
 SECRETS_MANAGER = Config(
     connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
