@@ -47,7 +47,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
     "retrieve_answer": ("wrapped", "top_level"),
-    "order": ("inserted", "shuffled"),
+    "order": ("inserted", "shuffled", "unstable"),
     "invite_answer": ("with_id", "top_level", "without_id", "nothing"),
     "rate_window_kind": ("sliding", "fixed"),
     "retry_after": ("seconds", "float", "http_date", "absent"),
@@ -118,7 +118,8 @@ class Behaviour(_FromJson):
     retrieve_answer: str = "wrapped"
     # Aurora documents 404 for an id that does not exist; other services answer 403 or 422.
     unknown_status: int = 404
-    # Aurora says that arrays have no guaranteed order.
+    # Aurora says that arrays have no guaranteed order: it may even be another in each answer, and
+    # pages then overlap and leave people out.
     order: str = "inserted"
     # Aurora says that unknown keys may appear at any time.
     unknown_members: bool = False

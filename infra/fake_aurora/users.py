@@ -68,6 +68,7 @@ class Users:
         self._tenant_id = tenant_id
         self._users: dict[str, User] = {}
         self._by_email: dict[str, dict[str, User]] = {}
+        self._listings = 0
 
     def add(self, users: Iterable[dict[str, Any]]) -> None:
         """
@@ -110,9 +111,11 @@ class Users:
             if each.tenant_id == self._tenant_id
             and (behaviour.listed == "all" or each.account_status == "active")
         ]
-        if behaviour.order == "shuffled":
-            # Any fixed order that has nothing to do with insertion: pages must still be disjoint.
-            rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, row["id"]).int)
+        if behaviour.order != "inserted":
+            # Any order that has nothing to do with insertion; a fixed one keeps pages disjoint.
+            self._listings += behaviour.order == "unstable"
+            salt = str(self._listings)
+            rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, salt + row["id"]).int)
         if behaviour.unknown_members:
             rows = [row | {"office": "unknown"} for row in rows]
         return rows

@@ -138,6 +138,22 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     assert deployment.calls()["invite_user"] == 1
 
 
+def test_pages_that_overlap_are_read_until_everybody_is_found(deployment: Deployment) -> None:
+    """The order is another in each answer: who is left out is found by a later reading."""
+    asking = people(100)
+    deployment.aurora.set_users(asking)
+    deployment.aurora.behave(page_size=40, order="unstable", rate_limit=0)
+    refused = []
+    while asking:
+        asking = [user for user in asking if served(deployment, user["email"]).status != 200]
+        refused.append(len(asking))
+        deployment.clock.advance(TTL + 1)
+    assert len(refused) <= 5
+    assert 0 < refused[0] < 20
+    assert deployment.calls()["generate_token"] == 100
+    assert deployment.calls()["invite_user"] <= 2 * sum(refused)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
