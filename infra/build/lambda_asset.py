@@ -21,9 +21,9 @@ CACHE = ROOT / ".cache" / "lambda"
 PYTHON = (3, 13)
 PLATFORM = "aarch64-manylinux2014"
 
-# The function talks to these two services; botocore carries the models of 400 more, 20 MB of them.
+# The functions talk to these services; botocore carries the models of 400 more, 20 MB of them.
 # What else lies in botocore/data (endpoints, partitions, retry rules) are files, and stays.
-SERVICES = {"dynamodb", "secretsmanager"}
+SERVICES = {"codedeploy", "dynamodb", "lambda", "secretsmanager"}
 # Metadata and licences stay in a dist-info, because vulnerability scanners (Amazon Inspector) and
 # people read them; these others differ from machine to machine or serve pip alone.
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"}

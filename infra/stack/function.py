@@ -97,3 +97,52 @@ class VendorFunction(Construct):
             version=self.function.current_version,
             provisioned_concurrent_executions=stage.provisioned_concurrency or None,
         )
+
+
+class FurtherFunction(Construct):
+    """
+    Own a function of the same asset with another entry point, its role and its log.
+
+    The role may write to the log, no more. `no_queue` says why no queue keeps what failed.
+    """
+
+    def __init__(  # noqa: PLR0913 - what such functions differ in.
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: StageConfig,
+        variables: Mapping[str, str],
+        handler: str,
+        does: str,
+        minutes: int,
+        no_queue: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        log = log_group(self, "Log", stage=stage)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[log.log_group_arn],
+            )
+        )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"{does} ({stage.stage})",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            code=lambda_.Code.from_asset(str(build_asset())),
+            handler=f"token_vendor.{handler}",
+            memory_size=stage.memory_mb,
+            timeout=Duration.minutes(minutes),
+            log_group=log,
+            role=self.role,
+            environment=dict(variables),
+        )
+        reasons = ACKNOWLEDGED | {"Serverless::Serverless-LambdaDLQ": no_queue}
+        Validations.of(self.function).acknowledge(
+            *(Acknowledgment(id=id_, reason=reason) for id_, reason in reasons.items())
+        )
+        place_in_network(self.function, self.role, stage=stage)

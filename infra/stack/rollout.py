@@ -8,6 +8,7 @@ from typing import Any
 from aws_cdk import Acknowledgment, Duration, Validations
 from aws_cdk import aws_cloudwatch as cw
 from aws_cdk import aws_codedeploy as codedeploy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_scheduler as scheduler
@@ -21,16 +22,21 @@ from infra.stack.schedule import invoke_asynchronously
 from infra.stage import StageConfig
 
 CANARY_FAILED = "CanaryFailed"
+NOBODY = "nobody@before-traffic.invalid"
+"""
+An address that nobody can have (RFC 6761).
+"""
 # AWS gives no narrower one for shifting an alias; it may touch every function of the account.
-CODEDEPLOY_POLICY = (
-    "AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
-    "AWSCodeDeployRoleForLambdaLimited]"
+CODEDEPLOY_POLICY = "service-role/AWSCodeDeployRoleForLambdaLimited"
+CODEDEPLOY_POLICY_RULE = (
+    f"AwsSolutions::AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/"
+    f"{CODEDEPLOY_POLICY}]"
 )
 
 
 class Canary(Construct):
     """
-    Ask for one person's token every five minutes, and count what is refused.
+    Ask for one person's token every minute, and count what is refused.
 
     The schedule calls the alias that API Gateway calls, with the event that it would send: a tenth
     of the calls reach a version that is being deployed. It generates as often as its token ends.
@@ -47,18 +53,18 @@ class Canary(Construct):
     ) -> None:
         super().__init__(scope, id_)
         # The schedule invokes asynchronously: without this, Lambda would repeat a crash for hours.
-        invoke_asynchronously(alias, attempts=0, age=Duration.minutes(5))
+        invoke_asynchronously(alias, attempts=0, age=Duration.minutes(1))
         scheduler.Schedule(
             self,
             "Schedule",
-            description=f"Asks for the canary's token every five minutes ({stage.stage})",
-            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(5)),
+            description=f"Asks for the canary's token every minute ({stage.stage})",
+            schedule=scheduler.ScheduleExpression.rate(Duration.minutes(1)),
             target=targets.LambdaInvoke(
                 alias,
                 input=scheduler.ScheduleTargetInput.from_text(json.dumps(canary_event(stage))),
                 # The next one comes soon enough.
                 retry_attempts=0,
-                max_event_age=Duration.minutes(5),
+                max_event_age=Duration.minutes(1),
             ),
         )
         caller = digest(normalised_email(stage.canary_email))
@@ -86,19 +92,26 @@ def canary_event(stage: StageConfig) -> dict[str, Any]:
     """
     Return what API Gateway would send for the canary.
     """
+    return event_of(stage, stage.canary_email, name="canary", method="POST")
+
+
+def event_of(stage: StageConfig, email: str, *, name: str, method: str) -> dict[str, Any]:
+    """
+    Return what API Gateway would send for the person with this address.
+    """
     claims = {
         "iss": stage.issuer,
-        "sub": "canary",
-        stage.claim_email: stage.canary_email,
+        "sub": name,
+        stage.claim_email: email,
         stage.claim_email_verified: "true",
     }
     return {
         "version": "2.0",
-        "routeKey": "POST /token",
+        "routeKey": f"{method} /token",
         "rawPath": "/token",
         "headers": {},
         "requestContext": {
-            "requestId": "canary",
+            "requestId": name,
             "authorizer": {"jwt": {"claims": claims, "scopes": None}},
         },
         "isBase64Encoded": False,
@@ -120,25 +133,52 @@ def canary_failures(stage: str) -> cw.Metric:
 class GradualDeployment(Construct):
     """
     Shift an alias to a new version in two steps, and back as soon as one of the alarms is on.
+
+    `hook` tries the version first, and may tell CodeDeploy what it found.
     """
 
     def __init__(
-        self, scope: Construct, id_: str, *, alias: lambda_.Alias, alarms: list[cw.IAlarm]
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        alias: lambda_.Alias,
+        alarms: list[cw.IAlarm],
+        hook: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id_)
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("codedeploy.amazonaws.com"),
+            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name(CODEDEPLOY_POLICY)],
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[hook.function_arn])
+        )
         group = codedeploy.LambdaDeploymentGroup(
             self,
             "Group",
             alias=alias,
             deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
             alarms=alarms,
+            pre_hook=hook,
             auto_rollback=codedeploy.AutoRollbackConfig(
                 failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
             ),
+            # The CDK would add the hook's versions to what it may call; there are none.
+            role=role.without_policy_updates(),
         )
-        Validations.of(group).acknowledge(
+        hook.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["codedeploy:GetDeployment"], resources=[group.deployment_group_arn]
+            )
+        )
+        # The update policy names group and hook, but not what lets the one call the other.
+        alias.node.add_dependency(role)
+        Validations.of(role).acknowledge(
             Acknowledgment(
-                id=CODEDEPLOY_POLICY,
+                id=CODEDEPLOY_POLICY_RULE,
                 reason="CodeDeploy's own policy for Lambda: it shifts aliases, and AWS keeps it "
                 "in step with what CodeDeploy does.",
             )

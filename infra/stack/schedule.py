@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Acknowledgment, Duration, TimeZone, Validations
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 from token_vendor.forecast import LANES
 
-from infra.build.lambda_asset import build_asset
-from infra.stack.function import ACKNOWLEDGED
-from infra.stack.network import place_in_network
-from infra.stack.storage import log_group
+from infra.stack.function import FurtherFunction
 from infra.stage import StageConfig
 
 LONGEST = 15
@@ -28,12 +24,11 @@ NEXT_RUN = (
     "What a run did not do, the next one or the next caller does: a queue would keep an event that "
     "says nothing."
 )
-NO_QUEUE = {"Serverless::Serverless-LambdaDLQ": NEXT_RUN}
 
 
-class ScheduledFunction(Construct):
+class ScheduledFunction(FurtherFunction):
     """
-    Own a function of the same asset with another entry point, its role and its log.
+    Own a function that EventBridge Scheduler starts, with its schedules.
     """
 
     def __init__(  # noqa: PLR0913 - what two functions differ in.
@@ -47,36 +42,16 @@ class ScheduledFunction(Construct):
         does: str,
         attempts: int,
     ) -> None:
-        super().__init__(scope, id_)
-        log = log_group(self, "Log", stage=stage)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[log.log_group_arn],
-            )
+        super().__init__(
+            scope,
+            id_,
+            stage=stage,
+            variables=variables,
+            handler=handler,
+            does=does,
+            minutes=LONGEST,
+            no_queue=NEXT_RUN,
         )
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            description=f"{does} ({stage.stage})",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(build_asset())),
-            handler=f"token_vendor.{handler}",
-            memory_size=stage.memory_mb,
-            timeout=Duration.minutes(LONGEST),
-            log_group=log,
-            role=self.role,
-            environment=dict(variables),
-        )
-        Validations.of(self.function).acknowledge(
-            *(
-                Acknowledgment(id=id_, reason=reason)
-                for id_, reason in (ACKNOWLEDGED | NO_QUEUE).items()
-            )
-        )
-        place_in_network(self.function, self.role, stage=stage)
         # The right to call an alias is one to call nothing else.
         self._live = lambda_.Alias(
             self, "Live", alias_name="live", version=self.function.current_version

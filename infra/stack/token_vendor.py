@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.stack.api import Api
+from infra.stack.before_traffic import BeforeTraffic
 from infra.stack.function import VendorFunction
 from infra.stack.metrics import Measures
 from infra.stack.monitoring import Monitoring
@@ -122,7 +123,10 @@ class TokenVendor(Construct):
         if stage.deployment == "canary":
             guards = ("function-errors", "internal-error", "failed-share", "canary-failed")
             alarms = [monitoring.alarms[slug] for slug in guards if slug in monitoring.alarms]
-            GradualDeployment(self, "Deployment", alias=vendor.live, alarms=alarms)
+            before = BeforeTraffic(self, "BeforeTraffic", stage=stage, version=vendor.live.version)
+            GradualDeployment(
+                self, "Deployment", alias=vendor.live, alarms=alarms, hook=before.function
+            )
         self.token_url = f"{api.url}/token"
         self.outputs = {
             "ApiUrl": api.url,

@@ -84,14 +84,13 @@ class StageConfig(GivenOptions):
     # The function and what is kept of its work.
     memory_mb: int = option("MB", 1024, least=256, most=10_240)
     deployment: str = option(
-        '"all-at-once", or "canary": a new version gets a tenth of the requests for five minutes, '
-        "and none as soon as an alarm is on",
+        '"all-at-once", or "canary": a new version is tried first, then gets a tenth of the '
+        "requests for five minutes, and none as soon as an alarm is on",
         "all-at-once",
         shape="all-at-once|canary",
     )
     canary_email: str = option(
-        'the address of an SDK User for whom a token is asked for every five minutes, or "" for '
-        "none",
+        'the address of an SDK User for whom a token is asked for every minute, or "" for none',
         "",
         shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?",
     )

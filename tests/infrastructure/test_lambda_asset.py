@@ -146,7 +146,7 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
         asset,
         "import botocore.loaders, botocore.session, json, token_vendor.handler as handler\n"
         "session = botocore.session.get_session()\n"
-        "for service in ('dynamodb', 'secretsmanager'): session.create_client(service)\n"
+        f"for service in {sorted(SERVICES)}: session.create_client(service)\n"
         "services = botocore.loaders.create_loader().list_available_services('service-2')\n"
         "print(json.dumps([handler.__cached__, services]))",
         STAGE="test",

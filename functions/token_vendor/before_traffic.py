@@ -1,0 +1,138 @@
+"""
+Try a new version of the function before anybody's request reaches it.
+
+CodeDeploy calls this as its hook `BeforeAllowTraffic`, where a stage has `deployment: canary`. It
+waits an hour for an answer: whatever happens here ends with one. It takes nothing from the package
+that it judges, since a version that does not load has to be answered for, too.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
+ELSEWHERE = frozenset({"aurora-busy", "aurora-timeout", "aurora-unavailable", "generating-stopped"})
+"""Problems that every version would tell: of Aurora, of its limit, or switched by operators."""
+PAUSE = 5.0
+"""Seconds until a version is asked again that could not be called."""
+READ_TIMEOUT = 60
+"""Seconds to wait for an answer: a cold start and the most that a request may take."""
+REPORTING = 20.0
+"""Seconds kept for telling CodeDeploy."""
+OK, NO_CONTENT = 200, 204
+
+LAMBDA = Config(connect_timeout=2, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1})
+CODEDEPLOY = Config(
+    connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
+)
+
+log = logging.getLogger(__name__)
+log.setLevel(logging.INFO)
+
+
+class BrokenVersionError(Exception):
+    """The version did not answer, or not as one that works; the text says how, without secrets."""
+
+
+def check(response: Any) -> str:
+    """
+    Return what a working version has answered, in a word.
+
+    Raises:
+        BrokenVersionError: No working version answers this.
+
+    """
+    status = response["statusCode"]
+    if status == NO_CONTENT:
+        return "forgotten"
+    body = json.loads(response["body"])
+    if status == OK and body["token"]["jwt"]:
+        return str(body["source"])
+    slug = str(body["type"]).rpartition(":")[2]
+    if slug not in ELSEWHERE:
+        raise BrokenVersionError(f"problem {slug}")
+    return slug
+
+
+def ask(  # noqa: PLR0913 - the call, and the time for it.
+    client: Any,
+    version: str,
+    event: Any,
+    *,
+    until: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Any:
+    """
+    Return a version's response to an event.
+
+    IAM and Lambda need some seconds before a new version may be called and is ready: a call that
+    did not reach it is repeated until `until`.
+
+    Raises:
+        BrokenVersionError: It crashed, or ran out of time.
+        BotoCoreError, ClientError: It could not be called.
+
+    """
+    while True:
+        try:
+            answer = client.invoke(FunctionName=version, Payload=json.dumps(event))
+        except (BotoCoreError, ClientError) as error:
+            if clock() + PAUSE > until:
+                raise
+            log.warning("not called yet: %s", error)
+            sleep(PAUSE)
+        else:
+            payload = json.loads(answer["Payload"].read())
+            if "FunctionError" in answer:
+                raise BrokenVersionError(f"crashed: {payload.get('errorType')}")
+            return payload
+
+
+def is_rollback(codedeploy: Any, deployment_id: str) -> bool:
+    """
+    Tell whether CodeDeploy goes back to a version that has run before.
+
+    Whether it calls its hooks then is not documented. A refusal would keep the broken version.
+    """
+    found = codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
+    return bool(found.get("creator") == "codeDeployRollback")
+
+
+def handler(
+    event: dict[str, Any],
+    context: Any,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, str]:
+    """
+    Serve CodeDeploy: it hears Succeeded or Failed, once; Lambda tries again where it could not.
+
+    The stack tells the version to try, and the events to try it with.
+    """
+    codedeploy = get_session().create_client("codedeploy", config=CODEDEPLOY)
+    until = clock() + context.get_remaining_time_in_millis() / 1000 - READ_TIMEOUT - REPORTING
+    status = "Failed"
+    try:
+        if not is_rollback(codedeploy, event["DeploymentId"]):
+            client = get_session().create_client("lambda", config=LAMBDA)
+            version = os.environ["NEW_VERSION"]
+            for asked in json.loads(os.environ["EVENTS"]):
+                answered = check(ask(client, version, asked, until=until, clock=clock, sleep=sleep))
+                log.info("%s %s: %s", version, asked["routeKey"], answered)
+        status = "Succeeded"
+    except Exception:
+        log.exception("the new version gets no traffic")
+    codedeploy.put_lifecycle_event_hook_execution_status(
+        deploymentId=event["DeploymentId"],
+        lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
+        status=status,
+    )
+    return {"status": status}

@@ -1,0 +1,60 @@
+"""
+The function that tries a new version before anybody's request reaches it.
+"""
+
+import json
+from typing import Any
+
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.stack.function import FurtherFunction
+from infra.stack.rollout import NOBODY, canary_event, event_of
+from infra.stage import StageConfig
+
+LONGEST = 5
+"""
+Minutes: two requests with their cold start, and three more until a version may be called.
+"""
+NO_QUEUE = "CodeDeploy waits for its answer, and fails the deployment where none comes."
+
+
+class BeforeTraffic(FurtherFunction):
+    """
+    Own the function that CodeDeploy calls with its hook `BeforeAllowTraffic`.
+
+    It may call the version that is being deployed, and no other.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: StageConfig, version: lambda_.IVersion
+    ) -> None:
+        super().__init__(
+            scope,
+            id_,
+            stage=stage,
+            # CodeDeploy's event names the deployment, not the version.
+            variables={
+                "NEW_VERSION": version.function_arn,
+                "EVENTS": json.dumps(events(stage)),
+            },
+            handler="before_traffic.handler",
+            does="Tries a new version before it gets traffic",
+            minutes=LONGEST,
+            no_queue=NO_QUEUE,
+        )
+        self.role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[version.function_arn])
+        )
+
+
+def events(stage: StageConfig) -> list[dict[str, Any]]:
+    """
+    Return what a new version is tried with.
+
+    It reads its settings and the claims, and asks the table to forget the token of a person who
+    does not exist. With `canary_email` it vends to that person.
+    """
+    forgets = event_of(stage, NOBODY, name="before-traffic", method="DELETE")
+    return [forgets, canary_event(stage)] if stage.canary_email else [forgets]
