@@ -101,7 +101,11 @@ def is_rollback(codedeploy: Any, deployment_id: str) -> bool:
 
     Whether it calls its hooks then is not documented. A refusal would keep the broken version.
     """
-    found = codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
+    try:
+        found = codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
+    except (BotoCoreError, ClientError) as error:
+        log.warning("taken for no rollback: %s", error)
+        return False
     return bool(found.get("creator") == "codeDeployRollback")
 
 
@@ -117,7 +121,7 @@ def handler(
 
     The stack tells the version to try, and the events to try it with.
     """
-    codedeploy = get_session().create_client("codedeploy", config=CODEDEPLOY)
+    codedeploy: Any = get_session().create_client("codedeploy", config=CODEDEPLOY)
     until = clock() + context.get_remaining_time_in_millis() / 1000 - READ_TIMEOUT - REPORTING
     status = "Failed"
     try:

@@ -276,5 +276,5 @@ def alarm_periods(alarm: Mapping[str, Any], samples: Samples) -> set[int]:
 
 
 def _name(metric: Mapping[str, Any]) -> Name:
-    pairs = frozenset((each["Name"], str(each["Value"])) for each in metric["Dimensions"])
+    pairs = frozenset((each["Name"], str(each["Value"])) for each in metric.get("Dimensions", []))
     return metric["Namespace"], metric["MetricName"], pairs

@@ -133,6 +133,8 @@ def synthesized() -> Assembly:
         business_hours="6-16",
         website=True,
         directory_schedule="cron(30 6 ? * MON-FRI *)",
+        deployment="canary",
+        canary_email="canary@example.com",
     )
     folder = FOLDER / "cdk.out"
     # The pack prints its findings as errors, whether they are accepted or not.

@@ -47,6 +47,8 @@ TEXTS: dict[str, list[Any]] = {
     "alarm_topic_arn": ["", f"arn:aws:sns:{REGION}:111122223333:{NAME}"],
     "business_hours": ["", "0-24", "6-16"],
     "website_origins": [[], ["https://cdn.example.com", "https://a.example:8443"]],
+    "deployment": ["all-at-once", "canary"],
+    "canary_email": ["", f"{NAME}@{NAME}.example"],
     "directory_schedule": ["", "rate(1 day)", "cron(30 6 ? * MON-FRI *)"],
     "time_zone": ["UTC", "America/Argentina/Buenos_Aires"],
     "tags": [{}, {NAME * 3: "v" * 256}, {f"tag-{number}": "" for number in range(50)}],

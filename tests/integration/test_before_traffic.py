@@ -1,0 +1,294 @@
+"""
+What CodeDeploy hears of a new version, seen at the wire.
+
+Versions are the built asset and broken copies of it; each runs in AWS's own runtime, and so does
+the hook. What needs neither is played on the hook's handler alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from token_vendor import before_traffic
+from token_vendor.before_traffic import PAUSE, READ_TIMEOUT, REPORTING
+from token_vendor.problems import CATALOGUE, URN
+
+from infra.stack.before_traffic import LONGEST, events
+from infra.stage import StageConfig
+from tests.integration.conftest import Context
+from tests.support.clients import people
+from tests.support.clock import Clock
+from tests.support.codedeploy import DEPLOYMENT, VERSION, CodeDeploy
+from tests.support.environment import InvocationLostError
+from tests.support.harness import Harness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+USERS = people(2)
+CANARY = USERS[0]["email"]
+STAGE = {
+    "issuer": "https://sign-in.example.com",
+    "audiences": ["app"],
+    "cors_origins": [],
+    "aurora_environment": "sandbox",
+    "aurora_tenant_id": "tenant",
+}
+WITHOUT_CANARY = events(StageConfig.of("test", **STAGE))
+WITH_CANARY = events(StageConfig.of("test", **STAGE, canary_email=CANARY))
+HOOK = "token_vendor.before_traffic.handler"
+VENDING_RAISES = """
+def _raise(*_):
+    raise KeyError("a defect")
+
+
+TokenVendor.vend = _raise
+"""
+ONE_CALL_A_MINUTE = {"REQUEST_RATE": "1", "REQUEST_BURST": "1", "PATIENCE": "0"}
+
+
+@pytest.fixture(scope="module")
+def harness() -> Iterator[Harness]:
+    with Harness(processes=0) as harness:
+        yield harness
+
+
+class Deployed:
+    """
+    A stage that deploys versions; CodeDeploy's side of each deployment is returned.
+    """
+
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        harness.reset(users=USERS, rate_limit=0)
+
+    def asset(self, name: str, added: str) -> str:
+        """
+        Return PYTHONPATH for a copy of the asset with something added to its vendor.py.
+        """
+        folder = self.harness.scratch / name
+        if not folder.exists():
+            shutil.copytree(self.harness.asset, folder)
+            package = folder / "token_vendor"
+            for compiled in (package / "__pycache__").glob("vendor.*"):
+                compiled.unlink()
+            with (package / "vendor.py").open("a") as source:
+                source.write(added)
+        return self.harness.variables()["PYTHONPATH"].replace(str(self.harness.asset), str(folder))
+
+    def deploy(
+        self, asked: list[Any], hook: dict[str, str] | None = None, **new: str
+    ) -> CodeDeploy:
+        """
+        Deploy a version with other variables or another asset; the hook has variables, too.
+        """
+        version = self.harness.start_environment(**new)
+
+        def invoke(event: Any) -> bytes:
+            return json.dumps(version.invoke(event, timeout=25)).encode()
+
+        with CodeDeploy(invoke) as aws:
+            given = {"NEW_VERSION": VERSION, "EVENTS": json.dumps(asked)}
+            environment = self.harness.start_environment(
+                HOOK, **(given if hook is None else hook), **aws.variables
+            )
+            # The working asset's: what the hook needs has to be in there.
+            environment.invoke(DEPLOYMENT, timeout=LONGEST * 60)
+            environment.kill()
+            version.kill()
+        return aws
+
+
+@pytest.fixture
+def stage(harness: Harness) -> Deployed:
+    return Deployed(harness)
+
+
+def test_working_version_gets_traffic_without_a_call_to_aurora(stage: Deployed) -> None:
+    """
+    Nothing is stored either: nobody has no item.
+    """
+    aws = stage.deploy(WITHOUT_CANARY)
+    assert aws.statuses == ["Succeeded"]
+    assert [each["routeKey"] for each in aws.asked] == ["DELETE /token"]
+    assert sum(stage.harness.calls().values()) == 0
+    assert stage.harness.dynamodb.scan(TableName="tokens")["Items"] == []
+
+
+def test_canary_is_generated_for_once_however_often_versions_are_deployed(stage: Deployed) -> None:
+    for _ in range(2):
+        aws = stage.deploy(WITH_CANARY)
+        assert aws.statuses == ["Succeeded"]
+        assert [each["routeKey"] for each in aws.asked] == ["DELETE /token", "POST /token"]
+    assert stage.harness.calls()["generate_token"] == 1
+    assert b"POST /token: stored" in stage.harness.log.read_bytes()
+    assert stage.harness.item(CANARY)["jwt"].encode() not in stage.harness.log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [(WITH_CANARY, "Failed"), (WITHOUT_CANARY, "Succeeded")],
+    ids=["canary", "no canary"],
+)
+def test_version_whose_vending_raises(stage: Deployed, asked: list[Any], status: str) -> None:
+    """
+    It starts, and reaches the table: without a canary nobody sees it before people do.
+    """
+    broken = stage.asset("raises", VENDING_RAISES)
+    assert stage.deploy(asked, PYTHONPATH=broken).statuses == [status]
+
+
+@pytest.mark.parametrize("asked", [WITH_CANARY, WITHOUT_CANARY], ids=["canary", "no canary"])
+def test_version_that_does_not_load_fails(stage: Deployed, asked: list[Any]) -> None:
+    broken = stage.asset("does-not-load", "import a_package_that_is_not_in_the_asset\n")
+    assert stage.deploy(asked, PYTHONPATH=broken).statuses == ["Failed"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"TABLE_NAME": "another"}, {"AURORA_RATE_LIMIT": "none"}],
+    ids=["table that is not there", "setting that is refused"],
+)
+def test_version_with_a_wrong_setting_fails(stage: Deployed, changed: dict[str, str]) -> None:
+    assert stage.deploy(WITHOUT_CANARY, **changed).statuses == ["Failed"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_aurora_that_fails_is_no_fault_of_the_version(stage: Deployed, status: int) -> None:
+    stage.harness.aurora.fail(
+        {"operation": "generate_token", "kind": "status", "status": status, "times": 99}
+    )
+    assert stage.deploy(WITH_CANARY).statuses == ["Succeeded"]
+    assert stage.harness.calls()["generate_token"] > 0
+    assert "jwt" not in stage.harness.item(CANARY)
+
+
+def test_budget_that_is_used_up_is_no_fault_of_the_version(stage: Deployed) -> None:
+    """
+    To list takes the only call of the minute; the canary gets a turn to generate.
+    """
+    assert stage.deploy(WITH_CANARY, **ONE_CALL_A_MINUTE).statuses == ["Succeeded"]
+    assert stage.harness.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 0}
+    assert b"POST /token: aurora-busy" in stage.harness.log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [{}, {"NEW_VERSION": VERSION, "EVENTS": "no JSON"}],
+    ids=["no variables", "events that are none"],
+)
+def test_hook_that_crashes_answers_failed(stage: Deployed, hook: dict[str, str]) -> None:
+    aws = stage.deploy(WITH_CANARY, hook)
+    assert (aws.statuses, aws.asked) == (["Failed"], [])
+
+
+# The handler alone.
+
+
+def respond(status: int, body: Any) -> Callable[[Any], bytes]:
+    """
+    Make a version that answers the same to everything.
+    """
+    return lambda _: json.dumps({"statusCode": status, "body": json.dumps(body)}).encode()
+
+
+def crash(_: Any) -> bytes:
+    raise InvocationLostError("crashed")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[CodeDeploy, Clock], None]:
+    def run(aws: CodeDeploy, clock: Clock) -> None:
+        variables = {"NEW_VERSION": VERSION, "EVENTS": json.dumps(WITH_CANARY), **aws.variables}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        before_traffic.handler(
+            DEPLOYMENT, Context(remaining=LONGEST * 60), clock=clock, sleep=clock.sleep
+        )
+
+    return run
+
+
+OTHERS: dict[str, Callable[[Any], bytes]] = {
+    "crash": crash,
+    "no JSON": lambda _: b"<html>",
+    "null": lambda _: b"null",
+    "no status": lambda _: b'{"errorMessage": "x"}',
+    "no JSON in the body": lambda _: b'{"statusCode": 200, "body": "<html>"}',
+    "200 without a token": respond(200, {"user": {}}),
+    "token without a JWT": respond(200, {"token": {"jwt": ""}, "source": "stored"}),
+    "problem of another service": respond(503, {"message": "Service Unavailable"}),
+    "unknown problem": respond(503, {"type": f"{URN}unheard-of"}),
+}
+
+
+@pytest.mark.parametrize("slug", CATALOGUE)
+def test_problems_that_are_not_the_versions(
+    run: Callable[[CodeDeploy, Clock], None], slug: str
+) -> None:
+    """
+    Aurora's outage and limit, and an operator's switch; every other one refuses the version.
+    """
+    version = respond(CATALOGUE[slug].status, {"type": URN + slug})
+    with CodeDeploy(version) as aws:
+        run(aws, Clock())
+    elsewhere = {"aurora-unavailable", "aurora-timeout", "aurora-busy", "generating-stopped"}
+    assert aws.statuses == ["Succeeded" if slug in elsewhere else "Failed"]
+
+
+@pytest.mark.parametrize("version", OTHERS.values(), ids=OTHERS.keys())
+def test_answers_that_no_working_version_gives(
+    run: Callable[[CodeDeploy, Clock], None],
+    version: Callable[[Any], bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO), CodeDeploy(version) as aws:
+        run(aws, Clock())
+    assert aws.statuses == ["Failed"]
+    assert "the new version gets no traffic" in caplog.text
+    assert "a secret" not in caplog.text
+
+
+def test_version_that_may_not_be_called_yet_is_asked_again(
+    run: Callable[[CodeDeploy, Clock], None],
+) -> None:
+    """
+    IAM takes seconds to hear of a new version.
+    """
+    clock = Clock()
+    with CodeDeploy(respond(204, None), refusals=3) as aws:
+        run(aws, clock)
+    assert aws.statuses == ["Succeeded"]
+    assert clock.slept == [PAUSE] * 3
+
+
+def test_version_that_may_never_be_called_fails_in_time(
+    run: Callable[[CodeDeploy, Clock], None],
+) -> None:
+    """
+    Another attempt, should it hang, leaves time to tell CodeDeploy.
+    """
+    clock = Clock()
+    begun = clock.now
+    with CodeDeploy(respond(204, None), refusals=1000) as aws:
+        run(aws, clock)
+    assert (aws.statuses, aws.asked) == (["Failed"], [])
+    assert 60 < clock.now - begun <= LONGEST * 60 - READ_TIMEOUT - REPORTING
+
+
+def test_rollback_is_never_refused(run: Callable[[CodeDeploy, Clock], None]) -> None:
+    with CodeDeploy(crash, creator="codeDeployRollback") as aws:
+        run(aws, Clock())
+    assert (aws.statuses, aws.asked) == (["Succeeded"], [])
+
+
+def test_unknown_deployment_is_taken_for_no_rollback(
+    run: Callable[[CodeDeploy, Clock], None],
+) -> None:
+    with CodeDeploy(crash, creator="") as aws:
+        run(aws, Clock())
+    assert aws.statuses == ["Failed"]

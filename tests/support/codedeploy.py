@@ -1,0 +1,128 @@
+"""
+Lambda and CodeDeploy as a hook sees them at the wire, while a version is being deployed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Self, override
+from urllib.parse import unquote
+
+from tests.support.environment import InvocationLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:7"
+DEPLOYMENT = {"DeploymentId": "d-EXAMPLE", "LifecycleEventHookExecutionId": "an-execution"}
+CODEDEPLOY = "CodeDeploy_20141006."
+
+
+class CodeDeploy:
+    """
+    Play one deployment until the block ends, with `version` as the version to try.
+
+    `version` gets each event and returns bytes; `InvocationLostError` says that it crashed.
+    `reported` is what CodeDeploy was told, `asked` what the version was. The next `refusals`
+    invocations are refused, as by an IAM that has not heard of the version.
+    """
+
+    def __init__(
+        self, version: Callable[[Any], bytes], *, creator: str = "user", refusals: int = 0
+    ) -> None:
+        self.creator = creator
+        self.refusals = refusals
+        self.asked: list[Any] = []
+        self.reported: list[dict[str, str]] = []
+        self._version = version
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.codedeploy = self
+        url = f"http://127.0.0.1:{self._server.server_port}"
+        self.variables = {"AWS_ENDPOINT_URL_LAMBDA": url, "AWS_ENDPOINT_URL_CODEDEPLOY": url}
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def statuses(self) -> list[str]:
+        """
+        Return what CodeDeploy was told of this very execution.
+        """
+        assert all(
+            each["deploymentId"] == DEPLOYMENT["DeploymentId"]
+            and each["lifecycleEventHookExecutionId"] == "an-execution"
+            for each in self.reported
+        )
+        return [each["status"] for each in self.reported]
+
+    def invoke(self, function: str, event: Any) -> tuple[int, dict[str, str], bytes]:
+        """
+        Answer as Lambda's Invoke.
+        """
+        if self.refusals or function != VERSION:
+            self.refusals -= 1
+            return 403, {"x-amzn-ErrorType": "AccessDeniedException"}, b'{"Message": "no policy"}'
+        self.asked.append(event)
+        try:
+            return 200, {}, self._version(event)
+        except InvocationLostError:
+            crash = {"errorType": "Runtime.ImportModuleError", "errorMessage": "a secret"}
+            return 200, {"X-Amz-Function-Error": "Unhandled"}, json.dumps(crash).encode()
+
+    def call(self, operation: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        """
+        Answer as CodeDeploy.
+        """
+        match operation:
+            case "GetDeployment" if self.creator:
+                info = {"deploymentInfo": {**body, "creator": self.creator}}
+                return 200, {}, json.dumps(info).encode()
+            case "PutLifecycleEventHookExecutionStatus":
+                self.reported.append(body)
+                return 200, {}, json.dumps({"lifecycleEventHookExecutionId": "e"}).encode()
+        return 400, {}, b'{"__type": "AccessDeniedException", "message": "no policy"}'
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    codedeploy: CodeDeploy
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        target = self.headers.get("X-Amz-Target", "")
+        if target:
+            answer = self.server.codedeploy.call(target.removeprefix(CODEDEPLOY), body)
+        else:
+            *_, function, _ = self.path.split("/")
+            answer = self.server.codedeploy.invoke(unquote(function), body)
+        status, headers, content = answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None:
+        """
+        Log nothing: `asked` and `reported` are the log.
+        """

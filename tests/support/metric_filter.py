@@ -1,0 +1,50 @@
+"""
+A CloudWatch metric filter: what it makes of the lines of a log.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONDITION = re.compile(r'\(?\$\.([\w.]+) (=|!=|>=) (?:"([^"]*)"|(\d+))\)?')
+OPERATORS = {"=": operator.eq, "!=": operator.ne, ">=": operator.ge}
+
+
+class MetricFilter:
+    """
+    Read the properties of `AWS::Logs::MetricFilter`, whose pattern is conditions joined by &&.
+    """
+
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        text = properties["FilterPattern"].strip().removeprefix("{").removesuffix("}")
+        found = [CONDITION.fullmatch(each.strip()) for each in text.split("&&")]
+        assert found
+        assert all(found), text
+        self._conditions = [each.groups() for each in found if each]
+        (transformation,) = properties["MetricTransformations"]
+        self._namespace = transformation["MetricNamespace"]
+        self._metric = transformation["MetricName"]
+        self._value = float(transformation["MetricValue"])
+
+    def sample(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
+        """
+        Return the metric that a line makes, as EMF without its time.
+        """
+        for path, compare, text, number in self._conditions:
+            value: Any = line
+            for name in path.split("."):
+                value = value.get(name) if isinstance(value, dict) else None
+            # A comparison with what is not there does not hold.
+            if value is None or not OPERATORS[compare](value, text or float(number)):
+                return None
+        directive = {
+            "Namespace": self._namespace,
+            "Dimensions": [[]],
+            "Metrics": [{"Name": self._metric}],
+        }
+        return {"_aws": {"CloudWatchMetrics": [directive]}, self._metric: self._value}
