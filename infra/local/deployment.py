@@ -34,6 +34,7 @@ class StackOutputs:
     secret_arn: str
     function_name: str
     log_group: str
+    is_without_codedeploy: bool
 
 
 class Deployment:
@@ -69,7 +70,7 @@ class Deployment:
         Deploy what was synthesized, and wait until it is there.
         """
         template = self._assembly / f"{STACK}.template.json"
-        adapt(template)
+        is_without_codedeploy = adapt(template)
         how = (
             *("--app", str(self._assembly), "--outputs-file", str(self._outputs)),
             *("--require-approval", "never", "--progress", "events"),
@@ -88,6 +89,7 @@ class Deployment:
             secret_arn=outputs["SecretArn"],
             function_name=outputs["FunctionName"],
             log_group=outputs["LogGroupName"],
+            is_without_codedeploy=is_without_codedeploy,
         )
         apply_cors(aws, deployed.api_id, template)
         return deployed

@@ -14,17 +14,40 @@ if TYPE_CHECKING:
     from infra.local.ministack import MiniStack
 
 
-def adapt(template_file: Path) -> None:
+CODEDEPLOY = "AWS::CodeDeploy::"
+
+
+def adapt(template_file: Path) -> bool:
     """
-    Change a synthesized template so that MiniStack takes it.
+    Change a synthesized template so that MiniStack takes it; tell whether CodeDeploy is left out.
     """
     template = json.loads(template_file.read_text())
+    is_without = _without_codedeploy(template["Resources"])
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
             # The operator's pages show the alarm as it was synthesized.
             resource["Metadata"] = {"Synthesized": dict(resource["Properties"])}
             _without_metric_math(resource["Properties"])
     template_file.write_text(json.dumps(template))
+    return is_without
+
+
+def _without_codedeploy(resources: dict[str, Any]) -> bool:
+    # The function that CodeDeploy would call stays: all that is gone is who calls it.
+    gone = {name for name, each in resources.items() if each["Type"].startswith(CODEDEPLOY)}
+    for name in gone:
+        del resources[name]
+    for each in resources.values():
+        if "CodeDeployLambdaAliasUpdate" in each.get("UpdatePolicy", {}):
+            del each["UpdatePolicy"]
+        document = each.get("Properties", {}).get("PolicyDocument", {})
+        if each["Type"] == "AWS::IAM::Policy":
+            document["Statement"] = [
+                statement
+                for statement in document["Statement"]
+                if not any(f'"{name}"' in json.dumps(statement) for name in gone)
+            ]
+    return bool(gone)
 
 
 def _without_metric_math(alarm: dict[str, Any]) -> None:

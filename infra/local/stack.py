@@ -65,6 +65,7 @@ class LocalStack:
     aws: MiniStack
     # None where another Aurora was named.
     fake_aurora: FakeAurora | None
+    is_without_codedeploy: bool
 
     def sign_in(self, email: str, /, **claims: Any) -> str:
         """
@@ -137,7 +138,12 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             deployed = deployment.deploy(aws)
         outputs = _outputs(deployed, aws=aws, issuer=issuer, aurora=aurora, demo_url=demo.url)
         demo.configure(outputs, environment=None if fake else aurora.environment)
-        stack = LocalStack(outputs=outputs, aws=aws, fake_aurora=fake)
+        stack = LocalStack(
+            outputs=outputs,
+            aws=aws,
+            fake_aurora=fake,
+            is_without_codedeploy=deployed.is_without_codedeploy,
+        )
         if with_api_key:
             with step("API key into the secret"):
                 stack.set_api_key(aurora.api_key)

@@ -21,6 +21,7 @@ from infra.local.ministack import ACCOUNT, REGION, MiniStack, ministack
 from infra.local.ministack_workarounds import adapt
 from infra.local.processes import clean_environment, free_port
 from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
+from tests.support.codedeploy import DEPLOYMENT, CodeDeploy
 from tests.support.events import Answer, token_event
 
 if TYPE_CHECKING:
@@ -173,6 +174,35 @@ def test_change_and_failed_change_keep_what_is_stored(account: Account) -> None:
     assert live() == (1536, "upn")
     assert is_served()
     assert account.outputs("sandbox") == outputs
+
+
+def test_hook_tries_the_version_that_it_is_deployed_with(account: Account) -> None:
+    """
+    Lambda and the versions are MiniStack's; CodeDeploy, which it lacks, is played.
+    """
+    functions = account.aws.client("lambda")
+    versions = []
+    for memory in (1024, 1536):
+        done = account.deploy("sandbox", f"{memory}", deployment="canary", memory_mb=memory)
+        assert done.returncode == 0, done.stderr
+        vendor = account.outputs("sandbox")["FunctionName"]
+        live = functions.get_alias(FunctionName=vendor, Name="live")["FunctionVersion"]
+        (hook,) = [
+            each
+            for each in functions.list_functions()["Functions"]
+            if each["Handler"] == "token_vendor.before_traffic.handler"
+        ]
+        variables = hook["Environment"]["Variables"]
+        assert variables["NEW_VERSION"].endswith(f":{vendor}:{live}")
+        with CodeDeploy() as codedeploy:
+            functions.update_function_configuration(
+                FunctionName=hook["FunctionName"],
+                Environment={"Variables": variables | codedeploy.variables},
+            )
+            functions.invoke(FunctionName=hook["FunctionName"], Payload=json.dumps(DEPLOYMENT))
+        assert codedeploy.statuses == ["Succeeded"]
+        versions.append(live)
+    assert versions[0] != versions[1]
 
 
 def test_destroyed_sandbox_leaves_nothing(account: Account) -> None:

@@ -1,5 +1,5 @@
 """
-A new version that is taken back, and the person who always asks: only where a stage wants them.
+A new version that is tried and taken back, and the person who always asks: where a stage wants it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,15 @@ import json
 from typing import Any
 
 import pytest
+from token_vendor.before_traffic import CODEDEPLOY, LAMBDA, PAUSE, READ_TIMEOUT, REPORTING
 from token_vendor.observability import digest
+from token_vendor.settings import GATEWAY_TIMEOUT
 
+from infra.stack.rollout import NOBODY
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
+from tests.infrastructure.test_platform_options import GIVEN
+from tests.infrastructure.test_stack import FUNCTION, every_text
+from tests.infrastructure.test_template_lint import flat
 from tests.infrastructure.test_template_lint import (
     test_cdk_nag_has_nothing_left_to_say as nag_is_content,
 )
@@ -19,6 +25,11 @@ from tests.infrastructure.test_template_lint import (
 )
 
 CANARY = "canary@example.com"
+ALIAS, POLICY = "AWS::Lambda::Alias", "AWS::IAM::Policy"
+INIT = 10
+"""
+Seconds that Lambda gives a function to load.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +38,15 @@ def careful(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     stage = filled_in(
         "sandbox", deployment="canary", canary_email="Canary@Example.com", business_hours="6-16"
     )
-    synthesize(folder, stage, judged=True)
+    given = filled_in(
+        "production",
+        **GIVEN | {"website": False, "website_web_acl_arn": ""},
+        deployment="canary",
+        snap_start=True,
+        issuer="https://login.example.com/" + "i" * 200,
+        claim_email="https://claims.example.com/" + "c" * 100,
+    )
+    synthesize(folder, stage, given, judged=True)
     return Assembly(folder)
 
 
@@ -44,7 +63,8 @@ def test_no_stage_has_it_by_default(assembly: Assembly) -> None:
 
 def test_judges_have_nothing_to_say(careful: Assembly) -> None:
     nag_is_content(careful)
-    cfn_lint_is_content(careful, "sandbox")
+    for stage in ("sandbox", "production"):
+        cfn_lint_is_content(careful, stage)
 
 
 def test_four_alarms_take_a_version_back(template: Template) -> None:
@@ -66,7 +86,7 @@ def test_four_alarms_take_a_version_back(template: Template) -> None:
 
 def test_the_canary_calls_what_the_gateway_calls(template: Template) -> None:
     schedule = template.properties("AWS::Scheduler::Schedule")
-    assert schedule["ScheduleExpression"] == "rate(5 minutes)"
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
     (alias,) = template.resources("AWS::Lambda::Alias")
     assert schedule["Target"]["Arn"] == {"Ref": alias}
     event = json.loads(schedule["Target"]["Input"])
@@ -97,3 +117,139 @@ def test_silence_is_noticed_although_the_canary_asks(template: Template) -> None
         each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each
     ]
     assert {each["Namespace"] for each in metrics} == {"AWS/ApiGateway"}
+
+
+# Before it gets traffic.
+
+
+def hook(template: Template) -> tuple[str, dict[str, Any]]:
+    """
+    Return the logical id and the properties of the function that tries a new version.
+    """
+    (found,) = [
+        (id_, each["Properties"])
+        for id_, each in template.resources(FUNCTION).items()
+        if each["Properties"]["Handler"] == "token_vendor.before_traffic.handler"
+    ]
+    return found
+
+
+def live(template: Template) -> dict[str, Any]:
+    """
+    Return the alias that CodeDeploy shifts.
+    """
+    (found,) = [each for each in template.resources(ALIAS).values() if "UpdatePolicy" in each]
+    return found
+
+
+def allowed(template: Template, role: dict[str, Any]) -> list[tuple[str, Any]]:
+    """
+    Return what a role may do, each action with its resource.
+    """
+    (name, _) = role["Fn::GetAtt"]
+    return [
+        (action, statement["Resource"])
+        for policy in template.resources(POLICY).values()
+        if policy["Properties"]["Roles"] == [{"Ref": name}]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+        if not action.startswith("ec2:")
+    ]
+
+
+@pytest.fixture(scope="module", params=["sandbox", "production"])
+def each(request: pytest.FixtureRequest, careful: Assembly) -> Template:
+    return careful.template(request.param)
+
+
+def test_codedeploy_has_the_new_version_tried_first(each: Template) -> None:
+    """
+    The version that is tried is the one that the alias is to get; both functions are one asset.
+    """
+    id_, function = hook(each)
+    shifted = live(each)
+    update = shifted["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert update["BeforeAllowTrafficHook"] == {"Ref": id_}
+    (version, attribute) = shifted["Properties"]["FunctionVersion"]["Fn::GetAtt"]
+    assert attribute == "Version"
+    assert function["Environment"]["Variables"]["NEW_VERSION"] == {"Ref": version}
+    vendor = each.data["Resources"][shifted["Properties"]["FunctionName"]["Ref"]]["Properties"]
+    assert function["Code"] == vendor["Code"]
+    assert "SnapStart" not in function
+
+
+def test_hook_may_call_this_version_and_answer_for_this_deployment(each: Template) -> None:
+    _, function = hook(each)
+    (version, _) = live(each)["Properties"]["FunctionVersion"]["Fn::GetAtt"]
+    may = allowed(each, function["Role"])
+    log = {"Fn::GetAtt": [function["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]}
+    group = each.id("AWS::CodeDeploy::DeploymentGroup")
+    application = each.id("AWS::CodeDeploy::Application")
+    assert [resource for action, resource in may if action == "lambda:InvokeFunction"] == [
+        {"Ref": version}
+    ]
+    at_codedeploy = {action: arn for action, arn in may if action.startswith("codedeploy:")}
+    assert set(at_codedeploy) == {
+        "codedeploy:GetDeployment",
+        "codedeploy:PutLifecycleEventHookExecutionStatus",
+    }
+    for arn in at_codedeploy.values():
+        *_, before, its_application, slash, its_group = arn["Fn::Join"][1]
+        assert before.endswith(":deploymentgroup:")
+        assert (its_application, slash) == ({"Ref": application}, "/")
+        assert its_group == {"Ref": group}
+    assert {action for action, arn in may if arn == log} == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    }
+    assert len(may) == 5
+    assert not [text for text in every_text(may) if "*" in text]
+
+
+def test_codedeploy_may_call_the_hook_before_it_shifts(each: Template) -> None:
+    """
+    Its own policy of AWS covers only functions whose name begins with `CodeDeployHook_`.
+    """
+    id_, _ = hook(each)
+    role = each.properties("AWS::CodeDeploy::DeploymentGroup")["ServiceRoleArn"]
+    assert allowed(each, role) == [("lambda:InvokeFunction", {"Fn::GetAtt": [id_, "Arn"]})]
+    (policy,) = [
+        name
+        for name, found in each.resources(POLICY).items()
+        if found["Properties"]["Roles"] == [{"Ref": role["Fn::GetAtt"][0]}]
+    ]
+    assert policy in live(each)["DependsOn"]
+
+
+def test_hook_answers_before_its_own_time_is_up(each: Template) -> None:
+    """
+    A new version gets the time of a cold start and of its longest request, and a second try.
+    """
+    _, function = hook(each)
+    assert READ_TIMEOUT > GATEWAY_TIMEOUT + INIT
+    assert LAMBDA.read_timeout == READ_TIMEOUT
+    assert CODEDEPLOY.retries["total_max_attempts"] * 5 < REPORTING
+    assert function["Timeout"] > 3 * READ_TIMEOUT + REPORTING + PAUSE
+
+
+def test_without_a_canary_only_the_table_is_asked(each: Template, template: Template) -> None:
+    _, function = hook(each)
+    variables = function["Environment"]["Variables"]
+    asked = [event["routeKey"] for event in json.loads(variables["EVENTS"])]
+    is_sandbox = each.path == template.path
+    assert asked == ["DELETE /token", "POST /token"][: 2 if is_sandbox else 1]
+    assert NOBODY in variables["EVENTS"]
+    assert (CANARY in variables["EVENTS"].lower()) is is_sandbox
+    assert sum(len(name) + len(flat(value)) for name, value in variables.items()) < 4096
+
+
+def test_the_canarys_vend_is_its_schedules(template: Template) -> None:
+    """
+    The same identity: for another one, Aurora would be asked who owns the account.
+    """
+    _, function = hook(template)
+    _, vend = json.loads(function["Environment"]["Variables"]["EVENTS"])
+    assert vend == json.loads(template.properties("AWS::Scheduler::Schedule")["Target"]["Input"])

@@ -1,5 +1,5 @@
 """
-Lambda and CodeDeploy as a hook sees them at the wire, while a version is being deployed.
+CodeDeploy as its hook sees it at the wire while a version is being deployed, and Lambda.
 """
 
 from __future__ import annotations
@@ -25,12 +25,17 @@ class CodeDeploy:
     Play one deployment until the block ends, with `version` as the version to try.
 
     `version` gets each event and returns bytes; `InvocationLostError` says that it crashed.
-    `reported` is what CodeDeploy was told, `asked` what the version was. The next `refusals`
-    invocations are refused, as by an IAM that has not heard of the version.
+    Without it, Lambda is somewhere else. `reported` is what CodeDeploy was told, `asked` what the
+    version was. The first `refusals` invocations are refused, as by an IAM that has not heard of
+    the version. `creator` began the deployment; GetDeployment is refused where it is empty.
     """
 
     def __init__(
-        self, version: Callable[[Any], bytes], *, creator: str = "user", refusals: int = 0
+        self,
+        version: Callable[[Any], bytes] | None = None,
+        *,
+        creator: str = "user",
+        refusals: int = 0,
     ) -> None:
         self.creator = creator
         self.refusals = refusals
@@ -42,7 +47,9 @@ class CodeDeploy:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.codedeploy = self
         url = f"http://127.0.0.1:{self._server.server_port}"
-        self.variables = {"AWS_ENDPOINT_URL_LAMBDA": url, "AWS_ENDPOINT_URL_CODEDEPLOY": url}
+        self.variables = {"AWS_ENDPOINT_URL_CODEDEPLOY": url}
+        if self._version:
+            self.variables["AWS_ENDPOINT_URL_LAMBDA"] = url
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
         )
@@ -70,7 +77,7 @@ class CodeDeploy:
         """
         Answer as Lambda's Invoke.
         """
-        if self.refusals or function != VERSION:
+        if self.refusals or function != VERSION or not self._version:
             self.refusals -= 1
             return 403, {"x-amzn-ErrorType": "AccessDeniedException"}, b'{"Message": "no policy"}'
         self.asked.append(event)

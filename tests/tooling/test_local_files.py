@@ -45,13 +45,37 @@ def test_alarm_over_an_expression_watches_its_first_metric(tmp_path: Path) -> No
         "Topic": {"Type": "AWS::SNS::Topic"},
     }
     file.write_text(json.dumps({"Resources": resources}))
-    adapt(file)
+    assert not adapt(file)
     adapted = json.loads(file.read_text())["Resources"]
     watched = {"Namespace": "AWS/Lambda", "MetricName": "Errors", "Period": 60, "Statistic": "Sum"}
     assert adapted["Share"]["Properties"] == watched | {"Threshold": 1}
     assert adapted["Plain"]["Properties"] == plain
     assert adapted["Share"]["Metadata"] == {"Synthesized": share}
     assert adapted["Topic"] == resources["Topic"]
+
+
+def test_codedeploy_is_left_out_and_nothing_names_it_any_more(tmp_path: Path) -> None:
+    """MiniStack lacks it: the alias gets a new version at once."""
+    file = tmp_path / "template.json"
+    kept = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": {"Ref": "Log"}}
+    group = {"Fn::Join": ["", ["arn:", {"Ref": "Group"}]]}
+    policy = {"Statement": [kept, {"Effect": "Allow", "Action": "c:A", "Resource": group}]}
+    update = {"CodeDeployLambdaAliasUpdate": {"DeploymentGroupName": {"Ref": "Group"}}}
+    resources = {
+        "Group": {"Type": "AWS::CodeDeploy::DeploymentGroup"},
+        "Policy": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": policy}},
+        "Live": {"Type": "AWS::Lambda::Alias", "UpdatePolicy": update},
+    }
+    file.write_text(json.dumps({"Resources": resources}))
+    assert adapt(file)
+    adapted = json.loads(file.read_text())["Resources"]
+    assert adapted == {
+        "Policy": {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {"PolicyDocument": {"Statement": [kept]}},
+        },
+        "Live": {"Type": "AWS::Lambda::Alias"},
+    }
 
 
 @pytest.mark.parametrize(
