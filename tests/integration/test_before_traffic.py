@@ -286,9 +286,10 @@ def test_rollback_is_never_refused(run: Callable[[CodeDeploy, Clock], None]) -> 
     assert (aws.statuses, aws.asked) == (["Succeeded"], [])
 
 
-def test_unknown_deployment_is_taken_for_no_rollback(
+def test_deployment_that_may_not_be_looked_up_is_taken_for_no_rollback(
     run: Callable[[CodeDeploy, Clock], None],
 ) -> None:
-    with CodeDeploy(crash, creator="") as aws:
+    with CodeDeploy(respond(204, None), creator="") as aws:
         run(aws, Clock())
-    assert aws.statuses == ["Failed"]
+    assert aws.statuses == ["Succeeded"]
+    assert aws.asked == WITH_CANARY
