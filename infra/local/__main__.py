@@ -94,7 +94,9 @@ def _run() -> None:
         if aurora and not override["invitations"]:
             console.print("Nobody is invited there; AURORA_INVITE=true switches invitations on.")
         if stack.is_without_codedeploy:
-            console.print("deployment: canary needs CodeDeploy, which is not here: all at once.")
+            console.print(
+                "deployment: canary needs CodeDeploy, which MiniStack lacks: deployed all at once."
+            )
         _show_what_to_do(stack, answer.get("token", {}).get("jti", ""))
         end.wait()
 
