@@ -25,6 +25,7 @@ READ_TIMEOUT = 60
 """Seconds to wait for an answer: a cold start and the most that a request may take."""
 REPORTING = 20.0
 """Seconds kept for telling CodeDeploy."""
+VENDS, FORGETS = "POST /token", "DELETE /token"
 OK, NO_CONTENT = 200, 204
 
 LAMBDA = Config(connect_timeout=2, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1})
@@ -40,24 +41,24 @@ class BrokenVersionError(Exception):
     """The version did not answer, or not as one that works; the text says how, without secrets."""
 
 
-def check(response: Any) -> str:
+def check(route: str, response: Any) -> str:
     """
-    Return what a working version has answered, in a word.
+    Return what a working version has answered on a route, in a word.
 
     Raises:
         BrokenVersionError: No working version answers this.
 
     """
     status = response["statusCode"]
-    if status == NO_CONTENT:
+    if route == FORGETS and status == NO_CONTENT:
         return "forgotten"
     body = json.loads(response["body"])
-    if status == OK and body["token"]["jwt"]:
+    if route == VENDS and status == OK and body["token"]["jwt"]:
         return str(body["source"])
     slug = str(body["type"]).rpartition(":")[2]
-    if slug not in ELSEWHERE:
-        raise BrokenVersionError(f"problem {slug}")
-    return slug
+    if route == VENDS and slug in ELSEWHERE:
+        return slug
+    raise BrokenVersionError(f"{route}: problem {slug}")
 
 
 def ask(  # noqa: PLR0913 - the call, and the time for it.
@@ -129,7 +130,8 @@ def handler(
             client = get_session().create_client("lambda", config=LAMBDA)
             version = os.environ["NEW_VERSION"]
             for asked in json.loads(os.environ["EVENTS"]):
-                answered = check(ask(client, version, asked, until=until, clock=clock, sleep=sleep))
+                response = ask(client, version, asked, until=until, clock=clock, sleep=sleep)
+                answered = check(asked["routeKey"], response)
                 log.info("%s %s: %s", version, asked["routeKey"], answered)
         status = "Succeeded"
     except Exception:

@@ -54,7 +54,7 @@ def events(stage: StageConfig) -> list[dict[str, Any]]:
     Return what a new version is tried with.
 
     It reads its settings and the claims, and asks the table to forget the token of a person who
-    does not exist. With `canary_email` it vends to that person.
+    does not exist. With `canary_email` it vends to the canary.
     """
     forgets = event_of(stage, NOBODY, name="before-traffic", method="DELETE")
     return [forgets, canary_event(stage)] if stage.canary_email else [forgets]

@@ -191,9 +191,19 @@ def test_hook_that_crashes_answers_failed(stage: Deployed, hook: dict[str, str])
 
 def respond(status: int, body: Any) -> Callable[[Any], bytes]:
     """
-    Make a version that answers the same to everything.
+    Make a version that forgets as it should, and answers this to everything else.
     """
-    return lambda _: json.dumps({"statusCode": status, "body": json.dumps(body)}).encode()
+
+    def version(event: Any) -> bytes:
+        if event["routeKey"] == "DELETE /token":
+            return b'{"statusCode": 204}'
+        return json.dumps({"statusCode": status, "body": json.dumps(body)}).encode()
+
+    return version
+
+
+WORKING = respond(200, {"token": {"jwt": "a.b.c"}, "source": "stored"})
+BUSY = respond(503, {"type": f"{URN}aurora-busy"})
 
 
 def crash(_: Any) -> bytes:
@@ -215,6 +225,9 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[CodeDeploy, Clock], None]:
 
 OTHERS: dict[str, Callable[[Any], bytes]] = {
     "crash": crash,
+    "204 to everything": lambda _: b'{"statusCode": 204}',
+    "a token to everything": lambda _: WORKING({"routeKey": "POST /token"}),
+    "Aurora's problem where Aurora is not asked": lambda _: BUSY({"routeKey": "POST /token"}),
     "no JSON": lambda _: b"<html>",
     "null": lambda _: b"null",
     "no status": lambda _: b'{"errorMessage": "x"}',
@@ -260,7 +273,7 @@ def test_version_that_may_not_be_called_yet_is_asked_again(
     IAM takes seconds to hear of a new version.
     """
     clock = Clock()
-    with CodeDeploy(respond(204, None), refusals=3) as aws:
+    with CodeDeploy(WORKING, refusals=3) as aws:
         run(aws, clock)
     assert aws.statuses == ["Succeeded"]
     assert clock.slept == [PAUSE] * 3
@@ -274,7 +287,7 @@ def test_version_that_may_never_be_called_fails_in_time(
     """
     clock = Clock()
     begun = clock.now
-    with CodeDeploy(respond(204, None), refusals=1000) as aws:
+    with CodeDeploy(WORKING, refusals=1000) as aws:
         run(aws, clock)
     assert (aws.statuses, aws.asked) == (["Failed"], [])
     assert 60 < clock.now - begun <= LONGEST * 60 - READ_TIMEOUT - REPORTING
@@ -289,7 +302,7 @@ def test_rollback_is_never_refused(run: Callable[[CodeDeploy, Clock], None]) -> 
 def test_deployment_that_may_not_be_looked_up_is_taken_for_no_rollback(
     run: Callable[[CodeDeploy, Clock], None],
 ) -> None:
-    with CodeDeploy(respond(204, None), creator="") as aws:
+    with CodeDeploy(WORKING, creator="") as aws:
         run(aws, Clock())
     assert aws.statuses == ["Succeeded"]
     assert aws.asked == WITH_CANARY
