@@ -110,7 +110,7 @@ class AuroraClient:
         A 4xx on a later page is returned as refused: the list ends before it, or is not paged. But
         where pages came before, a 403 is no end.
         """
-        query = f"?{page.query}" if page.query else ""
+        query = f"?{page.query_string}" if page.query_string else ""
         status, body, headers = self._call(LIST, "GET", query, allowance)
         if status == HTTPStatus.FORBIDDEN and page.number > 2:  # noqa: PLR2004 - 2 proved paging.
             raise AuroraUnavailableError(

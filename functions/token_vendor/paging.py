@@ -34,7 +34,7 @@ class Page:
     promised: bool = False
 
     @property
-    def query(self) -> str:
+    def query_string(self) -> str:
         """Return the query of the request; the first page is asked for without one."""
         return self.named or (f"page={self.number}" if self.number > 1 else "")
 
