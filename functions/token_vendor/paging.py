@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 LINK = re.compile(r'<([^<>]*)>[^<>]*?;\s*rel="?next\b', re.IGNORECASE)
 """A Link header's next page: RFC 8288."""
@@ -64,7 +64,7 @@ def _named(body: dict[str, Any], link: str) -> str:
 
 def _query(address: str) -> str:
     """Return an address's query alone: the API key goes to no other host or path."""
-    return urlsplit(address).query
+    return address.partition("?")[2].partition("#")[0]
 
 
 def _text(value: Any) -> str:
