@@ -50,7 +50,12 @@ export interface TokenSource {
   getToken(options?: { minTtl?: number; signal?: AbortSignal }): Promise<AccessToken>;
   /** Give a token that is not near its end.  Where that takes a new one, it may end the session that is open. */
   renew(options?: { signal?: AbortSignal }): Promise<AccessToken>;
-  /** Say that a token failed, and give another; many callers with the same `jti` cause one generate. */
+  /**
+   * Say that a token failed, and give another; many callers with the same `jti` cause one generate.
+   *
+   * Until another is there, `getToken` still gives the one that failed.  It goes when the service refuses the person,
+   * not when the service is busy, down, or allows no further token in this hour: `retryAfter` says when it does.
+   */
   replaceToken(jti: string, options?: { signal?: AbortSignal }): Promise<AccessToken>;
   /** Drop the token here, in other tabs and at the service: the person signs out. */
   forget(options?: { signal?: AbortSignal }): Promise<void>;

@@ -22,6 +22,15 @@ const URN = "urn:problem:aurora-token-vendor:";
 // The first is for operators to mend; after the second, the caller has a token to go on with.
 const NOT_WORTH_WAITING = ["aurora-key-rejected", "too-many-renewals"];
 const TRIES_WITHOUT_RETRY_AFTER = 2;
+// The answers to `replaceToken` after which nobody has a use for the token that failed.  After all
+// others it may be the only one that the person gets for the next hour.
+const REFUSALS = [
+  "signed-out",
+  "caller-changed",
+  "caller-not-identified",
+  "user-not-eligible",
+  "invitation-pending",
+];
 // Less than the service's own margin would throw people out of a design that they just opened.
 // Aurora decides how long tokens live: it is never more than a quarter of that.
 const COMFORTABLE = 3600;
@@ -91,9 +100,7 @@ export function createTokenSource(options) {
       forgotten += 1;
       if (flights.size) endFlights(signedOut());
     }
-    // Lives are whole seconds: a token made within a second of the failed one may seem to end first.
-    if (data.replaced && kept?.token.jti === data.replaced) keep(null, { quietly: true });
-    if (data.entry || kept) keep(data.entry);
+    if (data.entry || kept) keep(data.entry, { replaced: data.replaced });
   });
 
   /** @template {Callback} C @param {C} callback @param {Parameters<Required<Api.TokenCallbacks>[C]>[0]} [what] */
@@ -101,14 +108,19 @@ export function createTokenSource(options) {
     for (const listener of [...listeners]) isolated(/** @type {any} */ (listener[callback]))(what);
   }
 
-  /** @param {Kept | null | undefined} entry */
-  function keep(entry, { quietly = false } = {}) {
+  /**
+   * @param {Kept | null | undefined} entry
+   * @param {{ quietly?: boolean, replaced?: string }} [how] `replaced` is the token that failed
+   */
+  function keep(entry, { quietly = false, replaced } = {}) {
     const now = Date.now();
     // From storage, anything may come.  What is from the browser's future has an age that nobody
     // knows: its clock was put back meanwhile.
     if (entry && !(entry.token?.jwt && entry.at <= now + 1000)) return;
     // An answer that was overtaken must not bring back a token that has been replaced since.
-    if (entry && kept?.who === entry.who && ends(entry) < ends(kept)) return;
+    // Lives are whole seconds: the one made for a failed token may seem to end before that.
+    const overtaken = kept?.who === entry?.who && kept?.token.jti !== replaced;
+    if (entry && kept && overtaken && ends(entry) < ends(kept)) return;
     kept = entry ? { ...entry, born: performance.now() - (now - entry.at) } : null;
     const text = entry && JSON.stringify(entry);
     attempt(() => (text ? storage?.setItem(name, text) : storage?.removeItem(name)));
@@ -214,7 +226,7 @@ export function createTokenSource(options) {
     if (now.who !== from.who) throw new TokenError("caller-changed");
     // An answer for another address than the sign-in's is handed over, but kept for nobody.
     if (from.who && (!from.email || sameAddress(from.email, user?.email))) {
-      keep(entry);
+      keep(entry, { replaced: body.replace });
       tell({ who: from.who, entry, replaced: body.replace });
     }
     return handedOver(entry);
@@ -273,6 +285,20 @@ export function createTokenSource(options) {
       return await unlessAborted(flight.promise, signal);
     } finally {
       if (--flight.callers === 0) flight.end();
+    }
+  }
+
+  /** @param {string} jti @param {AbortSignal} [signal] */
+  async function replacement(jti, signal) {
+    try {
+      return await obtain({ replace: jti }, { replaced: jti, signal });
+    } catch (/** @type {any} */ error) {
+      if (kept?.token.jti === jti && REFUSALS.includes(error.slug)) {
+        keep(null, { quietly: true });
+        // Whether a session on it goes on is for the Client SDK to say.
+        tellPage("onToken", null);
+      }
+      throw error;
     }
   }
 
@@ -385,10 +411,7 @@ export function createTokenSource(options) {
       ),
     renew: ({ signal } = {}) => untilClosed(signal, () => renewal({ signal })),
     replaceToken: (jti, { signal } = {}) =>
-      untilClosed(signal, () => {
-        if (kept?.token.jti === jti) keep(null, { quietly: true });
-        return obtain({ replace: jti }, { replaced: jti, signal });
-      }),
+      untilClosed(signal, () => replacement(jti, signal)),
     async forget({ signal } = {}) {
       if (signal?.aborted) throw abortion(signal);
       forgotten += 1;

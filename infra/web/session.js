@@ -163,8 +163,6 @@ const replace = () => act("Getting another token …", async () => {
   } catch (/** @type {any} */ error) {
     if (error.slug !== "too-many-renewals") throw error;
     shown.kept = { jti: failed, until: new Date(Date.now() + (error.retryAfter ?? HOUR) * SECOND) };
-    // Asked for again, because the helper no longer vouches for it.
-    shown.token = await getTokenWithinTheLimit();
     focusOn("replace-note");
     return "Your token stays as it is: it was replaced as often as an hour allows.";
   }

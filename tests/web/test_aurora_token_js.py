@@ -363,12 +363,68 @@ def test_a_failed_token_is_replaced_once_for_all_who_saw_it_fail(tab: Tab) -> No
     assert [call["body"] for call in tab["calls"]] == [{}, {"replace": "first"}]
 
 
-def test_the_failed_token_is_not_kept_when_replacing_fails(tab: Tab) -> None:
-    tab.start(vended(), refused("too-many-renewals", "900"), vended("stored"), storage="session")
+# Whether the token that a page calls failed is kept when the answer is this problem.
+KEEPS_THE_FAILED = {
+    "aurora-busy": True,
+    "aurora-invalid-response": True,
+    "aurora-key-rejected": True,
+    "aurora-timeout": True,
+    "aurora-unavailable": True,
+    "caller-not-identified": False,
+    "generating-stopped": True,
+    "internal-error": True,
+    "invalid-request": True,
+    "invitation-pending": False,
+    "token-store-unavailable": True,
+    "too-many-renewals": True,
+    "user-not-eligible": False,
+}
+
+
+@pytest.mark.parametrize("slug", list(CATALOGUE))
+def test_failed_token_is_kept_unless_the_person_is_refused(tab: Tab, slug: str) -> None:
+    """
+    It may be the only one for the next hour; the page is told when another try makes sense.
+    """
+    answers = [vended(), refused(slug, "900"), vended("stored")]
+    tab.start(*answers, storage="session", patience=60)
     tab.get()
-    assert tab.get("replaceToken('first')")["slug"] == "too-many-renewals"
-    assert tab["sessionStorage.length"] == 0
-    assert tab.get()["jti"] == "stored"
+    outcome = tab.get("replaceToken('first')")
+    assert (outcome["slug"], outcome["retryAfter"]) == (slug, 900)
+    kept = KEEPS_THE_FAILED[slug]
+    assert (tab["sessionStorage.length"], tab["tokens"]) == (
+        (1, ["first"]) if kept else (0, ["first", None])
+    )
+    assert tab.get()["jti"] == ("first" if kept else "stored")
+    assert len(tab["calls"]) == (2 if kept else 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        pytest.param({"status": 401, "body": {"message": "Unauthorized"}}, False, id="signed out"),
+        pytest.param(NETWORK_FAILURE, True, id="no network"),
+        pytest.param({"status": 403, "body": "<p>Blocked by your proxy"}, True, id="a proxy's 403"),
+    ],
+)
+def test_failed_token_after_an_answer_that_is_not_the_services(
+    tab: Tab, answer: dict[str, Any], kept: bool
+) -> None:
+    tab.start(vended(), answer, vended("stored"), patience=0)
+    tab.get()
+    assert "error" in tab.get("replaceToken('first')")
+    assert tab.get()["jti"] == ("first" if kept else "stored")
+
+
+def test_failed_token_is_kept_when_the_call_is_aborted(tab: Tab) -> None:
+    tab.start(vended(), vended("second") | {"held": True})
+    tab.get()
+    tab.page.evaluate("window.controller = new AbortController(); 0")
+    tab.begin("replaceToken('first', { signal: controller.signal })")
+    tab.settle()
+    tab.page.evaluate("controller.abort()")
+    assert tab.end()["error"] == "AbortError"
+    assert (tab.get()["jti"], len(tab["calls"])) == ("first", 2)
 
 
 def test_forget_drops_the_token_here_and_at_the_service(tab: Tab) -> None:
@@ -613,8 +669,8 @@ def test_a_replacement_that_seems_to_end_sooner_reaches_the_other_tab(
     second.get()
     first.get("replaceToken('first')")
     second.page.wait_for_function("tokens.length === 2")
-    assert second.get()["jti"] == "second"
-    assert len(second["calls"]) == 1
+    assert first.get()["jti"] == second.get()["jti"] == "second"
+    assert (len(first["calls"]), len(second["calls"])) == (2, 1)
 
 
 def test_another_persons_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
