@@ -53,7 +53,7 @@ test: setup ## run every test
 
 web: setup tests/web/bundlers/node_modules/.installed infra/web/example/node_modules/.installed ## build the npm package in four bundlers and an app
 	@$(RUN) python -m infra.web.chromium
-	@$(RUN) pytest tests/web/test_bundlers.py
+	@$(RUN) pytest tests/web/test_bundlers.py tests/e2e/test_example_app.py
 
 contract-tools: setup tests/web/contract/node_modules/.installed ## lint infra/openapi.yaml, and try clients generated from it
 	@$(UV) tool run --quiet --from openapi-python-client==0.29.1 --with python-dateutil==2.9.0.post0 openapi-python-client --version

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
+# Where Vite serves infra/web/example.
+EXAMPLE_ORIGIN = "http://localhost:5173"
 PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 
 
@@ -115,7 +117,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         options = {
             "issuer": issuer,
             "audiences": [oidc.CLIENT_ID],
-            "cors_origins": [demo.url],
+            "cors_origins": [demo.url, EXAMPLE_ORIGIN],
             "aurora_url": aurora.url,
             "aurora_tenant_id": aurora.tenant_id,
             "aurora_environment": aurora.environment,

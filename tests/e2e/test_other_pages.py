@@ -97,4 +97,4 @@ def test_the_deployed_api_answers_other_pages_as_its_own_list_says(
     page: Page, deployed: Running
 ) -> None:
     answer = fetch(page, "POST", deployed.stack.outputs.token_url)
-    assert answer["status"] == 0  # Its list of origins has the demo page alone.
+    assert answer["status"] == 0  # Its list of origins has the demo page and the example.

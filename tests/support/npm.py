@@ -5,9 +5,14 @@ Programs of Node's for tests: the package as `npm pack` makes it, and esbuild.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 INFRA = Path(__file__).parents[2] / "infra"
 WEB = INFRA / "web"
@@ -15,7 +20,13 @@ MODULES = INFRA / "node_modules"
 SCRIPTS = sysconfig.get_path("scripts")
 
 
-def run(*command: str | Path, cwd: Path, within: float = 60, text: str = "") -> str:
+def run(
+    *command: str | Path,
+    cwd: Path,
+    within: float = 60,
+    text: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """
     Run a program with this project's Node first on PATH, and give what it prints.
 
@@ -25,7 +36,9 @@ def run(*command: str | Path, cwd: Path, within: float = 60, text: str = "") -> 
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=os.environ | {"PATH": path, "npm_config_update_notifier": "false"},
+        env=os.environ
+        | {"PATH": path, "npm_config_update_notifier": "false"}
+        | dict(environment or {}),
         capture_output=True,
         text=True,
         timeout=within,
@@ -49,3 +62,33 @@ def pack(into: Path) -> Path:
     """
     command = ("npm", "pack", "--offline", "--silent", "--pack-destination", into)
     return into / run(*command, cwd=WEB).split()[-1]
+
+
+def installed(folder: Path, into: Path) -> Path:
+    """
+    Copy a project, and have npm install the tarball that `npm pack` makes.
+    """
+    shutil.copytree(folder, into, copy_function=_link, symlinks=True)
+    tarball = pack(into)
+    command = ("npm", "install", "--no-save", "--offline", "--ignore-scripts", "--no-audit")
+    run(*command, "--silent", tarball, cwd=into)
+    assert (into / "node_modules" / "aurora-token-vendor" / "aurora-token.js").is_file()
+    return into
+
+
+def _link(source: str, target: str) -> None:
+    """
+    Link what is installed, because a copy takes longer than a build; npm writes its list in place.
+    """
+    (shutil.copyfile if source.endswith(".package-lock.json") else os.link)(source, target)
+
+
+def built_files(folder: Path) -> dict[str, tuple[bytes, str]]:
+    """
+    Give what a build has put into a folder by its path in the address, with content types.
+    """
+    kinds = {".html": "text/html", ".js": "text/javascript"}
+    return {
+        f"/{file.relative_to(folder)}": (file.read_bytes(), kinds[file.suffix])
+        for file in folder.rglob("*.*")
+    }

@@ -408,7 +408,7 @@ def test_failed_token_is_kept_unless_the_person_is_refused(tab: Tab, slug: str) 
     ],
 )
 def test_failed_token_after_an_answer_that_is_not_the_services(
-    tab: Tab, answer: dict[str, Any], kept: bool
+    tab: Tab, answer: dict[str, Any], *, kept: bool
 ) -> None:
     tab.start(vended(), answer, vended("stored"), patience=0)
     tab.get()

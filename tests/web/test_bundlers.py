@@ -7,15 +7,13 @@ The packed helper in bundlers and in the example app, run in a real browser.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.npm import WEB, pack, run
-from tests.support.tab import HOUR, MINUTE, NOW, jwt, vended
+from tests.support.npm import WEB, built_files, installed, run
+from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
 BUNDLERS = Path(__file__).parent / "bundlers"
 EXAMPLE = WEB / "example"
 AURORAS_LOADER = "https://aurora-sdk.s3.amazonaws.com/client-sdk-loader.next.js"
+# Nobody asks it anything: the person is signed in from the start.
+ISSUER = "https://idp.example.com"
 LOADER = """
 export const load = async (options) => {
   window.opened = (window.opened ?? 0) + 1;
@@ -39,25 +39,6 @@ pytestmark = [
         reason="the bundlers are not installed: make web does it",
     ),
 ]
-
-
-def installed(folder: Path, into: Path) -> Path:
-    """
-    Copy a project, and have npm install the tarball that `npm pack` makes.
-    """
-    shutil.copytree(folder, into, copy_function=_link, symlinks=True)
-    tarball = pack(into)
-    command = ("npm", "install", "--no-save", "--offline", "--ignore-scripts", "--no-audit")
-    run(*command, "--silent", tarball, cwd=into)
-    assert (into / "node_modules" / "aurora-token-vendor" / "aurora-token.js").is_file()
-    return into
-
-
-def _link(source: str, target: str) -> None:
-    """
-    Link what is installed, because a copy takes longer than a build; npm writes its list in place.
-    """
-    (shutil.copyfile if source.endswith(".package-lock.json") else os.link)(source, target)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +63,9 @@ def open_page(context: BrowserContext, loopback: Site) -> tuple[Page, list[str]]
     page = context.new_page()
     caller: Any = jwt(exp=4_000_000_000)
     page.add_init_script(f"window.callerToken = {json.dumps(caller)}")
-    page.add_init_script(f"sessionStorage.setItem('id_token', {json.dumps(caller)})")
+    user = {"id_token": caller, "access_token": "a", "token_type": "Bearer", "profile": JESSICA}
+    stored = f"'oidc.user:{ISSUER}:example', {json.dumps(json.dumps(user))}"
+    page.add_init_script(f"sessionStorage.setItem({stored})")
     return page, asked
 
 
@@ -108,11 +91,9 @@ def test_example_app_lives_through_its_session(
     Built with its types checked, and driven from loading to a session opened elsewhere.
     """
     example = installed(EXAMPLE, tmp_path / "example")
-    run("npm", "run", "build", cwd=example)
-    kinds = {".html": "text/html", ".js": "text/javascript"}
-    for file in (example / "dist").rglob("*.*"):
-        path = f"/{file.relative_to(example / 'dist')}"
-        loopback.files[path] = (file.read_bytes(), kinds[file.suffix])
+    settings = {"VITE_TOKEN_URL": "/token", "VITE_ISSUER": ISSUER, "VITE_CLIENT_ID": "example"}
+    run("npm", "run", "build", cwd=example, environment=settings)
+    loopback.files = built_files(example / "dist")
     context.clock.install(time=NOW)
     page, asked = open_page(context, loopback)
     page.goto(f"{loopback.url}/index.html")

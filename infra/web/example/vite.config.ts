@@ -1,4 +1,5 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-export default defineConfig({ plugins: [react()] });
+// The local stack allows this origin and no other port.
+export default defineConfig({ plugins: [react()], server: { port: 5173, strictPort: true } });

@@ -1,9 +1,10 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { Design } from "./design";
+import { App } from "./app";
+import { whoIsSignedIn } from "./session";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
-    <Design />
+    <App signedIn={await whoIsSignedIn()} />
   </StrictMode>,
 );
