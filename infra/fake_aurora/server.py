@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import parse_qsl, urlsplit
 
-from infra.fake_aurora.client_sdk import FILES, PUSH, greeting, handshake
+from infra.fake_aurora.client_sdk import FAREWELL, FILES, GREETING, PUSH, handshake
 from infra.fake_aurora.control import control, parsed
 from infra.fake_aurora.replies import Reply, shaped
 
@@ -130,7 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
             elif path.path == PUSH and (key := self.headers.get("Sec-WebSocket-Key")):
                 self.close_connection = True
                 self._begin(HTTPStatus.SWITCHING_PROTOCOLS, handshake(key))
-                self.wfile.write(greeting())
+                self.wfile.write(GREETING)
+                self.rfile.read(1)
+                self.wfile.write(FAREWELL)
             elif path.path.startswith("/_control/"):
                 if self._is_from_a_page(path.path):
                     self._send(Reply(HTTPStatus.FORBIDDEN, {"error": "not for web pages"}))

@@ -476,6 +476,21 @@ export function createTokenSource(options) {
   };
 }
 
+let failedImports = 0;
+
+/** @param {string} url */
+async function importLoader(url) {
+  // Firefox remembers that a module did not load: under another fragment, it asks again.
+  const again = failedImports ? `#${failedImports}` : "";
+  try {
+    // Bundlers would look for the address among their own modules.
+    return await import(/* webpackIgnore: true */ /* @vite-ignore */ url + again);
+  } catch (error) {
+    failedImports += 1;
+    throw error;
+  }
+}
+
 /**
  * For testing, in a sandbox only, Aurora's page loads the SDK with an account's own credentials:
  *
@@ -487,8 +502,7 @@ export function createTokenSource(options) {
 export async function loadClientSDK(options) {
   const { tokenSource, loaderUrl = LOADER_URL, tokenOption = TOKEN_OPTION, signal } = options;
   const [library, token] = await Promise.all([
-    // Bundlers would look for the address among their own modules.
-    import(/* webpackIgnore: true */ /* @vite-ignore */ loaderUrl),
+    importLoader(loaderUrl),
     // A session that is opened ends the one before anyway: no moment is better for a renewal.
     tokenSource.renew({ signal }).catch((error) => {
       if (error.slug !== "too-many-renewals") throw error;

@@ -16,7 +16,7 @@ import jwt
 import pytest
 import urllib3
 
-from infra.fake_aurora.client_sdk import greeting, handshake
+from infra.fake_aurora.client_sdk import FAREWELL, GREETING, handshake
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
 
@@ -279,7 +279,7 @@ def test_the_push_service_speaks_first() -> None:
         "Connection": "Upgrade",
         "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
     }
-    assert greeting() == b'\x81\x15{"event":"connected"}\x88\x00'
+    assert GREETING + FAREWELL == b'\x81\x15{"event":"connected"}\x88\x00'
 
 
 # The rate limit ----------------------------------------------------------------------------

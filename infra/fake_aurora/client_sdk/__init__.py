@@ -34,9 +34,8 @@ def handshake(key: str) -> dict[str, str]:
     }
 
 
-def greeting() -> bytes:
-    """
-    Give the frames that the push service sends: one message, and the end.
-    """
-    text = b'{"event":"connected"}'
-    return bytes([_TEXT, len(text)]) + text + bytes([_CLOSE, 0])
+# The frames that the push service sends. The close comes only when the page has closed: of a
+# connection that ends at once, Firefox tells the page the end and not the message.
+_EVENT = b'{"event":"connected"}'
+GREETING = bytes([_TEXT, len(_EVENT)]) + _EVENT
+FAREWELL = bytes([_CLOSE, 0])
