@@ -46,14 +46,16 @@ test: setup ## run every test
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
-# What only these two targets need: 300 MB of bundlers and linters, kept out of everybody's setup.
+# What only these two targets need: 900 MB of bundlers, frameworks and linters, kept out of everybody's setup.
 %/node_modules/.installed: %/package.json %/package-lock.json .venv/.synced
 	@cd $* && PATH="$(CURDIR)/.venv/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-web: setup tests/web/bundlers/node_modules/.installed infra/web/example/node_modules/.installed ## build the npm package in four bundlers and an app
+WEB := tests/web/bundlers tests/web/frameworks/angular tests/web/frameworks/next infra/web/example
+
+web: setup $(WEB:=/node_modules/.installed) ## build the npm package in four bundlers, two frameworks and an app
 	@$(RUN) python -m infra.web.chromium
-	@$(RUN) pytest tests/web/test_bundlers.py tests/e2e/test_example_app.py
+	@$(RUN) pytest tests/web/test_bundlers.py tests/web/test_frameworks.py tests/e2e/test_example_app.py
 
 contract-tools: setup tests/web/contract/node_modules/.installed ## lint infra/openapi.yaml, and try clients generated from it
 	@$(UV) tool run --quiet --from openapi-python-client==0.29.1 --with python-dateutil==2.9.0.post0 openapi-python-client --version
@@ -100,4 +102,4 @@ bootstrap synth deploy destroy: setup ## (STAGE=sandbox, ARGS="…") the CDK CLI
 	@$(RUN) python -m infra.build.cdk_cli $@ $(STAGE) $(ARGS)
 
 clean: ## remove what these targets made
-	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules infra/web/example/node_modules tests/web/*/node_modules *.egg-info
+	@rm -rf .uv .venv .local .cache cdk.out infra/node_modules infra/web/example/node_modules tests/web/*/node_modules tests/web/*/*/node_modules *.egg-info

@@ -4,6 +4,7 @@ Programs of Node's for tests: the package as `npm pack` makes it, and esbuild.
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import shutil
 import subprocess
@@ -87,8 +88,11 @@ def built_files(folder: Path) -> dict[str, tuple[bytes, str]]:
     """
     Give what a build has put into a folder by its path in the address, with content types.
     """
-    kinds = {".html": "text/html", ".js": "text/javascript"}
     return {
-        f"/{file.relative_to(folder)}": (file.read_bytes(), kinds[file.suffix])
-        for file in folder.rglob("*.*")
+        f"/{file.relative_to(folder)}": (
+            file.read_bytes(),
+            mimetypes.guess_type(file.name)[0] or "application/octet-stream",
+        )
+        for file in folder.rglob("*")
+        if file.is_file()
     }

@@ -1,0 +1,5 @@
+import Design from "./design";
+
+export default function Page() {
+  return <Design />;
+}
