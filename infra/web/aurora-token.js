@@ -143,7 +143,7 @@ export function createTokenSource(options) {
     const claims = unverifiedClaims(token);
     const named = IDENTITY.slice(1).some((claim) => claims[claim]);
     // Without an identity nothing is kept, for nobody could tell whose it is.
-    const who = named ? await digest(JSON.stringify(IDENTITY.map((each) => claims[each]))) : "";
+    const who = named ? JSON.stringify(IDENTITY.map((each) => claims[each])) : "";
     const email = typeof claims.email === "string" ? claims.email : "";
     present = { token, who, email, expired: claims.exp * 1000 <= Date.now() + ahead };
     return present;
@@ -168,17 +168,8 @@ export function createTokenSource(options) {
   async function ask(method, from, signal, body) {
     if (signal?.aborted) throw abortion(signal);
     const headers = { authorization: `Bearer ${from.token}`, "content-type": "application/json" };
-    // Of two signals, AbortSignal.any makes one, but only in the browsers of 2024 and later.
-    const controller = new AbortController();
-    const abort = () => controller.abort();
-    const timer = setTimeout(abort, ANSWER_WITHIN);
-    signal?.addEventListener("abort", abort);
-    /** @type {Response} */
-    let answer;
-    /** @type {any} */
-    let json;
-    try {
-      answer = await (options.fetch ?? globalThis.fetch)(endpoint, {
+    const asked = within(ANSWER_WITHIN, signal, async (signal) => {
+      const answer = await (options.fetch ?? globalThis.fetch)(endpoint, {
         method,
         headers,
         body: body && JSON.stringify(body),
@@ -186,10 +177,11 @@ export function createTokenSource(options) {
         credentials: "omit",
         redirect: "error", // The bearer token is for this address alone.
         keepalive: method === "DELETE", // A person who signs out leaves the page.
-        signal: controller.signal,
+        signal,
       });
-      json = await answer.json().catch(() => null);
-    } catch (cause) {
+      return { answer, json: await answer.json().catch(() => null) };
+    });
+    const { answer, json } = await asked.catch((cause) => {
       if (signal?.aborted) throw abortion(signal);
       // API Gateway's 401 bears no CORS header, so a browser shows it as a network failure.
       if (from.expired) throw signedOut({ cause });
@@ -197,10 +189,7 @@ export function createTokenSource(options) {
       if (size < LARGE) throw new TokenError("unreachable", { cause });
       const detail = `Sign-in token of ${size} bytes: API Gateway takes 10,240 of headers.`;
       throw new TokenError("caller-token-too-large", { cause, detail });
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    }
+    });
     const { status } = answer;
     if (status === 401) throw signedOut({ status });
     if (status === 204) return null;
@@ -211,10 +200,11 @@ export function createTokenSource(options) {
     throw new TokenError(slug, { status, problem, retryAfter: retryAfter(answer.headers) });
   }
 
-  /** @param {Caller} from @param {{ replace?: string }} body @param {AbortSignal} signal */
-  async function vend(from, body, signal) {
+  /** @param {Caller} from @param {Wish} wish @param {AbortSignal} signal */
+  async function vend(from, { least, replaced }, signal) {
     // Counted from before the request: the answer may have been long on its way.
     const at = Date.now();
+    const body = { min_ttl: least, replace: replaced };
     const { token, user, source } = await ask("POST", from, signal, body);
     const { jwt, jti, expires_at, expires_in } = token;
     ahead = Date.parse(expires_at) - expires_in * 1000 - Date.now() || 0;
@@ -226,8 +216,8 @@ export function createTokenSource(options) {
     if (now.who !== from.who) throw new TokenError("caller-changed");
     // An answer for another address than the sign-in's is handed over, but kept for nobody.
     if (from.who && (!from.email || sameAddress(from.email, user?.email))) {
-      keep(entry, { replaced: body.replace });
-      tell({ who: from.who, entry, replaced: body.replace });
+      keep(entry, { replaced });
+      tell({ who: from.who, entry, replaced });
     }
     return handedOver(entry);
   }
@@ -237,8 +227,8 @@ export function createTokenSource(options) {
     if (message.who) attempt(() => channel?.postMessage(message));
   }
 
-  /** @param {Caller} from @param {object} body @param {Wish} wish @param {AbortSignal} signal */
-  async function persist(from, body, wish, signal) {
+  /** @param {Caller} from @param {Wish} wish @param {AbortSignal} signal */
+  async function persist(from, wish, signal) {
     const { who } = from;
     const { least, replaced } = wish;
     const until = performance.now() + (wish.patience ?? patience) * 1000;
@@ -249,11 +239,11 @@ export function createTokenSource(options) {
         return await exclusively(
           `${name} ${who}`,
           signal,
-          async () => cached(who, least, replaced) ?? vend(now, body, signal),
+          async () => cached(who, least, replaced) ?? vend(now, wish, signal),
         );
       } catch (error) {
         if (!(error instanceof TokenError) || !passes(error)) throw error;
-        const usable = cached(who, "min_ttl" in body ? least : USABLE, replaced);
+        const usable = cached(who, least ?? USABLE, replaced);
         if (usable) return usable;
         if (error.retryAfter === undefined && ++blind > TRIES_WITHOUT_RETRY_AFTER) throw error;
         // Not waited for under the lock: every tab shows its own place in the queue.
@@ -265,8 +255,8 @@ export function createTokenSource(options) {
     }
   }
 
-  /** @param {object} body @param {Wish} wish */
-  async function obtain(body, wish) {
+  /** @param {Wish} wish */
+  async function obtain(wish) {
     const { least, replaced, signal } = wish;
     const era = forgotten;
     const from = await caller();
@@ -278,8 +268,8 @@ export function createTokenSource(options) {
     if (enough && (await sessionIsOpen())) return enough;
     if (signal?.aborted) throw abortion(signal);
     // Who cannot be told apart does not share a request either.
-    const key = `${from.who || from.token} ${JSON.stringify(body)} ${wish.patience}`;
-    const flight = flights.get(key) ?? depart(key, (until) => persist(from, body, wish, until));
+    const key = JSON.stringify([from.who || from.token, least, replaced, wish.patience]);
+    const flight = flights.get(key) ?? depart(key, (until) => persist(from, wish, until));
     flight.callers += 1;
     try {
       return await unlessAborted(flight.promise, signal);
@@ -291,7 +281,7 @@ export function createTokenSource(options) {
   /** @param {string} jti @param {AbortSignal} [signal] */
   async function replacement(jti, signal) {
     try {
-      return await obtain({ replace: jti }, { replaced: jti, signal });
+      return await obtain({ replaced: jti, signal });
     } catch (/** @type {any} */ error) {
       if (kept?.token.jti === jti && REFUSALS.includes(error.slug)) {
         keep(null, { quietly: true });
@@ -308,7 +298,7 @@ export function createTokenSource(options) {
     const { signal } = controller;
     /** @type {Error | undefined} */
     let why;
-    const promise = unlessAborted(work(signal), signal, () => why ?? abortion(signal));
+    const promise = unlessAborted(work(signal), signal, () => why);
     /** @type {Flight} */
     const flight = {
       promise,
@@ -329,10 +319,9 @@ export function createTokenSource(options) {
   }
 
   /** @param {AbortSignal | undefined} signal @param {() => Promise<Api.AccessToken>} work */
-  function untilClosed(signal, work) {
+  async function untilClosed(signal, work) {
     const closed = () => new TokenError("closed");
-    if (closing.signal.aborted) return Promise.reject(closed());
-    if (signal?.aborted) return Promise.reject(abortion(signal));
+    if (closing.signal.aborted) throw closed();
     return unlessAborted(unlessAborted(work(), signal), closing.signal, closed);
   }
 
@@ -380,7 +369,7 @@ export function createTokenSource(options) {
   function renewal(wish) {
     // A minute more than is comfortable: a stored token that is about to near its end would not do.
     const least = kept ? Math.ceil(Math.min(comfortable(kept) + 60, kept.life / 2)) : undefined;
-    return obtain(least === undefined ? {} : { min_ttl: least }, { least, ...wish });
+    return obtain({ least, ...wish });
   }
 
   /** In the back/forward cache, a page does not hear that somebody signed out. */
@@ -406,9 +395,7 @@ export function createTokenSource(options) {
 
   return {
     getToken: ({ minTtl, signal } = {}) =>
-      untilClosed(signal, () =>
-        obtain(minTtl === undefined ? {} : { min_ttl: minTtl }, { least: minTtl, signal }),
-      ),
+      untilClosed(signal, () => obtain({ least: minTtl, signal })),
     renew: ({ signal } = {}) => untilClosed(signal, () => renewal({ signal })),
     replaceToken: (jti, { signal } = {}) =>
       untilClosed(signal, () => replacement(jti, signal)),
@@ -432,15 +419,14 @@ export function createTokenSource(options) {
     },
     watchSession({ sdk, token, onOver, endEvents = SESSION_END_EVENTS }) {
       session?.stop();
-      const { jti } = token;
-      const now = { at: Date.now(), born: performance.now(), who: present?.who ?? "" };
-      const life = (token.expiresAt.getTime() - now.at) / 1000;
-      const entry = kept?.token.jti === jti ? kept : { ...now, life, token };
+      const at = Date.now();
+      const life = (token.expiresAt.getTime() - at) / 1000;
+      const entry = { who: present?.who ?? "", at, born: performance.now(), life, token };
       const letGo = holdLock(sessionLock(entry.who));
       const unsubscribe = listen(sdk, endEvents, (event, detail) => {
         const reason =
           remaining(entry) <= USABLE ? "expired"
-          : kept && kept.token.jti !== jti ? "replaced"
+          : kept && kept.token.jti !== token.jti ? "replaced"
           : "taken-over";
         own.end({ reason, event, detail });
       });
@@ -580,21 +566,36 @@ async function exclusively(name, signal, work) {
   /** @type {Promise<T> | undefined} */
   let result;
   const once = () => (result ??= work());
-  const controller = new AbortController();
-  const leave = () => controller.abort();
-  const timer = setTimeout(leave, LOCK_WITHIN);
-  signal.addEventListener("abort", leave);
   try {
-    return await navigator.locks.request(name, { signal: controller.signal }, async () => {
-      // What the last holder posted may arrive a little later than its lock.
-      if (performance.now() - asked > 10) await pause(50, signal);
-      return once();
-    });
+    return await within(LOCK_WITHIN, signal, (signal) =>
+      navigator.locks.request(name, { signal }, async () => {
+        // What the last holder posted may arrive a little later than its lock.
+        if (performance.now() - asked > 10) await pause(50, signal);
+        return once();
+      }),
+    );
   } catch {
     return once();
+  }
+}
+
+/**
+ * Give `work` a signal that is aborted with another one, or after so many milliseconds.
+ * @template T
+ * @param {number} milliseconds @param {AbortSignal | undefined} signal
+ * @param {(signal: AbortSignal) => Promise<T>} work
+ */
+async function within(milliseconds, signal, work) {
+  // AbortSignal.any and AbortSignal.timeout are younger than the browsers that this runs in.
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const timer = setTimeout(abort, milliseconds);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await work(controller.signal);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", leave);
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -688,14 +689,6 @@ function unlessAborted(promise, signal, why = () => signal && abortion(signal)) 
 function abortion(signal) {
   // Before 2022, browsers kept no reason.
   return signal.reason ?? new DOMException("The call was aborted.", "AbortError");
-}
-
-/** @param {string} text */
-async function digest(text) {
-  const subtle = globalThis.crypto?.subtle; // Only where the page came over https or loopback.
-  if (!subtle) return text;
-  const bytes = new Uint8Array(await subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @param {string} one @param {string | undefined} other */
