@@ -42,6 +42,12 @@ WATCH_VIOLATIONS = """
     document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
       violations.push(`${effectiveDirective} ${blockedURI}`));
 """
+# Code that is wider than its box: a phone shows no scroll bar, so nothing says that there is more.
+CUT_OFF = """
+    [...document.querySelectorAll("pre")]
+      .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+      .map(({ textContent }) => textContent)
+"""
 DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
 # How often one person may replace a token within an hour, by default.
 RENEWALS = 6
@@ -135,6 +141,7 @@ def look(page: Page, name: str) -> None:
     for size, viewport in SIZES.items():
         page.set_viewport_size(viewport)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert page.evaluate(CUT_OFF) == []
         # Chromium draws no frame that is out of sight.
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size(viewport | {"height": height})
@@ -183,6 +190,7 @@ def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
     look(page, "2-token")
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    page.get_by_text("For testing, without this service").click()
     look(page, "3-sdk-loaded")
     assert deployed.aurora.token_state(jti) == "live"
     page.reload()
