@@ -19,7 +19,11 @@ from infra.web.chromium import chromium_arguments, chromium_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WEB = Path(__file__).parents[2] / "infra" / "web"
+ROOT = Path(__file__).parents[2]
+MODULES = {
+    "/aurora-token.js": ROOT / "infra" / "web" / "aurora-token.js",
+    "/tab.js": ROOT / "tests" / "web" / "pages" / "tab.js",
+}
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def chromium() -> Iterator[Browser]:
 
 class Site(ThreadingHTTPServer):
     """
-    Serve the files of infra/web, an empty page, a loader, and a `/token` that counts and is slow.
+    Serve the helper, an empty page, a loader, and a `/token` that counts and is slow.
 
     What is put into `files` by its path, with its content type, is served as well; what a page
     posts to `/report` is put into `reports`.
@@ -90,8 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(b"<!doctype html><title>Test</title>", "text/html")
             case "/loader.js":
                 self._send(LOADER, "text/javascript")
-            case "/aurora-token.js":
-                self._send((WEB / "aurora-token.js").read_bytes(), "text/javascript")
+            case path if module := MODULES.get(path):
+                self._send(module.read_bytes(), "text/javascript")
             case _:
                 self.send_error(404)
 

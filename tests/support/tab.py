@@ -19,45 +19,6 @@ MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 LIFE = 43_200
 JESSICA = {"id": "3fa85f64-5717-4562-b3fc-2c963f66afa6", "email": "jessica.smith@aurorasolar.com"}
 
-# Runs in the page: a token source over scripted answers, and what became of it in plain values.
-SETUP = """
-async ({ script, options, callerToken }) => {
-  const helper = await import("/aurora-token.js");
-  Object.assign(window, helper, { calls: [], waits: [], tokens: [], signOuts: 0 });
-  Object.assign(window, { signals: [], expiring: [] });
-  Object.assign(window, { script, callerToken });
-  const scripted = async (url, { signal, ...init }) => {
-    calls.push({ url, ...init, body: init.body && JSON.parse(init.body) });
-    signals.push(signal);
-    const { status, body, headers, held } = window.script.shift() ?? { status: 599 };
-    if (held) await new Promise((resolve) => { window.release = resolve; });
-    if (status === 0) throw new TypeError("Failed to fetch");
-    const text = status === 204 ? null : typeof body === "string" ? body : JSON.stringify(body);
-    return new Response(text, { status, headers });
-  };
-  // Browsers of 2020 have neither.
-  delete AbortSignal.timeout;
-  delete AbortSignal.any;
-  window.source = createTokenSource({
-    endpoint: "/token",
-    getCallerToken: () => window.callerToken,
-    ...(script && { fetch: scripted }),
-    onWaiting: ({ until, problem }) => waits.push({ in: until - Date.now(), slug: problem.slug }),
-    onToken: (token) => tokens.push(token && token.jti),
-    onSignedOut: () => { window.signOuts += 1; },
-    onExpiring: ({ token, at }) => expiring.push({ jti: token.jti, in: at - Date.now() }),
-    ...options,
-  });
-  window.outcome = (promise) => promise.then(
-    (token) => ({ ...token, left: token && Math.round((token.expiresAt - Date.now()) / 1000) }),
-    (error) => ({
-      error: error.name, slug: error.slug, status: error.status, message: error.message,
-      retryAfter: error.retryAfter, problem: error.problem,
-    }),
-  );
-}
-"""
-
 
 def jwt(**claims: Any) -> str:
     """
@@ -125,7 +86,14 @@ class Tab:
         """
         token = jwt() if caller is None else caller
         answers = None if real else list(script)
-        self.page.evaluate(SETUP, {"script": answers, "options": options, "callerToken": token})
+        self.run("setUp", {"script": answers, "options": options, "callerToken": token})
+
+    def run(self, function: str, argument: dict[str, Any]) -> None:
+        """
+        Call a function of tests/web/pages/tab.js, and wait for its end.
+        """
+        call = "([name, argument]) => import('/tab.js').then((tab) => tab[name](argument))"
+        self.page.evaluate(call, [function, argument])
 
     def begin(self, call: str) -> None:
         """

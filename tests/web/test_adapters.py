@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(60)
 
 PAGES = Path(__file__).parent / "pages"
-LOADER = b"""
-let opened = 0;
-Object.assign(globalThis, { opened, left: [], loadedWith: [], handlers: {} });
-export async function load({ token }) {
-  const number = ++globalThis.opened;
-  loadedWith.push(token);
-  const on = (name, handler) => { handlers[name] = handler; };
-  return { number, close: () => { left.push(number); }, event: { on, off() {} } };
-}
-"""
 
 type Start = Callable[..., Page]
 
@@ -54,7 +44,7 @@ def start(context: BrowserContext, loopback: Site, bundle: bytes) -> Start:
         loopback.release.set()
         loopback.files = {
             "/app.js": (bundle, "text/javascript"),
-            "/counting.js": (LOADER, "text/javascript"),
+            "/counting.js": ((PAGES / "counting-loader.js").read_bytes(), "text/javascript"),
         }
         page = context.new_page()
         page.goto(loopback.url)

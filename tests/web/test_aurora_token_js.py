@@ -489,17 +489,8 @@ def test_somebody_else_signs_in_while_an_answer_is_on_its_way(tab: Tab) -> None:
 
 def test_callback_that_throws_changes_nothing(tab: Tab) -> None:
     tab.start(vended(), {"status": 204})
-    tab.page.evaluate(
-        """() => { window.source = createTokenSource({
-          endpoint: "/token", getCallerToken: () => callerToken,
-          onToken: () => { throw new Error("a page's own"); },
-          fetch: async (url, init) => {
-            calls.push({ method: init.method });
-            const { status, body } = script.shift();
-            return new Response(body && JSON.stringify(body), { status });
-          },
-        }); }"""
-    )
+    throwing = "{ onToken: () => { throw new Error(`a page's own`); } }"
+    tab.page.evaluate(f"source.subscribe({throwing}); 0")
     assert tab.get()["jti"] == "first"
     assert "error" not in tab.get("forget()")
     assert [call["method"] for call in tab["calls"]] == ["POST", "DELETE"]

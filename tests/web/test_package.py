@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from token_vendor.problems import CATALOGUE
 from tests.support.npm import MODULES, WEB, esbuild, pack, run
 
 HELPER = WEB / "aurora-token.js"
+PAGES = Path(__file__).parent / "pages"
 ROOT = Path(__file__).parents[2]
 # What the README promises.
 OLDEST = "chrome91,edge91,firefox79,safari14.1"
@@ -110,55 +112,14 @@ def test_unused_helper_leaves_nothing_in_a_bundle(tmp_path: Path) -> None:
     assert "createTokenSource" not in bundle
 
 
-ANYWHERE = """
-import { createTokenSource, LOADER_URL } from "aurora-token-vendor";
-const caller = `e30.${btoa(JSON.stringify({ sub: "a", email: "a@example.com" }))}.c2ln`;
-const expires_at = new Date(Date.now() + 43200e3);
-const token = { jwt: "j", jti: "first", expires_at, expires_in: 43200 };
-const source = createTokenSource({
-  endpoint: "https://example.com/token",
-  getCallerToken: () => caller,
-  storage: "session",
-  renew: "always",
-  onExpiring: () => {},
-  fetch: async () => new Response(JSON.stringify({ token, user: { email: "a@example.com" } })),
-});
-const { jti } = await source.getToken();
-console.log(jti, LOADER_URL.startsWith("https://"));
-"""
-
-
 def test_source_works_in_node_and_keeps_no_process_alive(tmp_path: Path) -> None:
     """
     A server that renders and a test that forgets `close` both end.
     """
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
-    (tmp_path / "page.mjs").write_text(ANYWHERE)
+    shutil.copyfile(PAGES / "anywhere.js", tmp_path / "page.mjs")
     assert run("node", "page.mjs", cwd=tmp_path, within=20).split() == ["first", "true"]
-
-
-TYPED = """
-import { createTokenSource, loadClientSDK, TokenError } from "aurora-token-vendor";
-import type { SessionOver, Slug } from "aurora-token-vendor";
-import { useAuroraSDK, useAuroraToken } from "aurora-token-vendor/react";
-import { useAuroraSDK as inVue } from "aurora-token-vendor/vue";
-
-const getCallerToken = () => null;
-const tokenSource = createTokenSource({ endpoint: "/token", getCallerToken, renew: "idle" });
-export const jwt: Promise<string> = tokenSource.getToken({ minTtl: 60 }).then(({ jwt }) => jwt);
-export const slug = (error: unknown): Slug | undefined =>
-  error instanceof TokenError ? error.slug : undefined;
-// @ts-expect-error: there is no such slug.
-export const wrong: Slug = "aurora-bussy";
-// @ts-expect-error: there is no such way to renew.
-createTokenSource({ endpoint: "/token", getCallerToken, renew: "sometimes" });
-export const end = () => useAuroraToken(tokenSource).expiring?.at;
-export const sdk = () => useAuroraSDK(tokenSource).sdk;
-export const vue = () => inVue(tokenSource).problem.value?.message;
-const onOver = ({ reason }: SessionOver) => reason === "taken-over";
-export const loaded = loadClientSDK({ tokenSource, onOver });
-"""
 
 
 @pytest.mark.parametrize("resolution", ["bundler", "node16"])
@@ -169,7 +130,7 @@ def test_types_are_found_by_name_and_refuse_what_is_wrong(tmp_path: Path, resolu
     for name in ("react", "vue", "@vue", "@types/react", "csstype"):
         (modules / name).symlink_to(MODULES / name)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    (tmp_path / "page.ts").write_text(TYPED)
+    shutil.copyfile(PAGES / "typed.ts", tmp_path / "page.ts")
     options = {
         "strict": True,
         "noEmit": True,

@@ -22,27 +22,9 @@ pytestmark = pytest.mark.timeout(60)
 # A caller's token that outlives the day.
 ALL_DAY = jwt(exp=4_000_000_000)
 
-# Opens a session on a stand-in SDK whose event bus the test plays.
-OPEN = """
-async ({ bus = "unsubscribes", ...options } = {}) => {
-  const handlers = new Map();
-  window.overs = [];
-  window.sdk = { handlers };
-  const on = (name, handler) => {
-    handlers.set(name, handler);
-    return bus === "unsubscribes" ? () => handlers.delete(name) : undefined;
-  };
-  if (bus === "throws") sdk.event = { on() { throw new Error("no such event"); } };
-  else if (bus !== "none") sdk.event = { on, off: (name) => handlers.delete(name) };
-  const token = await source.getToken();
-  const onOver = (over) => overs.push(over);
-  window.unwatch = source.watchSession({ sdk, token, onOver, ...options });
-}
-"""
-
 
 def open_session(tab: Tab, **options: Any) -> None:
-    tab.page.evaluate(OPEN, options)
+    tab.run("openSession", options)
 
 
 def sleep(tab: Tab, milliseconds: int) -> None:
