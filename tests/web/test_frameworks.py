@@ -1,7 +1,7 @@
 """
 The lines of docs/frontend.md as they are there: built by each framework, and run in a real browser.
 
-`make web` installs the frameworks, which are too large for everybody's `make test`.
+`make web` installs Next.js and Angular, which are too large for everybody's `make test`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.npm import built_files, installed, run
+from tests.support.npm import INFRA, MODULES, WEB, built_files, esbuild, installed, run
 from tests.support.tab import jwt, vended
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ AURORAS_LOADER = "https://aurora-sdk.s3.amazonaws.com/client-sdk-loader.next.js"
 LOADER = """
 export const load = async ({ token }) => {
   window.loadedWith = [...(window.loadedWith ?? []), token];
+  window.mounts = [...(window.mounts ?? []), document.querySelector("#cad-element") !== null];
   return { event: { on: (name, handler) => { window[name] = handler; } } };
 };
 """
@@ -37,6 +38,35 @@ PLAIN = """<!doctype html><title>A design</title><p id="said"></p>
   const say = (text) => { document.getElementById("said").textContent = text; };
 </script>
 """
+# As Vite's plugin does with a component: it comes on standard input.
+COMPILE_VUE = """
+import { readFileSync } from "node:fs";
+import { compileScript, parse } from "vue/compiler-sfc";
+const { descriptor } = parse(readFileSync(0, "utf8"));
+console.log(compileScript(descriptor, { id: "design", inlineTemplate: true }).content);
+"""
+AUTH = "export const getCallerToken = () => sessionStorage.getItem('id_token');"
+# The files beside the lines.
+REACT = {
+    "auth.js": AUTH,
+    "main.jsx": """
+      import { createRoot } from "react-dom/client";
+      import { Design } from "./design.jsx";
+      createRoot(document.body).render(<Design />);
+    """,
+}
+VUE = {
+    "session.js": f"""
+      import {{ createTokenSource }} from "aurora-token-vendor";
+      {AUTH}
+      export const tokenSource = createTokenSource({{ endpoint: "/token", getCallerToken }});
+    """,
+    "main.jsx": """
+      import { createApp } from "vue";
+      import Design from "./design.js";
+      createApp(Design).mount(document.body);
+    """,
+}
 END_OF_SESSION = "window['session.ended']()"
 
 pytestmark = pytest.mark.timeout(200)
@@ -95,6 +125,46 @@ def test_plain_html_loads_the_sdk_and_says_when_its_session_is_over(
     page.get_by_text("Over: taken-over.").wait_for()
 
 
+def bundled(files: dict[str, str], folder: Path) -> dict[str, tuple[bytes, str]]:
+    """
+    Bundle `main.jsx` of these files with esbuild, and give a site of it and one page.
+    """
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
+    for name in ("react", "react-dom", "scheduler", "vue", "@vue"):
+        (folder / "node_modules" / name).symlink_to(MODULES / name)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    arguments = ["--bundle", "--format=esm", "--log-level=error", "--jsx=automatic"]
+    arguments += ['--define:process.env.NODE_ENV="development"']
+    arguments += ['--define:import.meta.env.VITE_TOKEN_URL="/token"']
+    script = esbuild(*arguments, "main.jsx", cwd=folder)
+    page = b'<!doctype html><title>A design</title><script type="module" src="/app.js"></script>'
+    return {
+        "/index.html": (page, "text/html"),
+        "/app.js": (script.encode(), "text/javascript; charset=utf-8"),
+    }
+
+
+@pytest.mark.parametrize("framework", ["React", "Vue"])
+def test_component_loads_the_sdk_into_its_element_and_loads_it_again(
+    tmp_path: Path, context: BrowserContext, loopback: Site, framework: str
+) -> None:
+    if framework == "React":
+        files = REACT | {"design.jsx": in_docs("React", "jsx")}
+    else:
+        compile_vue = ("node", "--input-type=module", "--eval", COMPILE_VUE)
+        component = run(*compile_vue, cwd=INFRA, text=in_docs("Vue", "vue"))
+        files = VUE | {"design.js": component}
+    loopback.files = bundled(files, tmp_path)
+    page = open_page(context, loopback)
+    page.get_by_text("Loading …").wait_for(state="detached")
+    page.evaluate(END_OF_SESSION)
+    page.get_by_role("button", name="Load it again").click()
+    page.wait_for_function("loadedWith.length === 2")
+    assert page.evaluate("mounts") == [True, True]
+
+
 def test_next_builds_the_client_component_which_loads_the_sdk(
     tmp_path: Path, context: BrowserContext, loopback: Site
 ) -> None:
@@ -109,7 +179,7 @@ def test_next_builds_the_client_component_which_loads_the_sdk(
     loopback.files = built_files(app / "out")
     assert b"Loading" in loopback.files["/index.html"][0]
     page = open_page(context, loopback)
-    page.locator("#cad-element").wait_for(state="attached")
+    assert page.evaluate("mounts") == [True]
     page.evaluate(END_OF_SESSION)
     page.get_by_role("button", name="Load it again").click()
     page.wait_for_function("loadedWith.length === 2")
