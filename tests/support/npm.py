@@ -79,9 +79,12 @@ def installed(folder: Path, into: Path) -> Path:
 
 def _link(source: str, target: str) -> None:
     """
-    Link what is installed, because a copy takes longer than a build; npm writes its list in place.
+    Link what is installed, because a copy takes longer than a build.
+
+    The project's own files, and npm's list, are written in place by builds.
     """
-    (shutil.copyfile if source.endswith(".package-lock.json") else os.link)(source, target)
+    own = "node_modules" not in source or source.endswith(".package-lock.json")
+    (shutil.copyfile if own else os.link)(source, target)
 
 
 def built_files(folder: Path) -> dict[str, tuple[bytes, str]]:
