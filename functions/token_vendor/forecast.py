@@ -2,17 +2,17 @@
 Who is expected when, and when to generate for them: what `prewarm.py` does, and operators look at.
 
 It rests on `came` in the TOKEN items. A person is expected who came in these hours on this day of
-the last week, or on the last working day. Days are multiples of 24 hours: in the week after the
-clocks change, plans are an hour off.
+the last week, or on the last working day. What comes again is the time of day where people are: it
+is another moment of UTC once their clocks have changed.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
 from token_vendor.token_item import TokenItem
 
-DAY = 86_400
 WEEK = 7
 """Days; who came on this day of the last week is expected."""
 LONGEST_WEEKEND = 5
@@ -41,9 +41,10 @@ class Person:
         """Return the owner of a TOKEN item."""
         return cls(email=email, came=item.came, alive_until=item.expires_at)
 
-    def came_between(self, start: float, end: float) -> float | None:
-        """Return the first coming in a span, or None."""
-        return min((at for at in self.came if start <= at < end), default=None)
+    def comes_again(self, days: int, *, now: float, zone: tzinfo) -> float | None:
+        """Return the first coming in the hours from `now` on, if days repeat; None for none."""
+        again = (_days_later(at, days, zone) for at in self.came)
+        return min((at for at in again if now <= at < now + AHEAD), default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,45 +56,54 @@ class Expected:
     generate_at: float = 0
 
 
-def last_working_day(people: Iterable[Person], *, now: float) -> int:
+def _days_later(at: float, days: int, zone: tzinfo) -> float:
+    """
+    Return the moment when the clocks of a zone show the same time, so many days after `at`.
+
+    An hour that the clocks skip is passed on their old time, and one that they repeat is its first.
+    """
+    # Python adds days to the time that the clock shows, and `fold` is 0 in what it returns.
+    return (datetime.fromtimestamp(at, zone) + timedelta(days=days)).timestamp()
+
+
+def last_working_day(people: Iterable[Person], *, now: float, zone: tzinfo) -> int:
     """
     Return how many days ago people last came as usual in these hours; 0 where they never did.
 
     As usual is at least half as many as on the fullest of the days: weekends and holidays are not.
     """
-    counts = comings(people, now=now, days=range(1, LONGEST_WEEKEND + 1))
+    counts = comings(people, now=now, zone=zone, days=range(1, LONGEST_WEEKEND + 1))
     return next((day for day, count in counts.items() if count * 2 >= max(counts.values()) > 0), 0)
 
 
-def comings(people: Iterable[Person], *, now: float, days: Iterable[int]) -> dict[int, int]:
+def comings(
+    people: Iterable[Person], *, now: float, zone: tzinfo, days: Iterable[int]
+) -> dict[int, int]:
     """Count who came in the hours from now on, by how many days ago that was."""
     known = list(people)
     return {
-        day: sum(
-            person.came_between(now - day * DAY, now - day * DAY + AHEAD) is not None
-            for person in known
-        )
+        day: sum(person.comes_again(day, now=now, zone=zone) is not None for person in known)
         for day in days
     }
 
 
-def expected(people: Iterable[Person], *, now: float) -> list[Expected]:
+def expected(people: Iterable[Person], *, now: float, zone: tzinfo) -> list[Expected]:
     """Return who is expected in the coming hours and holds no token by then, in that order."""
     known = list(people)
-    days = {WEEK, last_working_day(known, now=now)} - {0}
+    days = {WEEK, last_working_day(known, now=now, zone=zone)} - {0}
     found = []
     for person in known:
         arrivals = [
-            came + day * DAY
+            arrival
             for day in days
-            if (came := person.came_between(now - day * DAY, now - day * DAY + AHEAD))
+            if (arrival := person.comes_again(day, now=now, zone=zone)) is not None
         ]
         if arrivals and person.alive_until < min(arrivals):
             found.append(Expected(email=person.email, arrives_at=min(arrivals)))
     return sorted(found, key=lambda each: (each.arrives_at, each.email))
 
 
-def plan(people: Iterable[Person], *, now: float, rate: float) -> list[Expected]:
+def plan(people: Iterable[Person], *, now: float, zone: tzinfo, rate: float) -> list[Expected]:
     """
     Return who is expected, each with the latest moment for its generate, first come first served.
 
@@ -102,7 +112,7 @@ def plan(people: Iterable[Person], *, now: float, rate: float) -> list[Expected]
     spacing = 60 / (rate * SHARE)
     planned: list[Expected] = []
     following = float("inf")
-    for each in reversed(expected(people, now=now)):
+    for each in reversed(expected(people, now=now, zone=zone)):
         following = min(each.arrives_at - LEAD, following - spacing)
         planned.append(
             Expected(email=each.email, arrives_at=each.arrives_at, generate_at=max(now, following))

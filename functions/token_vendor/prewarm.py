@@ -9,8 +9,10 @@ generates where a token may be alive.
 
 import os
 import time
+from datetime import tzinfo
 from typing import Any
 from zlib import crc32
+from zoneinfo import ZoneInfo
 
 from token_vendor.forecast import SHARE, Person, plan
 from token_vendor.handler import Parts, wire_parts
@@ -29,9 +31,16 @@ MOST_REFUSALS = 10
 """Refused people in a row after which the run ends: it is the key that Aurora refuses."""
 
 
-def run(parts: Parts, *, until: float, lane: int = 0, lanes: int = 1) -> int:
+def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int = 1) -> int:
     """
     Generate as planned until `until`; return for how many people.
+
+    Args:
+        parts: The parts of this execution environment.
+        until: When the run ends, on `parts.clock`.
+        zone: Where people are: they come at the same time of day.
+        lane: Which part of the people is served.
+        lanes: How many parts there are.
 
     Raises:
         ProblemError: Aurora or the table failed several times in a row, or Aurora refused
@@ -40,7 +49,7 @@ def run(parts: Parts, *, until: float, lane: int = 0, lanes: int = 1) -> int:
     """
     parts.budget.obey(parts.store.read_control())
     people = [Person.of(email, item) for email, item in parts.store.everybody()]
-    planned = plan(people, now=parts.now(), rate=parts.budget.rate)
+    planned = plan(people, now=parts.now(), zone=zone, rate=parts.budget.rate)
     served, failures, refusals, earliest = 0, 0, 0, 0.0
     for each in planned:
         if crc32(each.email.encode()) % lanes != lane:
@@ -94,7 +103,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     parts = wire_parts(settings, clock=time.time, sleep=time.sleep)
     lane, lanes = lane_of(event)
     try:
-        served = run(parts, until=parts.clock() + left, lane=lane, lanes=lanes)
+        until, zone = parts.clock() + left, ZoneInfo(settings.time_zone)
+        served = run(parts, until=until, zone=zone, lane=lane, lanes=lanes)
         recorder.event |= {"outcome": "prewarmed", "people": served}
         return {"prewarmed": served}
     finally:

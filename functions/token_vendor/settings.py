@@ -107,6 +107,11 @@ class Options:
     prewarm: bool = option(
         "true notes when people come, and generates before they are expected", False
     )
+    time_zone: str = option(
+        'an IANA time zone such as "Europe/Berlin", in which schedules and `prewarm` tell the time',
+        "UTC",
+        shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
+    )
     renewals_per_hour: int = option("renewals a caller may ask for in an hour", 6, least=1)
     invitations: bool = option("true or false", True)
     invite_domains: Names = option(

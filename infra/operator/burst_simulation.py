@@ -8,11 +8,13 @@ when, and what each of them needs.
 import random
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC
 from math import ceil
 
-from token_vendor.forecast import AHEAD, DAY, WEEK, Person, plan
+from token_vendor.forecast import AHEAD, WEEK, Person, plan
 from token_vendor.request_budget import MICROSECONDS, turnaround
 
+DAY = 86_400
 PAGE = 100
 """
 Rows after which the list of users goes on on another page.
@@ -138,7 +140,7 @@ def _planned(arrivals: list[float], rate: float) -> list[float]:
     ]
     # From as early as a run looks ahead for the last one; later than that it could not begin.
     begins = max(arrivals, default=0.0) - AHEAD + 1
-    return [each.generate_at for each in plan(people, now=begins, rate=rate)]
+    return [each.generate_at for each in plan(people, now=begins, zone=UTC, rate=rate)]
 
 
 def _fullest(sent: list[float]) -> int:

@@ -4,6 +4,7 @@ What `prewarm` would do: whom it would serve and when, and how many people it co
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
 
@@ -33,10 +34,11 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     Read who holds what, and plan as a run would that began then.
     """
     people = [Person.of(email, item) for email, item in store(deployed).everybody()]
+    zone, rate = ZoneInfo(deployed.settings.time_zone), deployed.settings.request_rate
     return Forecast(
         begins_at=begins_at,
-        planned=tuple(plan(people, now=begins_at, rate=deployed.settings.request_rate)),
-        came=comings(people, now=begins_at, days=range(1, WEEK + 1)),
+        planned=tuple(plan(people, now=begins_at, zone=zone, rate=rate)),
+        came=comings(people, now=begins_at, zone=zone, days=range(1, WEEK + 1)),
     )
 
 

@@ -14,6 +14,7 @@ from token_vendor.settings import LOOPBACK, Options, is_origin
 
 from infra.stage.given import GivenOptions
 from infra.stage.reader import StageError, read_options, stage_error
+from infra.stage.schedules import wrong_times
 from infra.web.demo_files import wrong_sources
 
 # CloudWatch Logs accepts these retentions and no others.
@@ -135,11 +136,6 @@ class StageConfig(GivenOptions):
         "cron(0/15 3-8 ? * MON-FRI *)",
         shape=r"(?:cron|rate)\([^()]+\)",
     )
-    time_zone: str = option(
-        'an IANA time zone such as "Europe/Berlin", for the schedules',
-        "UTC",
-        shape=r"UTC|[A-Za-z]+(?:/[A-Za-z0-9_+-]+){1,2}",
-    )
     reserved_concurrency: int = option(
         "most execution environments at once, reserved from the account's limit; 0 for no bound",
         0,
@@ -199,6 +195,7 @@ class StageConfig(GivenOptions):
         Yield each option that contradicts another one, or that AWS would refuse.
         """
         yield from super().contradictions()
+        yield from wrong_times(time_zone=self.time_zone)
         if not 1 <= len(self.audiences) <= MOST_AUDIENCES:
             yield "audiences", f"API Gateway takes 1 to {MOST_AUDIENCES} of them"
         if self.log_retention_days not in RETENTIONS:

@@ -164,6 +164,14 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
     assert set(services) == SERVICES
 
 
+def test_asset_brings_time_zones(asset: Path) -> None:
+    """
+    `prewarm` tells the time by them, whatever the image of the runtime has.
+    """
+    code = "import zoneinfo; zoneinfo.reset_tzpath(()); print(zoneinfo.ZoneInfo('Europe/Berlin'))"
+    assert run(asset, code).stdout.strip() == "Europe/Berlin"
+
+
 def test_only_what_runs_is_shipped(asset: Path) -> None:
     """
     No tests, no native code, no scripts; and far from Lambda's limit.

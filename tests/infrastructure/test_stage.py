@@ -73,6 +73,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "issuer in plain http": ({"issuer": "http://id.example.com"}, "issuer = "),
     "issuer without host": ({"issuer": "https://"}, 'issuer = "https://"'),
     "issuer with port of letters": ({"issuer": "https://a.example:port"}, "issuer = "),
+    "time zone that is none": (
+        {"time_zone": "Europe/Berlinn"},
+        'time_zone = "Europe/Berlinn": the IANA database has no such time zone',
+    ),
     "origin with a path": (
         {"cors_origins": ["https://a.example/"]},
         'cors_origins = ["https://a.example/"]',

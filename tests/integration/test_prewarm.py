@@ -5,11 +5,12 @@ Generating before people come, over the whole service: table, account, ring and 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import DAY, WEEK, Person, comings, plan
+from token_vendor.forecast import WEEK, Person, comings, plan
 from token_vendor.problems import AuroraUnavailableError, UserNotEligibleError
 from token_vendor.request_budget import QUEUE
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Deployment
 
-HOUR = 3600
+DAY, HOUR = 86_400, 3600
 PEOPLE = [user["email"] for user in people(12)]
 
 
@@ -39,7 +40,9 @@ def noting(deployment: Deployment) -> Deployment:
 def before_the_morning(deployment: Deployment, days: int = WEEK) -> int:
     """Pass the days until an hour before people came, and run."""
     deployment.clock.advance(days * DAY - HOUR)
-    return prewarm.run(parts(deployment, PREWARM="true"), until=deployment.clock.now + 899)
+    return prewarm.run(
+        parts(deployment, PREWARM="true"), until=deployment.clock.now + 899, zone=UTC
+    )
 
 
 def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
@@ -47,7 +50,7 @@ def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
     assert before_the_morning(noting) == 0, "an hour before is too early"
     assert noting.clock.now < started + WEEK * DAY - HOUR + 10, "and is not waited for"
     noting.clock.advance(2400)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
     generated = noting.calls()["generate_token"]
     assert generated == before["generate_token"] + 12
     noting.clock.advance(HOUR)
@@ -64,7 +67,7 @@ def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
 def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) -> None:
     before_the_morning(noting)
     noting.clock.advance(2400)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
     Wire(noting).refuse("UpdateItem")
     assert noting.vend(PEOPLE[0]).body["source"] == "stored"
 
@@ -84,7 +87,7 @@ def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> 
         "sk": {"S": "ACCOUNT"},
     }
     noting.dynamodb.delete_item(TableName=TABLE, Key=key)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 11
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 11
     assert noting.calls()["invite_user"] == 0
 
 
@@ -92,7 +95,7 @@ def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None
     """A token that waits goes to whom it was vended before; Aurora is asked about anybody else."""
     before_the_morning(noting)
     noting.clock.advance(2400)
-    prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+    prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     claims = {"email": PEOPLE[0], "email_verified": "true", "sub": "somebody"}
     calls = noting.calls()
     assert noting.send(event(claims)).body["source"] == "stored"
@@ -104,7 +107,13 @@ def test_lanes_share_the_people(noting: Deployment) -> None:
     before_the_morning(noting)
     noting.clock.advance(2400)
     served = [
-        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, lane=lane, lanes=4)
+        prewarm.run(
+            parts(noting, PREWARM="true"),
+            until=noting.clock.now + 899,
+            zone=UTC,
+            lane=lane,
+            lanes=4,
+        )
         for lane in range(4)
     ]
     assert sum(served) == 12
@@ -116,9 +125,9 @@ def test_failures_end_the_run(noting: Deployment) -> None:
     before_the_morning(noting)
     noting.clock.advance(2400)
     with noting.aurora.down(), pytest.raises(AuroraUnavailableError):
-        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     noting.clock.advance(60)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899) == 12
+    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
 
 
 def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
@@ -128,7 +137,7 @@ def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
     noting.aurora.behave(forbidden=["generate_token"])
     before = noting.calls()["generate_token"]
     with pytest.raises(UserNotEligibleError):
-        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899)
+        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     assert noting.calls()["generate_token"] - before <= 2 * prewarm.MOST_REFUSALS
 
 
@@ -139,7 +148,7 @@ def test_pause_is_left_to_people(noting: Deployment) -> None:
     noting.clock.advance(2400)
     waiting = parts(noting, **ring)
     waiting.budget.pause(300, QUEUE)
-    assert prewarm.run(waiting, until=noting.clock.now + 290) == 0
+    assert prewarm.run(waiting, until=noting.clock.now + 290, zone=UTC) == 0
     noting.clock.advance(30)
     noting.restart(**ring)
     began = noting.clock.now
@@ -169,8 +178,24 @@ def test_entry_point_tells_how_many(
     assert '"Latency"' not in emitted
 
 
+def test_entry_point_tells_the_time_as_the_stage_does(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight in Berlin is 7:00 UTC before the clocks change, and 6:00 UTC after it."""
+    zone = {"PREWARM": "true", "TIME_ZONE": "Europe/Berlin"}
+    deployment.aurora.set_users(people(12))
+    deployment.restart(**zone)
+    deployment.clock.now = datetime(2026, 3, 23, 7, tzinfo=UTC).timestamp()
+    assert {deployment.vend(email).status for email in PEOPLE} == {200}
+    monkeypatch.setattr(prewarm, "wire_parts", lambda *_, **__: parts(deployment, **zone))
+    for name, value in (ENVIRONMENT | zone).items():
+        monkeypatch.setenv(name, value)
+    deployment.clock.now = datetime(2026, 3, 30, 5, 35, tzinfo=UTC).timestamp()
+    assert prewarm.handler({}, Context(remaining=900)) == {"prewarmed": 12}
+
+
 def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:
     noted = [Person.of(email, item) for email, item in parts(noting).store.everybody()]
     tomorrow = noting.clock.now + DAY - HOUR
-    assert {each.email for each in plan(noted, now=tomorrow, rate=88)} == set(PEOPLE)
-    assert comings(noted, now=tomorrow, days=(1, 2)) == {1: 12, 2: 0}
+    assert {each.email for each in plan(noted, now=tomorrow, zone=UTC, rate=88)} == set(PEOPLE)
+    assert comings(noted, now=tomorrow, zone=UTC, days=(1, 2)) == {1: 12, 2: 0}

@@ -11,13 +11,15 @@ import logging
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from itertools import count, pairwise
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from token_vendor import prewarm
 from token_vendor.control import Control, Entry, Switch
-from token_vendor.forecast import DAY, LEAD, SHARE, Person, plan
+from token_vendor.forecast import AHEAD, LEAD, SHARE, Person, plan
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import logger, recorder
 from token_vendor.problems import AuroraBusyError, AuroraUnavailableError
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 FOUR = 1_750_003_200.0
 """Four o'clock of some morning, when the runs begin."""
 EIGHT = FOUR + 4 * 3600
+DAY = 86_400
 QUARTER = 900
 LIFE = 12 * 3600
 LIMIT, RATE, BURST = 90, 88, 90
@@ -183,7 +186,7 @@ class Morning:
             if prewarmed:
                 parts: Any = self.scheduled
                 with suppress(AuroraUnavailableError):
-                    prewarm.run(parts, until=start + QUARTER - 1)
+                    prewarm.run(parts, until=start + QUARTER - 1, zone=UTC)
             recorder.start("model")
             self.sleep(max(0, start + QUARTER - self.now))
 
@@ -379,7 +382,7 @@ def came(number: int, *days: int, at: float = EIGHT) -> list[Person]:
 
 
 def planned(people: list[Person], *, now: float = FOUR + 1) -> set[str]:
-    return {each.email.partition("-")[0] for each in plan(people, now=now, rate=RATE)}
+    return {each.email.partition("-")[0] for each in plan(people, now=now, zone=UTC, rate=RATE)}
 
 
 def test_who_came_last_week_or_on_the_last_working_day_is_expected() -> None:
@@ -410,12 +413,80 @@ def test_plan_is_as_late_as_the_rate_allows() -> None:
         Person(email=f"{number:03}@example.com", came=(EIGHT - 7 * DAY + number,))
         for number in range(120)
     ]
-    whole = plan(people, now=FOUR + QUARTER, rate=RATE)
+    whole = plan(people, now=FOUR + QUARTER, zone=UTC, rate=RATE)
     assert [each.email for each in whole] == [person.email for person in people]
     assert whole[-1].generate_at == whole[-1].arrives_at - LEAD
     spacing = 60 / (RATE * SHARE)
     gaps = [later.generate_at - sooner.generate_at for sooner, later in pairwise(whole)]
     assert min(gaps) >= spacing - 1e-6
     assert all(each.generate_at <= each.arrives_at - LEAD for each in whole)
-    late = plan(people, now=EIGHT - 60, rate=RATE)
+    late = plan(people, now=EIGHT - 60, zone=UTC, rate=RATE)
     assert {each.generate_at for each in late} == {EIGHT - 60}
+
+
+# Clocks that change --------------------------------------------------------------------------
+
+
+def wall(zone: str, text: str, *, fold: int = 0) -> float:
+    """Return the moment at which the clocks of a zone show a time."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp()
+
+
+def expected_at(zone: str, *came: float, now: float) -> list[float]:
+    """Return when a person is expected who came at some moments."""
+    person = Person(email="a@example.com", came=came)
+    planned = plan([person], now=now, zone=ZoneInfo(zone), rate=RATE)
+    return [each.arrives_at for each in planned]
+
+
+@pytest.mark.parametrize(
+    ("zone", "changed"),
+    [
+        ("Europe/Berlin", "2026-03-29"),
+        ("Europe/Berlin", "2026-10-25"),
+        ("America/New_York", "2026-03-08"),
+        ("America/New_York", "2026-11-01"),
+    ],
+)
+def test_people_come_at_the_same_time_after_the_clocks_change(zone: str, changed: str) -> None:
+    """In the week after it: who came at eight a week ago comes at eight."""
+    monday = date.fromisoformat(changed) + timedelta(days=1)
+    last_week = wall(zone, f"{monday - timedelta(days=7)}T08:00")
+    eight = wall(zone, f"{monday}T08:00")
+    assert abs(eight - last_week - 7 * DAY) == 3600
+    for now in (eight - AHEAD + 1, eight - LEAD, eight):
+        assert expected_at(zone, last_week, now=now) == [eight]
+    for now in (eight - AHEAD, eight + 1):
+        assert expected_at(zone, last_week, now=now) == []
+    friday = wall(zone, f"{monday - timedelta(days=3)}T08:00")
+    assert expected_at(zone, friday, now=eight - 60) == [eight]
+
+
+@pytest.mark.parametrize(
+    ("zone", "last_week", "today"),
+    [
+        ("Europe/Berlin", "2026-03-22T02:30", "2026-03-29T03:30"),
+        ("America/New_York", "2026-03-01T02:30", "2026-03-08T03:30"),
+    ],
+)
+def test_hour_that_the_clocks_skip(zone: str, last_week: str, today: str) -> None:
+    """Half past two is half past three on that day."""
+    comes = wall(zone, today)
+    assert expected_at(zone, wall(zone, last_week), now=comes - 3600) == [comes]
+
+
+@pytest.mark.parametrize(
+    ("zone", "last_week", "today", "next_week"),
+    [
+        ("Europe/Berlin", "2026-10-18T02:30", "2026-10-25T02:30", "2026-11-01T02:30"),
+        ("America/New_York", "2026-10-25T01:30", "2026-11-01T01:30", "2026-11-08T01:30"),
+    ],
+)
+def test_hour_that_the_clocks_repeat(zone: str, last_week: str, today: str, next_week: str) -> None:
+    """The first of the two is planned for; and who came in either comes once a week later."""
+    first, second = wall(zone, today), wall(zone, today, fold=1)
+    assert second - first == 3600
+    assert expected_at(zone, wall(zone, last_week), now=first - 3600) == [first]
+    comes = wall(zone, next_week)
+    for came_at in (first, second):
+        assert expected_at(zone, came_at, now=comes - 3600) == [comes]
