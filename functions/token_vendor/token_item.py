@@ -15,7 +15,7 @@ The TOKEN item of one caller as a state machine.
 | `subjects` | store, admit | store of another account's token | digests of the identities that the token was vended to |
 | `forgets` | forget, plus one | never | a sign-out during a lease wins over the store that ends it |
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
-| `came` | store, admit, note_coming; with `prewarm` alone | those older than `CAME_KEPT` | when the owner came: whom to generate for ahead |
+| `came` | store, admit, note_coming; with `prewarm` alone | those older than `CAME_KEPT` | when the owner came, once a shift: whom to generate for ahead |
 | `ahead` | store for nobody yet (`prewarm`) | store, admit, note_coming | the token waits for its owner, whose coming is noted once |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
 

@@ -21,7 +21,10 @@ KEPT_FOR = 30 * 86_400
 MOST_SUBJECTS = 8
 CAME_KEPT = 8 * 86_400
 """Seconds: this day of the last week, and a day more."""
+ONE_SHIFT = 8 * 3600
+"""Seconds from a coming in which its owner is there: what is generated then is no other coming."""
 MOST_COMINGS = 16
+"""A shift in the morning and one in the evening, on each of the days that are kept."""
 EXPECTED_BY = ("came", "expires_at")
 """The attributes that say when an owner is expected; the JWT is not read for that."""
 TOKEN = "TOKEN"  # noqa: S105 - The name of an item.
@@ -207,9 +210,11 @@ class TokenStore:
     def _coming(self, item: TokenItem) -> dict[str, Any]:
         if not self._notes_comings:
             return {}
-        now = self._clock()
-        kept = [at for at in item.came if at > now - CAME_KEPT]
-        return {"came": (*kept, int(now))[-MOST_COMINGS:]}
+        now = int(self._clock())
+        kept = tuple(at for at in item.came if at > now - CAME_KEPT)
+        if not kept or now - kept[-1] >= ONE_SHIFT:
+            kept += (now,)
+        return {"came": kept[-MOST_COMINGS:]}
 
     def _token_attributes(self, token: AccessToken) -> dict[str, Any]:
         return {"jwt": token.jwt, "jti": token.jti, **self._life_of(token)}

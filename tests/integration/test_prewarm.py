@@ -72,6 +72,25 @@ def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) 
     assert noting.vend(PEOPLE[0]).body["source"] == "stored"
 
 
+def test_person_who_generates_again_and_again_has_come_once(noting: Deployment) -> None:
+    """The mornings before are kept, and the evening is another coming."""
+    came = [noting.clock.now]
+    for _ in range(4):
+        noting.clock.advance(DAY)
+        came.append(noting.clock.now)
+        for _ in range(5):
+            jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
+            assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
+            noting.clock.advance(600)
+        noting.clock.advance(-3000)
+    noting.clock.advance(9 * HOUR)
+    came.append(noting.clock.now)
+    jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
+    assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
+    noted = noting.item(PEOPLE[0])["came"]
+    assert [float(at["N"]) for at in noted] == pytest.approx(came, abs=30)
+
+
 def test_without_the_option_nothing_is_noted(deployment: Deployment) -> None:
     deployment.vend()
     assert "came" not in deployment.item()
