@@ -19,6 +19,7 @@ from infra.operator import switches
 from infra.operator.deployed import Deployed, OperatorError
 from infra.operator.tokens import table
 
+LAST_GENERATE = ("expires_at", "lifetime", "ahead", "came")
 REMEMBERED_DAYS = KEPT_FOR // 86_400
 CREDENTIAL = "jwt"
 """
@@ -30,6 +31,8 @@ What an export leaves out: a credential of Aurora's, and nothing about the perso
 class Seat:
     """
     An active account of Aurora's list; `last_generate` is seconds since the epoch, 0 for none.
+
+    A token that was generated ahead counts once its owner has come for it.
     """
 
     email: str
@@ -78,7 +81,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
         )
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     row = ("user_id", "seen_at")
-    for sk, names in ((ACTIVE_ROW, row), (OTHER_ROW, row), (TOKEN, ("expires_at", "lifetime"))):
+    for sk, names in ((ACTIVE_ROW, row), (OTHER_ROW, row), (TOKEN, LAST_GENERATE)):
         for email, item in table(deployed).scan(sk, names):
             rows.setdefault(email, {})[sk] = item
     since = time.time() - days * 86_400
@@ -160,6 +163,8 @@ def _is_active(items: Mapping[str, Mapping[str, Any]], read_since: float) -> boo
 
 def _generated(items: Mapping[str, Mapping[str, Any]]) -> float:
     token = items.get(TOKEN, {})
+    if "ahead" in token:
+        return float(max(token.get("came", ()), default=0))
     return float(token.get("expires_at", 0) - token.get("lifetime", 0))
 
 

@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
+from token_vendor import prewarm
 
 from infra.operator import output, people, switches
 from infra.operator.deployed import OperatorError
 from tests.integration.conftest import JESSICA, TABLE, Deployment
+from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_switch_command import stage, wanted
 
 if TYPE_CHECKING:
@@ -54,6 +57,22 @@ def test_who_is_not_active_has_no_seat(deployment: Deployment, stage: Deployed) 
     deployment.clock.advance(400)
     deployment.vend("newcomer@example.com")
     assert idle(stage) == []
+
+
+def test_token_that_waits_for_its_owner_is_no_use(
+    deployment: Deployment, stage: Deployed
+) -> None:
+    """It was generated ahead; from the day on which the owner comes for it, it is."""
+    deployment.restart(PREWARM="true")
+    deployment.vend()
+    came = deployment.clock.now
+    deployment.clock.advance(7 * DAY - 1200)
+    until = deployment.clock.now + 899
+    assert prewarm.run(parts(deployment, PREWARM="true"), until=until, zone=UTC) == 1
+    found = {seat.email: seat.last_generate for seat in people.unused(stage, days=5).seats}
+    assert found == {JESSICA: pytest.approx(came, abs=30), ROBERT: 0}
+    assert deployment.vend().body["source"] == "stored"
+    assert idle(stage, days=5) == [ROBERT]
 
 
 def test_list_that_was_never_read_tells_nothing(stage: Deployed) -> None:
