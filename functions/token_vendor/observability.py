@@ -69,8 +69,10 @@ class Recorder:
     Collect what one request did; an execution environment serves one at a time.
 
     `count` and `phase` are called by every part, `flush` once by the handler: one audit event
-    and the metrics, on every exit path.  `timer` gives seconds.
+    and the metrics, on every exit path. `timer` gives seconds.
     """
+
+    _values: dict[tuple[tuple[str, str], ...], dict[Metric, list[float]]]
 
     def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
         self.timer = timer
@@ -82,7 +84,7 @@ class Recorder:
     def start(self, request_id: str) -> None:
         """Begin the record of a request."""
         self._started = self.timer()
-        self._values: dict[tuple[tuple[str, str], ...], dict[Metric, list[float]]] = {}
+        self._values = {}
         self._phases: dict[str, float] = {}
         self.event: dict[str, Any] = {"request_id": request_id, "aurora_calls": 0}
 
@@ -126,9 +128,19 @@ class Recorder:
             },
         )
         self._cold = False
+        self.emit()
+
+    def emit(self) -> None:
+        """
+        Write the metrics so far: CloudWatch takes them as of now.
+
+        Scheduled work takes minutes, and calls it in between. All of it would else lie in its last
+        minute, and look like more calls than Aurora takes.
+        """
         for document in self._documents():
             # As Powertools does it: CloudWatch takes the documents from the function's log.
             print(json.dumps(document, separators=(",", ":")))  # noqa: T201
+        self._values = {}
 
     def _documents(self) -> list[dict[str, Any]]:
         """

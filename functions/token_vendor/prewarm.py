@@ -75,6 +75,7 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
                 failures += 1
             if failures == MOST_FAILURES or refusals == MOST_REFUSALS:
                 raise
+        recorder.emit()
     return served
 
 

@@ -36,6 +36,7 @@ def read(parts: Parts, *, until: float) -> bool:
         try:
             parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))
         except AuroraBusyError:
+            recorder.emit()
             parts.sleep(PAUSE)
         else:
             return True

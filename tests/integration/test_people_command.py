@@ -59,9 +59,7 @@ def test_who_is_not_active_has_no_seat(deployment: Deployment, stage: Deployed) 
     assert idle(stage) == []
 
 
-def test_token_that_waits_for_its_owner_is_no_use(
-    deployment: Deployment, stage: Deployed
-) -> None:
+def test_token_that_waits_for_its_owner_is_no_use(deployment: Deployment, stage: Deployed) -> None:
     """It was generated ahead; from the day on which the owner comes for it, it is."""
     deployment.restart(PREWARM="true")
     deployment.vend()

@@ -4,11 +4,13 @@ The list is read before the working day, with calls that nobody waits for.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from token_vendor import scheduled
 from token_vendor.handler import Parts, wire_parts
+from token_vendor.observability import recorder
 from token_vendor.problems import AuroraUnavailableError
 from token_vendor.settings import Settings
 
@@ -70,6 +72,20 @@ def test_it_goes_on_where_it_stopped(large: Deployment) -> None:
     assert 0 < some < 21
     assert scheduled.read(parts(large), until=large.clock.now + 900)
     assert large.calls()["list_users"] == 21
+
+
+def test_calls_are_counted_while_it_reads(
+    large: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them at its end would look like more calls in a minute than Aurora takes."""
+    slow = parts(large, REQUEST_RATE="10", REQUEST_BURST="1")
+    recorder.start("reading")
+    assert not scheduled.read(slow, until=large.clock.now + 120)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    counted = [line["AuroraCall"] for line in lines if "AuroraCall" in line]
+    assert len(counted) > 3
+    assert max(map(len, counted)) < 5
+    assert sum(map(sum, counted)) == large.calls()["list_users"]
 
 
 def test_failure_is_left_to_the_scheduler_to_try_again(
