@@ -128,13 +128,12 @@ class StageConfig(GivenOptions):
         "when to read Aurora's user list beforehand, as EventBridge Scheduler writes it, such as "
         '"cron(30 6 ? * MON-FRI *)"; or "" for never',
         "",
-        shape=r"(?:(?:cron|rate)\([^()]+\))?",
     )
     prewarm_schedule: str = option(
         "when `prewarm` works, as EventBridge Scheduler writes it: every quarter of an hour of the "
         "time before and in which people come",
         "cron(0/15 3-8 ? * MON-FRI *)",
-        shape=r"(?:cron|rate)\([^()]+\)",
+        shape=r".+",
     )
     reserved_concurrency: int = option(
         "most execution environments at once, reserved from the account's limit; 0 for no bound",
@@ -195,7 +194,11 @@ class StageConfig(GivenOptions):
         Yield each option that contradicts another one, or that AWS would refuse.
         """
         yield from super().contradictions()
-        yield from wrong_times(time_zone=self.time_zone)
+        yield from wrong_times(
+            time_zone=self.time_zone,
+            directory_schedule=self.directory_schedule,
+            prewarm_schedule=self.prewarm_schedule,
+        )
         if not 1 <= len(self.audiences) <= MOST_AUDIENCES:
             yield "audiences", f"API Gateway takes 1 to {MOST_AUDIENCES} of them"
         if self.log_retention_days not in RETENTIONS:

@@ -77,6 +77,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"time_zone": "Europe/Berlinn"},
         'time_zone = "Europe/Berlinn": the IANA database has no such time zone',
     ),
+    "schedule that is empty": (
+        {"prewarm_schedule": ""},
+        'prewarm_schedule = "": must be when `prewarm` works',
+    ),
+    "schedule of one moment": (
+        {"directory_schedule": "at(2026-11-20T13:00:00)"},
+        'directory_schedule = "at(2026-11-20T13:00:00)": must be cron(…) or rate(…): at(…) starts',
+    ),
+    "schedule as a crontab has it": (
+        {"prewarm_schedule": "cron(0 6 * * MON)"},
+        'prewarm_schedule = "cron(0 6 * * MON)": cron takes six fields',
+    ),
     "origin with a path": (
         {"cors_origins": ["https://a.example/"]},
         'cors_origins = ["https://a.example/"]',

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,7 @@ DAY = 86_400
 QUARTER = 900
 LIFE = 12 * 3600
 LIMIT, RATE, BURST = 90, 88, 90
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 PARTITION = "sandbox#tenant"
 SUBJECT = "who signed in"
 
@@ -331,6 +333,20 @@ def test_stopped_generating_stops_it() -> None:
     morning.table.items[PARTITION, "CONTROL"] = {"entries": {"L": [{"L": rows}]}}
     morning.play(prewarmed=True, until=EIGHT - LEAD)
     assert morning.calls == []
+
+
+def test_run_that_is_the_only_one_serves_what_is_due_in_it() -> None:
+    """Once a day is too rare: early nobody is due, and later a run has a quarter of an hour."""
+    at_four = usual_morning(5000, come=False)
+    at_half_past_seven = usual_morning(5000, come=False)
+    at_half_past_seven.now = EIGHT - 1800
+    for morning in (at_four, at_half_past_seven):
+        parts: Any = morning.scheduled
+        prewarm.run(parts, until=morning.now + QUARTER - 1, zone=UTC)
+    assert at_four.calls == []
+    served = len(at_half_past_seven.calls)
+    assert served == pytest.approx(RATE * SHARE * (QUARTER - prewarm.CALL_NEEDS) / 60, rel=0.02)
+    assert f"about {round(served, -1):,} people" in OPERATIONS.read_text()
 
 
 def test_lowered_rate_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
