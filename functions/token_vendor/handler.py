@@ -283,7 +283,12 @@ def wire_parts(
         queue_horizon=settings.queue_horizon,
         sleep=sleep,
     )
-    store = TokenStore(table, clock=now, notes_comings=settings.prewarm)
+    store = TokenStore(
+        table,
+        clock=now,
+        kept_for=settings.kept_days * 86_400,
+        notes_comings=settings.prewarm,
+    )
     vendor = TokenVendor(
         store=store,
         accounts=Accounts(

@@ -104,6 +104,9 @@ class Options:
     refresh_margin: float = option("seconds", 3600, least=0, most=39_600)
     cool_down: float = option("seconds; 0 for none", 30, most=600)
     directory_ttl: float = option("seconds", 300, least=1, most=3600)
+    kept_days: int = option(
+        "days that the table remembers a person after the last token", 30, least=30, most=400
+    )
     prewarm: bool = option(
         "true notes when people come, and generates before they are expected", False
     )

@@ -17,7 +17,7 @@ The TOKEN item of one caller as a state machine.
 | `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
 | `came` | store, admit, note_coming; with `prewarm` alone | those older than `CAME_KEPT` | when the owner came, once a shift: whom to generate for ahead |
 | `ahead` | store for nobody yet (`prewarm`) | store, admit, note_coming | the token waits for its owner, whose coming is noted once |
-| `ttl` | every write | DynamoDB, at that time | an item outlives its last write by 30 days |
+| `ttl` | every write | DynamoDB, at that time | an item outlives its last write by `kept_days` |
 
 A marked token is never GOOD; any other state may carry the mark.
 """  # noqa: E501 - A row of a table is one line.

@@ -17,7 +17,7 @@ from token_vendor.table import Item, Table
 from token_vendor.token_item import Lease, Outcome, TokenItem
 
 KEPT_FOR = 30 * 86_400
-"""Seconds that an item outlives its last write: the user id in it spares a look-up."""
+"""Seconds that an item outlives its last write: what is in it spares a look-up."""
 MOST_SUBJECTS = 8
 CAME_KEPT = 8 * 86_400
 """Seconds: this day of the last week, and a day more."""
@@ -39,10 +39,16 @@ class TokenStore:
     """
 
     def __init__(
-        self, table: Table, *, clock: Callable[[], float], notes_comings: bool = False
+        self,
+        table: Table,
+        *,
+        clock: Callable[[], float],
+        kept_for: float = KEPT_FOR,
+        notes_comings: bool = False,
     ) -> None:
         self._table = table
         self._clock = clock
+        self._kept_for = kept_for
         self._notes_comings = notes_comings
 
     def read(self, email: str) -> TokenItem:
@@ -241,7 +247,7 @@ class TokenStore:
         before = self._table.update(
             TOKEN,
             email,
-            assign={"ttl": int(self._clock()) + KEPT_FOR, **assign},
+            assign={"ttl": int(self._clock() + self._kept_for), **assign},
             assign_once=assign_once,
             remove=remove,
             add={"version": 1, **add},

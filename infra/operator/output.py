@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from token_vendor.control import Entry
 from token_vendor.forecast import AHEAD
+from token_vendor.token_store import KEPT_FOR
 
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
@@ -142,26 +143,31 @@ def switched(found: Sequence[Entry], *, as_json: bool) -> None:
 
 def seats(found: Unused, *, as_csv: bool, as_json: bool) -> None:
     """
-    Print who has a seat and does not use this service.
+    Print who has a seat and does not use this service, and what that does not prove.
     """
-    if as_json:
-        _print_json(asdict(found))
-        return
     columns = ("E-mail", "Aurora's id", "Last generate (UTC)")
     rows = [
         (each.email, each.user_id, _when(each.last_generate) if each.last_generate else "")
         for each in found.seats
     ]
-    if as_csv:
+    if as_json:
+        _print_json(asdict(found))
+    elif as_csv:
         csv.writer(sys.stdout).writerows([columns, *map(_as_text, rows)])
     else:
         _table(*columns, rows=rows)
-    _console(stderr=as_csv).print(
+    beside = _console(stderr=as_csv or as_json)
+    beside.print(
         f"\n{len(found.seats)} of {found.active} active accounts in Aurora's list of "
         f"{_when(found.read_at)} UTC. An SDK User works only with tokens of this service; at "
         "a level that can use Aurora's web application, absence here proves nothing. A token is "
         "vended for up to 12 hours after its generate."
     )
+    if found.days * 86_400 > KEPT_FOR:
+        beside.print(
+            f"Whole only where kept_days has been {found.days} or more for {found.days} days: what "
+            "the table had forgotten before looks like a seat that was never used."
+        )
 
 
 def _as_text(row: Sequence[str]) -> list[str]:

@@ -13,14 +13,13 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 from token_vendor.directory import ACTIVE_ROW, DIRECTORY, OTHER_ROW
-from token_vendor.token_store import KEPT_FOR, TOKEN
+from token_vendor.token_store import TOKEN
 
 from infra.operator import switches
 from infra.operator.deployed import Deployed, OperatorError
 from infra.operator.tokens import table
 
 LAST_GENERATE = ("expires_at", "lifetime", "ahead", "came")
-REMEMBERED_DAYS = KEPT_FOR // 86_400
 CREDENTIAL = "jwt"
 """
 What an export leaves out: a credential of Aurora's, and nothing about the person.
@@ -43,8 +42,10 @@ class Seat:
 @dataclass(frozen=True, kw_only=True)
 class Unused:
     """
-    The seats without a vend since a moment, of all active ones, as the list was at `read_at`.
+    The seats without a vend for `days`, of all active ones, as the list was at `read_at`.
     """
+
+    days: int
 
     seats: tuple[Seat, ...]
     active: int
@@ -70,9 +71,10 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
         OperatorError: The table does not remember that long, or the list was never read whole.
 
     """
-    if days > REMEMBERED_DAYS:
+    if days > (remembered := deployed.settings.kept_days):
         raise OperatorError(
-            f"--unused {days}d: the table remembers a person for {REMEMBERED_DAYS} days at most"
+            f"--unused {days}d: the table remembers a person for {remembered} days at most; set "
+            f"kept_days in cdk.json, which holds for the tokens of the days to come"
         )
     reading = table(deployed).get(DIRECTORY)
     if "read_at" not in reading:
@@ -91,7 +93,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
         if _is_active(its, reading["read_since"])
     ]
     idle = tuple(seat for seat in seats if seat.last_generate < since)
-    return Unused(seats=idle, active=len(seats), read_at=reading["read_at"])
+    return Unused(days=days, seats=idle, active=len(seats), read_at=reading["read_at"])
 
 
 def export(deployed: Deployed, email: str) -> dict[str, dict[str, Any]]:

@@ -50,7 +50,8 @@ def store(deployed: Deployed) -> TokenStore:
     """
     Return the function's own store, on the stage's table.
     """
-    return TokenStore(table(deployed), clock=time.time)
+    kept_for = deployed.settings.kept_days * 86_400
+    return TokenStore(table(deployed), clock=time.time, kept_for=kept_for)
 
 
 def holders(deployed: Deployed) -> Iterator[Holder]:

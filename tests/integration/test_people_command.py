@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
+from token_vendor.settings import Settings
 
 from infra.operator import output, people, switches
 from infra.operator.deployed import OperatorError
-from tests.integration.conftest import JESSICA, TABLE, Deployment
+from infra.operator.tokens import store
+from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
 from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_switch_command import stage, wanted
 
@@ -80,16 +83,55 @@ def test_list_that_was_never_read_tells_nothing(stage: Deployed) -> None:
 
 def test_longer_than_the_table_remembers_is_refused(stage: Deployed) -> None:
     """A person who came 60 days ago would be listed as if it never had."""
-    with pytest.raises(OperatorError, match="30 days at most"):
+    with pytest.raises(OperatorError, match=r"30 days at most; set kept_days in cdk\.json"):
         people.unused(stage, days=90)
+
+
+def test_table_remembers_for_as_long_as_the_stage_says(
+    deployment: Deployment, stage: Deployed
+) -> None:
+    """Also what an operator forgets, whose command writes the same item."""
+    longer = ENVIRONMENT | {"AURORA_TENANT_ID": deployment.aurora.tenant_id, "KEPT_DAYS": "90"}
+    stage.__dict__["settings"] = Settings.from_environment(longer)
+    deployment.restart(KEPT_DAYS="90")
+    came = deployment.clock.now
+    deployment.vend()
+    assert deployment.item()["ttl"] == pytest.approx(came + 90 * DAY, abs=60)
+    assert store(stage).forget(JESSICA)
+    assert deployment.item()["ttl"] == pytest.approx(time.time() + 90 * DAY, abs=60)
+    deployment.clock.advance(89 * DAY)
+    deployment.vend(ROBERT)
+    assert [seat.email for seat in people.unused(stage, days=88).seats] == [JESSICA]
+    assert people.unused(stage, days=90).seats == ()
+    with pytest.raises(OperatorError, match="90 days at most"):
+        people.unused(stage, days=91)
+
+
+def test_seats_of_a_longer_time_say_when_they_are_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the table had forgotten before the option was raised stays forgotten."""
+    for days, told in ((30, False), (90, True)):
+        found = people.Unused(days=days, seats=(), active=1, read_at=0)
+        output.seats(found, as_csv=True, as_json=False)
+        assert ("been 90 or more for 90 days" in capsys.readouterr().err) == told
 
 
 def test_spreadsheet_gets_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
     seat = people.Seat(email="=cmd()@example.com", user_id="id", last_generate=0)
-    found = people.Unused(seats=(seat,), active=1, read_at=0)
+    found = people.Unused(days=10, seats=(seat,), active=1, read_at=0)
     output.seats(found, as_csv=True, as_json=False)
     told = capsys.readouterr()
     assert told.out.splitlines()[1] == "'=cmd()@example.com,id,"
+    assert "absence here proves nothing" in told.err.replace("\n", " ")
+
+
+def test_script_is_told_what_it_does_not_prove(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the JSON, which stays JSON."""
+    found = people.Unused(days=10, seats=(), active=1, read_at=0)
+    output.seats(found, as_csv=False, as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"days": 10, "seats": [], "active": 1, "read_at": 0}
     assert "absence here proves nothing" in told.err.replace("\n", " ")
 
 
