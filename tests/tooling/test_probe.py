@@ -679,6 +679,12 @@ class Stage:
             deadline = Deadline(self.clock() + 99, self.clock, self.clock.sleep)
             self.function.allowance(deadline).take(GENERATE)
 
+    def switch(self, name: str, value: str) -> None:
+        """Set a switch for ten minutes."""
+        row = [{"S": name}, {"S": value}, {"N": str(int(self.clock()) + 600)}, {"S": ""}, {"S": ""}]
+        control = {"entries": {"L": [{"L": row}]}}
+        self.memory.items["sandbox#tenant", "CONTROL"] = control
+
     def item(self, sk: str) -> dict[str, Any]:
         return {
             name: int(value["N"])
@@ -761,6 +767,33 @@ def test_a_small_ring_waits_for_its_places(fake_aurora: FakeAurora) -> None:
     # After a wait all three places have rested.
     assert stage.clock.slept == [2.25, 2.25]
     assert stage.item("RING")["tickets"] == len(fake_aurora.calls())
+
+
+@pytest.mark.parametrize(("switch", "value"), [("rate", "44"), ("burst", "45")])
+def test_lowered_rate_is_the_probes_too(switch: str, value: str) -> None:
+    """Half of the rate is 45 of Aurora's 90 calls: twenty of them are left to others."""
+    stage = Stage()
+    stage.switch(switch, value)
+    stage.vend(10)
+    stage.reserved.admit(15)
+    with pytest.raises(OperatorError, match=r"10 of this minute's 45 calls \(as switched\)"):
+        stage.reserved.admit(16)
+    stage.clock.advance(600)
+    stage.reserved.admit(ALL_CALLS)
+
+
+def test_rate_that_is_lowered_meanwhile_slows_the_probe() -> None:
+    """From its next call on, and ends it where too few calls of a minute are left."""
+    stage = Stage(request_burst=3, request_rate=80)
+    stage.reserved.admit(READING_CALLS)
+    for _ in range(3):
+        stage.reserved.before(LIST)
+    stage.switch("rate", "40")
+    stage.reserved.before(LIST)
+    assert stage.clock.slept == [4.5]
+    stage.switch("rate", "4")
+    with pytest.raises(HaltedError, match="others"):
+        stage.reserved.before(LIST)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """
 When a probe may call: as one of those who share the key's minute, and the last of them.
 
-On a stage each call is reserved in the function's own BUDGET items, and leaves room for the people
-who use the key. Without a stage nothing is known of others, and calls are spaced.
+On a stage each call is reserved in the function's own items, as slowly as operators have switched
+it, and leaves room for the people who use the key. Without a stage nothing is known of others, and
+calls are spaced.
 """
 
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from itertools import batched
 from math import ceil
 
+from token_vendor.control import CONTROL, Control
 from token_vendor.models import Deadline
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
 from token_vendor.request_budget import MICROSECONDS, PLACE, RequestBudget, turnaround
@@ -71,7 +73,7 @@ class Spaced:
 
 class Reserved:
     """
-    Reserve each call in the stage's BUDGET items, as the function does.
+    Reserve each call in the stage's ring of places, as the function does.
     """
 
     def __init__(
@@ -105,14 +107,17 @@ class Reserved:
             OperatorError: They would come too near to the limit of a key that is in use.
 
         """
+        limit = self._limit()
         ring, now = self._budget.look(), self._budget.now()
         if ring.held_until > now:
             wait = (ring.held_until - now) / MICROSECONDS
             raise OperatorError(f"the key rests for {wait:.0f} s more; try again then")
-        taken, limit = self._taken(), self._settings.aurora_rate_limit
+        taken = self._taken()
         if taken + calls + LEFT_TO_OTHERS > limit:
+            switched = " (as switched)" if limit < self._settings.aurora_rate_limit else ""
             raise OperatorError(
-                f"the key is in use: {taken} of this minute's {limit} calls are reserved. A probe "
+                f"the key is in use: {taken} of this minute's {limit} calls{switched} are "
+                f"reserved. A probe "
                 f"of {calls} calls leaves {LEFT_TO_OTHERS} to others; try again at a quiet time"
             )
         # What is reserved now counts for a minute, as if it had been reserved at this moment.
@@ -127,14 +132,12 @@ class Reserved:
 
         """
         try:
+            limit = self._limit()
             tickets = self._budget.look().tickets
             now = self._clock()
             while len(self._history) > 1 and self._history[1][0] <= now - MINUTE:
                 self._history.popleft()
-            if (
-                tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS
-                > self._settings.aurora_rate_limit
-            ):
+            if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > limit:
                 raise HaltedError("others began to use the key")
             deadline = Deadline(now + 2 * PATIENCE, self._clock, self._sleep)
             self._budget.allowance(deadline).take(operation)
@@ -149,6 +152,16 @@ class Reserved:
         Pass Aurora's 429 on to everybody who uses the key.
         """
         self._budget.pause(seconds, operation)
+
+    def _limit(self) -> int:
+        """
+        Keep to what is switched now; return how many calls a minute may hold with it.
+
+        A lowered rate says that Aurora, or the people who wait for it, are to have fewer.
+        """
+        self._budget.obey(Control.of(self._table.get(CONTROL), now=self._table.now()))
+        share = self._budget.rate / self._settings.request_rate
+        return round(self._settings.aurora_rate_limit * share)
 
     def _taken(self) -> int:
         """
