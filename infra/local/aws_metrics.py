@@ -1,24 +1,38 @@
 """
-What AWS itself would publish about the function and the API, from what the local stack has logged.
+What AWS itself would publish about function, API and table, from what the local stack shows.
 
-MiniStack writes Lambda's reports, but makes no metrics of invocations that come through the API,
-and none of the API. What the gateway answers without the function, 401 and 429, shows nowhere.
+MiniStack writes Lambda's reports, and makes no metrics. Requests to the API and calls to the table
+are those that `wire_tap.py` has seen pass.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import urllib3
+
+from infra.local.wire_tap import TAPPED
 from infra.operator import audit_log
 from infra.operator.deployed import Deployed
 
 REPORT = re.compile(r"REPORT RequestId: \S+\s+Duration: ([\d.]+) ms")
 CLIENT_ERROR, SERVER_ERROR = 400, 500
+THROTTLED = {"ThrottlingException", "ProvisionedThroughputExceededException"}
+NOTES = {
+    "AWS/Lambda": "Locally: invocations and durations, from Lambda's reports in the log.",
+    "AWS/ApiGateway": "Locally: counted on the wire; the function's part is from its log.",
+    "AWS/DynamoDB": "Locally: counted on the wire.",
+    "ConsumedReadCapacityUnits": "Locally: counted on the wire. A unit for each item read or "
+    "written, two for writing one with a JWT.",
+}
+"""
+What a widget shows on the local page, by its first metric's name or namespace.
+"""
 
 
 def lines(deployed: Deployed, *, since: float) -> Iterator[dict[str, Any]]:
     """
-    Yield EMF lines: one for each invocation, and one for each request to the API.
+    Yield EMF lines: one for each invocation, request to the API, and call to the table.
     """
     function = {"FunctionName": deployed.outputs["FunctionName"]}
     for timestamp, message in audit_log.messages(
@@ -29,17 +43,48 @@ def lines(deployed: Deployed, *, since: float) -> Iterator[dict[str, Any]]:
             yield _line("AWS/Lambda", timestamp, function, values)
     api = {"ApiId": deployed.outputs["ApiId"]}
     for line in audit_log.lines(deployed, since=since, containing="audit"):
-        if line.get("message") == "audit":
-            event = line["audit"]
-            values = {
-                "Count": 1,
-                "4xx": int(CLIENT_ERROR <= event["status"] < SERVER_ERROR),
-                "5xx": int(event["status"] >= SERVER_ERROR),
-                # The gateway's own part is left out: on loopback it says nothing about AWS.
-                "Latency": event["duration_ms"],
-                "IntegrationLatency": event["duration_ms"],
-            }
+        if line.get("message") == "audit" and "status" in line["audit"]:
+            values = {"IntegrationLatency": line["audit"]["duration_ms"]}
             yield _line("AWS/ApiGateway", int(line["@timestamp"] * 1000), api, values)
+    for passage in _tapped(deployed, since=since):
+        if passage.get("api") == deployed.outputs["ApiId"]:
+            yield _request(passage, api)
+        if passage.get("table") == deployed.outputs["TableName"]:
+            yield from _call(passage)
+
+
+def _tapped(deployed: Deployed, *, since: float) -> list[dict[str, Any]]:
+    url = f"{deployed.local['aws_endpoint_url']}{TAPPED}?{since}"
+    passages: list[dict[str, Any]] = urllib3.request("GET", url, retries=False, timeout=20).json()
+    return passages
+
+
+def _request(passage: Mapping[str, Any], api: Mapping[str, str]) -> dict[str, Any]:
+    status = passage["status"]
+    values = {
+        "Count": 1,
+        "4xx": int(CLIENT_ERROR <= status < SERVER_ERROR),
+        "5xx": int(status >= SERVER_ERROR),
+        "Latency": passage["ms"],
+    }
+    return _line("AWS/ApiGateway", int(passage["at"] * 1000), api, values)
+
+
+def _call(passage: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    at, table = int(passage["at"] * 1000), {"TableName": passage["table"]}
+    units = {
+        "ConsumedReadCapacityUnits": passage["reads"],
+        "ConsumedWriteCapacityUnits": passage["writes"],
+        "ConditionalCheckFailedRequests": passage["error"] == "ConditionalCheckFailedException",
+    }
+    yield _line("AWS/DynamoDB", at, table, units)
+    of_operation = {
+        "ThrottledRequests": passage["error"] in THROTTLED,
+        "SystemErrors": passage["status"] >= SERVER_ERROR,
+    }
+    if passage["status"] < CLIENT_ERROR:
+        of_operation["SuccessfulRequestLatency"] = passage["ms"]
+    yield _line("AWS/DynamoDB", at, table | {"Operation": passage["operation"]}, of_operation)
 
 
 def _line(

@@ -36,7 +36,7 @@ OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[float, float], float]]
 SEARCH = re.compile(
     r"SEARCH\('\{(?P<schema>[^}]+)\} (?P<terms>[^']+)', '(?P<statistic>\w+)', \d+\)"
 )
-TERM = re.compile(r'(\w+)="([^"]*)"')
+TERM = re.compile(r'(NOT )?(\w+)="([^"]*)"')
 PROPERTY = re.compile(r"\$\{PROP\('Dim\.(?P<dimension>\w+)'\)\}")
 
 
@@ -130,13 +130,15 @@ class Samples:
 
 def _matches(search: re.Match[str], name: Name) -> bool:
     namespace, *dimensions = search["schema"].split(",")
-    terms = dict(TERM.findall(search["terms"]))
-    metric_name = terms.pop("MetricName")
     pairs = dict(name[2])
+    terms = TERM.findall(search["terms"])
     return (
-        name[:2] == (namespace, metric_name)
+        name[0] == namespace
         and set(pairs) == set(dimensions)
-        and terms.items() <= pairs.items()
+        and all(
+            ((pairs | {"MetricName": name[1]}).get(key) == value) != bool(negated)
+            for negated, key, value in terms
+        )
     )
 
 

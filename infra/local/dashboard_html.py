@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from infra.local import aws_metrics, logs_insights
-from infra.local.cloudwatch_math import Samples, alarm_periods, widget_queries
+from infra.local.cloudwatch_math import Query, Samples, alarm_periods, widget_queries
 from infra.operator import audit_log
 from infra.operator.burst_simulation import Burst
 from infra.operator.deployed import LOCAL_OUTPUTS, Deployed, OperatorError
@@ -34,7 +35,7 @@ DRAWN_WITHIN = 60
 Seconds for Chromium to draw a page.
 """
 MINUTE = 60
-ROWS = 8
+ROWS = 10
 """
 Rows of a query that its widget has room for.
 """
@@ -42,6 +43,9 @@ LIBRARY = "plotly.min.js"
 # CloudWatch's own palette: the page looks like the dashboard.
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 DASHES = ("solid", "dash", "dot")
+PATTERNS = ("", "/", "x", ".")
+UNIT = {"size": 11, "color": "#5f6b7a"}
+ANYBODY = "CALLER_SHA256"
 STYLE = f"""
 body {{ font: 14px system-ui, sans-serif; background: #f2f3f3; margin: 16px; width: {WIDTH}px }}
 main {{ display: grid; grid-template-columns: repeat(24, 1fr); grid-auto-rows: {ROW}px; gap: 8px }}
@@ -49,7 +53,7 @@ section {{ background: #fff; border: 1px solid #d5dbdb; padding: 8px 12px; overf
 h2 {{ font-size: 14px; margin: 0 0 4px }} h3 {{ margin: 4px 0 }} li {{ margin-left: 18px }}
 table {{ border-collapse: collapse; font-size: 12px }} tr + tr {{ border-top: 1px solid #eaeded }}
 th, td {{ text-align: left; padding: 3px 14px 3px 0; white-space: nowrap }}
-.none {{ color: #5f6b7a }}
+.none, .note {{ color: #5f6b7a }} .note {{ font-size: 11px; margin: 0 }}
 .alarm {{ display: inline-block; padding: 4px 10px; margin: 2px; border-radius: 4px;
           background: #e9f5ec; color: #14532d }}
 .alarm.on {{ background: #b91c1c; color: #fff }}
@@ -207,7 +211,8 @@ def page(
         lines: What was logged, for the queries.
 
     """
-    sections, first = [], True
+    sections, first, lines = [], True, list(lines)
+    somebody = _most_refused(lines)
     for widget in widgets:
         properties = widget["properties"]
         match widget["type"]:
@@ -216,9 +221,10 @@ def page(
             case "text":
                 content = _markdown(properties["markdown"])
             case "log":
-                content = _rows(logs_insights.run(properties["query"], lines))
+                query = properties["query"].replace(ANYBODY, somebody)
+                content = _rows(logs_insights.run(query, lines))
             case _:
-                content = _graph(widget, samples, first=first)
+                content = _note(properties) + _graph(widget, samples, first=first)
                 first = False
         title = html.escape(properties.get("title", ""))
         place = (
@@ -228,7 +234,7 @@ def page(
         heading = f"<h2>{title}</h2>" if title else ""
         sections.append(f'<section style="{place}">{heading}{content}</section>')
     title = name if samples.period == MINUTE else f"{name}: {samples.period} s count as a minute"
-    return _document(f"{title}, times in UTC", [f"<main>{''.join(sections)}</main>"])
+    return _document(f"{title}, {_days(samples)}UTC", [f"<main>{''.join(sections)}</main>"])
 
 
 def _document(title: str, parts: Iterable[str]) -> str:
@@ -245,10 +251,13 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
     # From the period before the first: a single one needs an axis, too.
     periods = range(samples.periods.start - 1, samples.periods.stop)
     times = [datetime.fromtimestamp(at * samples.period, UTC) for at in periods]
+    drawn: list[Query] = []
     for query in queries:
         values = samples.values(queries, query) if query.shown else {}
         if values:
+            drawn.append(query)
             stacked = properties.get("stacked") and not query.right
+            colored = [trace.fillcolor for trace in figure.data]
             # A line breaks where there is no data; a stack has to stand on something.
             absent = 0 if stacked else None
             color = query.color or None
@@ -263,17 +272,20 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
                     line={"dash": DASHES[len(figure.data) % len(DASHES)], "color": color},
                     marker={"color": color},
                     fillcolor=color if stacked else None,
+                    # What shares the colour of failure is told apart by its pattern.
+                    fillpattern={"shape": PATTERNS[colored.count(color) % len(PATTERNS)]},
                     cliponaxis=stacked,
                     yaxis="y2" if query.right else "y",
                     stackgroup="all" if stacked else None,
                 )
             )
     if not figure.data:
-        return '<p class="none">No data: nothing happened, or AWS alone publishes it.</p>'
-    axis = properties["yAxis"]["left"]
+        return '<p class="none">No data: none of it happened, or AWS alone counts it.</p>'
+    axis, other = properties["yAxis"]["left"], properties["yAxis"].get("right", {})
+    noted = bool(_note(properties))
     figure.update_layout(
-        height=widget["height"] * (ROW + 8) - 50,
-        margin={"l": 40, "r": 40, "t": 6, "b": 6},
+        height=widget["height"] * (ROW + 8) - (68 if noted else 50),
+        margin={"l": 56, "r": 56 if any(q.right for q in drawn) else 12, "t": 6, "b": 6},
         colorway=COLORS,
         plot_bgcolor="#fff",
         showlegend=True,
@@ -284,13 +296,16 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
             # As many as fit side by side.
             "nticks": widget["width"] // 2,
             "tickangle": 0,
+            "tickformat": "%H:%M" if samples.period == MINUTE else "%H:%M:%S",
         },
         yaxis={
+            "title": {"text": axis.get("label", ""), "font": UNIT, "standoff": 4},
             "gridcolor": "#eaeded",
             "range": [0, axis["max"]] if "max" in axis else None,
             "rangemode": "tozero",
         },
         yaxis2={
+            "title": {"text": other.get("label", ""), "font": UNIT, "standoff": 4},
             "overlaying": "y",
             "side": "right",
             "rangemode": "tozero",
@@ -300,6 +315,28 @@ def _graph(widget: Mapping[str, Any], samples: Samples, *, first: bool) -> str:
         },
     )
     return _figure(figure, first=first)
+
+
+def _note(properties: Mapping[str, Any]) -> str:
+    """
+    Return what a widget shows of AWS's own metrics, where it has some.
+    """
+    metrics = [each.metric for each in widget_queries(properties["metrics"]) if each.metric]
+    notes = [aws_metrics.NOTES.get(each, "") for each in metrics[0][1::-1]] if metrics else []
+    note = next(filter(None, notes), "")
+    return f'<p class="note">{html.escape(note)}</p>' if note else ""
+
+
+def _most_refused(lines: Iterable[Mapping[str, Any]]) -> str:
+    """
+    Return the caller whom the query about one caller is shown for: who was refused most often.
+    """
+    refused = Counter(
+        line["audit"]["caller"]
+        for line in lines
+        if line.get("message") == "audit" and {"caller", "problem"} <= line["audit"].keys()
+    )
+    return next((caller for caller, _ in refused.most_common(1)), ANYBODY)
 
 
 def _figure(figure: go.Figure, *, first: bool) -> str:
@@ -345,6 +382,15 @@ def _alarms(arns: Iterable[str], samples: Samples, alarms: Mapping[str, Any]) ->
             said += f" {_when(periods, samples.period)}"
         shown[state].append(f'<span class="alarm {state}">{html.escape(name)}: {said}</span>')
     return "<br>".join("".join(each) for each in shown.values() if each)
+
+
+def _days(samples: Samples) -> str:
+    """
+    Return on which days it happened, since the axes tell the time alone.
+    """
+    ends = (samples.periods[0], samples.periods[-1]) if samples.periods else ()
+    days = [f"{datetime.fromtimestamp(at * samples.period, UTC):%d %b %Y}" for at in ends]
+    return " to ".join(dict.fromkeys(days)) + ", " if days else ""
 
 
 def _when(periods: set[int], period: int) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 
 from ministack import app as ministack  # type: ignore[import-untyped]  # It ships no types.
 
+from infra.local.wire_tap import Tap
+
 # What browsers say of every request that a page makes, and AWS's SDKs and CLIs never:
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site
 OF_PAGES = {b"origin", b"sec-fetch-site"}
@@ -25,7 +27,7 @@ FOR_PAGES = "/_aws/execute-api/"
 # `Origin` (DNS rebinding). Browsers resolve names below `localhost` by themselves.
 LOOPBACK = re.compile(rb"(127\.0\.0\.1|([\w.-]+\.)?localhost)(:\d+)?")
 
-unguarded = ministack.app
+unguarded = Tap(ministack.app)
 
 
 async def guarded(scope: Any, receive: Any, send: Any) -> None:

@@ -11,9 +11,20 @@ from token_vendor.control import Switch
 from token_vendor.observability import Metric
 from token_vendor.problems import CATALOGUE
 
-from infra.stack.log_queries import QUERIES
-from infra.stack.metrics import OPERATIONS, TABLE_OPERATIONS, Measures, math
+from infra.stack.log_queries import QUERIES, WIDE
+from infra.stack.metrics import (
+    FAILURES,
+    NEUTRAL,
+    OPERATIONS,
+    REFUSALS,
+    SHADES,
+    TABLE_OPERATIONS,
+    Measures,
+    math,
+)
 
+Series = cw.Metric | cw.MathExpression
+REQUESTS, CALLS = "requests a minute", "calls a minute"
 FULL, HALF, THIRD, QUARTER = 24, 12, 8, 6
 
 HEALTHY = """
@@ -45,35 +56,59 @@ def service_dashboard(
         stored=stored,
         generated=generated,
     )
-    dashboard = cw.Dashboard(scope, "Service", dashboard_name=_name(stage, "service"))
+    dashboard = _dashboard(scope, "Service", stage)
     dashboard.add_widgets(cw.AlarmStatusWidget(title="Alarms", alarms=alarms, width=FULL, height=3))
     dashboard.add_widgets(
         cw.TextWidget(markdown=HEALTHY, width=THIRD, height=7),
-        _graph("Vended a minute, by source", [stored, generated], width=THIRD, stacked=True),
-        _graph("Stored share", [share], width=THIRD, most=100),
-    )
-    dashboard.add_widgets(
-        _graph("Problems, by type", measures.problems(*CATALOGUE), stacked=True),
-        _graph("Latency, ms", [own(Metric.LATENCY, p, label=p) for p in ("p50", "p95", "p99")]),
+        _graph(
+            "Vended, by source",
+            [stored, generated],
+            unit="tokens a minute",
+            width=THIRD,
+            stacked=True,
+        ),
+        _graph("Stored share", [share], unit="% of vended tokens", width=THIRD, most=100),
     )
     dashboard.add_widgets(
         _graph(
-            "Aurora's budget: calls left in the next minute",
-            [own(Metric.BUDGET_LEFT, "Minimum", label="least left")],
-            right=[own(Metric.TURN_GIVEN, label="turns given")],
+            "Problems, by type",
+            measures.problems(*CATALOGUE),
+            unit=REQUESTS,
+            stacked=True,
         ),
         _graph(
-            "Waiting, ms (p95)",
+            "Latency",
+            [own(Metric.LATENCY, p, label=p) for p in ("p50", "p95", "p99")],
+            unit="ms",
+        ),
+    )
+    dashboard.add_widgets(
+        _graph(
+            "Aurora's budget",
+            [own(Metric.BUDGET_LEFT, "Minimum", label="least left in the next minute")],
+            unit="calls",
+            right=[own(Metric.TURN_GIVEN, label="turns given")],
+            right_unit="turns a minute",
+        ),
+        _graph(
+            "Waiting (p95)",
             [
                 own(Metric.BUDGET_WAIT, "p95", label="until the reserved slot"),
                 own(Metric.LEASE_WAIT, "p95", label="for somebody else's generate"),
             ],
+            unit="ms",
             right=[own(Metric.LEASE_WAITED, label="requests that waited for somebody else")],
+            right_unit=REQUESTS,
         ),
     )
     api = measures.api
     dashboard.add_widgets(
-        _graph("What people are answered", [api("Count"), api("4xx"), api("5xx")], width=THIRD),
+        _graph(
+            "What people are answered",
+            [api("Count"), api("4xx"), api("5xx")],
+            unit=REQUESTS,
+            width=THIRD,
+        ),
         _graph(
             "What was done",
             [
@@ -87,6 +122,7 @@ def service_dashboard(
                     (Metric.FORGOTTEN, "forgotten: signed out"),
                 )
             ],
+            unit="times a minute",
             width=THIRD,
         ),
         _graph(
@@ -95,6 +131,7 @@ def service_dashboard(
                 own(Metric.SWITCHED_OFF, label=switch, switch=switch)
                 for switch in (Switch.STOP_GENERATING, Switch.STOP_INVITING, Switch.BLOCK)
             ],
+            unit=REQUESTS,
             width=THIRD,
         ),
     )
@@ -107,7 +144,7 @@ def operations_dashboard(
     """
     Show each part, what it costs, and what the log knows.
     """
-    dashboard = cw.Dashboard(scope, "Operations", dashboard_name=_name(stage, "operations"))
+    dashboard = _dashboard(scope, "Operations", stage)
     for row in (
         _function_and_api(measures),
         _table(measures),
@@ -125,22 +162,29 @@ def operations_dashboard(
             default_value=cw.DefaultValue.value("CALLER_SHA256"),
         )
     )
-    for title, lines in QUERIES.items():
-        dashboard.add_widgets(
-            cw.LogQueryWidget(
-                title=title,
-                log_group_names=[log_group_name],
-                query_lines=list(lines),
-                width=FULL,
-                height=6,
-            )
+    queries = [
+        cw.LogQueryWidget(
+            title=title,
+            log_group_names=[log_group_name],
+            query_lines=list(lines),
+            width=FULL if title in WIDE else HALF,
+            height=6,
         )
+        for title, lines in QUERIES.items()
+    ]
+    dashboard.add_widgets(*queries)
     return dashboard
 
 
-def _name(stage: str, kind: str) -> str:
-    # An account has dashboards in no region: those of two regions need two names.
-    return f"token-vendor-{stage}-{kind}-{Aws.REGION}"
+def _dashboard(scope: Construct, kind: str, stage: str) -> cw.Dashboard:
+    return cw.Dashboard(
+        scope,
+        kind,
+        # An account has dashboards in no region: those of two regions need two names.
+        dashboard_name=f"token-vendor-{stage}-{kind.lower()}-{Aws.REGION}",
+        # A sum is one of a minute, as its axis says, however long the time that is looked at.
+        period_override=cw.PeriodOverride.INHERIT,
+    )
 
 
 def _function_and_api(measures: Measures) -> list[cw.IWidget]:
@@ -149,22 +193,34 @@ def _function_and_api(measures: Measures) -> list[cw.IWidget]:
         _graph(
             "Function",
             [function("Invocations"), function("Errors"), function("Throttles")],
-            right=[function("ConcurrentExecutions", "Maximum"), measures.own(Metric.COLD_START)],
+            unit="invocations a minute",
+            right=[
+                function("ConcurrentExecutions", "Maximum", "environments at work"),
+                measures.own(Metric.COLD_START, label="environments started"),
+            ],
+            right_unit="environments",
             width=QUARTER,
         ),
         _graph(
-            "Function: duration, ms",
+            "Function: duration",
             [function("Duration", statistic, statistic) for statistic in ("p50", "p99", "Maximum")],
+            unit="ms",
             width=QUARTER,
         ),
-        _graph("API", [api("Count"), api("4xx"), api("5xx")], width=QUARTER),
         _graph(
-            "API: latency, ms",
+            "API",
+            [api("Count"), api("4xx"), api("5xx")],
+            unit=REQUESTS,
+            width=QUARTER,
+        ),
+        _graph(
+            "API: latency",
             [
                 api("Latency", "p50", "p50"),
                 api("Latency", "p99", "p99"),
                 api("IntegrationLatency", "p99", "function's part, p99"),
             ],
+            unit="ms",
             width=QUARTER,
         ),
     ]
@@ -173,40 +229,62 @@ def _function_and_api(measures: Measures) -> list[cw.IWidget]:
 def _table(measures: Measures) -> list[cw.IWidget]:
     table = measures.table
 
-    def by_operation(title: str, name: str, statistic: str = "Sum") -> cw.GraphWidget:
+    def by_operation(
+        title: str, name: str, *, colors: Sequence[str], statistic: str = "Sum", unit: str = CALLS
+    ) -> cw.GraphWidget:
         metrics = [table(name, statistic, operation) for operation in TABLE_OPERATIONS]
-        return _graph(title, metrics, width=QUARTER)
+        return _graph(title, metrics, unit=unit, width=QUARTER, colors=colors)
 
     return [
         _graph(
             "Table: capacity used",
-            [table("ConsumedReadCapacityUnits"), table("ConsumedWriteCapacityUnits")],
-            right=[table("ConditionalCheckFailedRequests")],
+            [
+                table("ConsumedReadCapacityUnits", label="read"),
+                table("ConsumedWriteCapacityUnits", label="written"),
+            ],
+            unit="units a minute",
+            right=[table("ConditionalCheckFailedRequests", label="conditions that did not hold")],
+            right_unit=CALLS,
             width=QUARTER,
         ),
-        by_operation("Table: latency, ms (p99)", "SuccessfulRequestLatency", "p99"),
-        by_operation("Table: throttled", "ThrottledRequests"),
-        by_operation("Table: AWS's own errors", "SystemErrors"),
+        by_operation(
+            "Table: latency (p99)",
+            "SuccessfulRequestLatency",
+            colors=NEUTRAL,
+            statistic="p99",
+            unit="ms",
+        ),
+        by_operation("Table: throttled", "ThrottledRequests", colors=SHADES[REFUSALS]),
+        by_operation("Table: AWS's own errors", "SystemErrors", colors=SHADES[FAILURES]),
     ]
 
 
 def _aurora(measures: Measures) -> list[cw.IWidget]:
-    own = measures.own
-    calls = [
-        _graph(f"Aurora: {operation}", [measures.outcomes(operation)], width=QUARTER, stacked=True)
+    return [
+        _graph(
+            f"Aurora: {operation}",
+            measures.outcomes(operation),
+            unit=CALLS,
+            width=QUARTER,
+            stacked=True,
+        )
         for operation in OPERATIONS
     ]
-    latency = [
-        own(Metric.AURORA_LATENCY, "p95", label=operation, operation=operation)
-        for operation in OPERATIONS
-    ]
-    return [*calls, _graph("Aurora: latency, ms (p95)", latency, width=QUARTER)]
 
 
 def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
     own = measures.own
     gigabytes = memory_mb / 1024
     return [
+        _graph(
+            "Aurora: latency (p95)",
+            [
+                own(Metric.AURORA_LATENCY, "p95", label=operation, operation=operation)
+                for operation in OPERATIONS
+            ],
+            unit="ms",
+            width=THIRD,
+        ),
         _graph(
             "Should be rare",
             [
@@ -216,38 +294,51 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
                 own(Metric.KEY_REREAD),
                 own(Metric.DIRECTORY_READ),
             ],
+            unit="times a minute",
+            width=THIRD,
         ),
         _graph(
-            "What costs money, beside the requests and the capacity above",
+            "What costs money, beside requests and capacity",
             [
                 math(
                     f"duration / 1000 * {gigabytes:g}",
-                    "Lambda, GB-s",
+                    "Lambda",
                     duration=measures.function("Duration"),
                 ),
             ],
+            unit="GB-s a minute",
             right=[measures.logged_bytes()],
+            right_unit="bytes a minute",
+            width=THIRD,
         ),
     ]
 
 
 def _graph(  # noqa: PLR0913 - the options of one widget.
     title: str,
-    left: Sequence[cw.IMetric],
+    left: Sequence[Series],
     *,
-    right: Sequence[cw.IMetric] = (),
+    unit: str,
+    right: Sequence[Series] = (),
+    right_unit: str = "",
+    colors: Sequence[str] = NEUTRAL,
     width: int = HALF,
     stacked: bool = False,
     most: float | None = None,
 ) -> cw.GraphWidget:
+    free = iter(colors)
+    shown = [
+        [each if each.color else each.with_(color=next(free)) for each in side]
+        for side in (left, right)
+    ]
     return cw.GraphWidget(
         title=title,
-        left=list(left),
-        right=list(right),
+        left=list[cw.IMetric](shown[0]),
+        right=list[cw.IMetric](shown[1]),
         width=width,
         height=7,
         stacked=stacked,
-        left_y_axis=cw.YAxisProps(min=0, max=most, show_units=False),
-        right_y_axis=cw.YAxisProps(min=0, show_units=False),
+        left_y_axis=cw.YAxisProps(min=0, max=most, label=unit, show_units=False),
+        right_y_axis=cw.YAxisProps(min=0, label=right_unit or None, show_units=False),
         legend_position=cw.LegendPosition.BOTTOM,
     )

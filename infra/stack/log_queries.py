@@ -5,6 +5,7 @@ They stand as widgets on the operations dashboard, because a saved query
 (`AWS::Logs::QueryDefinition`) lies where nobody looks at 08:10.
 """
 
+WIDE = ("The slowest requests", "Failures of one caller (set the variable above)")
 AUDIT = 'filter message = "audit"'
 
 QUERIES: dict[str, tuple[str, ...]] = {

@@ -5,6 +5,8 @@ The names of our own come from `token_vendor.observability`, so that neither can
 dimension or a problem that the function does not emit.
 """
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cw
 from token_vendor.observability import DIMENSIONS, Metric
@@ -26,8 +28,12 @@ GOOD, WARNING, FAILURE = "#1f77b4", "#ff7f0e", "#d62728"
 Colours that mean the same on every widget: blue for what is well, orange for what is refused, red
 for what fails.
 """
+NEUTRAL = (GOOD, "#9467bd", "#2ca02c", "#17becf", "#8c564b", "#7f7f7f")
+"""
+What the other series of a widget get, in their order. CloudWatch's own would be orange and red.
+"""
 REFUSALS = tuple(slug for slug in CATALOGUE if slug not in {*FAILURES, *INTENDED})
-_SHADES = {
+SHADES = {
     FAILURES: (
         FAILURE,
         "#8b1a1a",
@@ -43,17 +49,19 @@ _SHADES = {
 }
 COLORS = {
     slug: shades[number % len(shades)]
-    for slugs, shades in _SHADES.items()
+    for slugs, shades in SHADES.items()
     for number, slug in enumerate(slugs)
 } | {
     "stored": GOOD,
     "generated": "#9ecae1",
     **dict.fromkeys(("Count", "Invocations"), GOOD),
     **dict.fromkeys(("4xx", "Throttles"), WARNING),
-    **dict.fromkeys(("5xx", "Errors"), FAILURE),
+    **dict.fromkeys(("5xx", "Errors", Metric.STORE_FAILED), FAILURE),
+    Metric.DOUBLE_GENERATE: "#8b1a1a",
+    Metric.WRONG_ACCOUNT: "#ff6b6b",
 }
 """
-The colours of series, by problem, source or name; CloudWatch colours the others.
+The colours of series that mean something, by problem, source or name.
 """
 
 
@@ -99,25 +107,34 @@ class Measures:
         """
         return self.own(Metric.LATENCY, "SampleCount", label="requests")
 
-    def problems(self, *slugs: str) -> list[cw.IMetric]:
+    def problems(self, *slugs: str) -> list[cw.Metric]:
         """
         Return the count of each problem.
         """
         return [self.own(Metric.PROBLEM, label=slug, problem=slug) for slug in slugs]
 
-    def outcomes(self, operation: str) -> cw.MathExpression:
+    def outcomes(self, operation: str) -> list[cw.MathExpression]:
         """
-        Return the count of each answer that Aurora gave to `operation` within two weeks.
+        Return the counts of the answers that Aurora gave to `operation` within two weeks.
 
-        A search, because a dashboard is billed by the metrics that it names, and most of the
-        answers that could be named are never given:
+        One search for those that are well, and one for all others. Searches, because a dashboard is
+        billed by the metrics that it names, and most of the answers that could be named are never
+        given:
         docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
         """
         dimensions = self._service | {"operation": operation}
         terms = {"MetricName": Metric.AURORA_CALL.value, **dimensions}
         schema = ",".join([NAMESPACE, *self._service, *DIMENSIONS[Metric.AURORA_CALL]])
         wanted = " ".join(f'{name}="{value}"' for name, value in terms.items())
-        return math(f"SEARCH('{{{schema}}} {wanted}', 'Sum', 60)", "${PROP('Dim.outcome')}")
+        return [
+            cw.MathExpression(
+                expression=f"SEARCH('{{{schema}}} {wanted} {outcome}', 'Sum', 60)",
+                label="${PROP('Dim.outcome')}",
+                period=Duration.minutes(1),
+                color=color,
+            )
+            for outcome, color in (('outcome="ok"', GOOD), ('NOT outcome="ok"', FAILURE))
+        ]
 
     def function(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
         """
@@ -137,12 +154,14 @@ class Measures:
         """
         return _metric("AWS/ApiGateway", name, self._api, statistic, label)
 
-    def table(self, name: str, statistic: str = "Sum", operation: str = "") -> cw.Metric:
+    def table(
+        self, name: str, statistic: str = "Sum", operation: str = "", label: str = ""
+    ) -> cw.Metric:
         """
         Return a metric that DynamoDB publishes for the table, or for one operation on it.
         """
         dimensions = self._table | ({"Operation": operation} if operation else {})
-        return _metric("AWS/DynamoDB", name, dimensions, statistic, operation)
+        return _metric("AWS/DynamoDB", name, dimensions, statistic, label or operation)
 
     def logged_bytes(self) -> cw.Metric:
         """
@@ -163,7 +182,7 @@ def math(expression: str, label: str, **metrics: cw.IMetric) -> cw.MathExpressio
     )
 
 
-def total(metrics: list[cw.IMetric], label: str) -> cw.MathExpression:
+def total(metrics: Sequence[cw.IMetric], label: str) -> cw.MathExpression:
     """
     Return the sum of metrics, where an absent one counts as nothing.
 

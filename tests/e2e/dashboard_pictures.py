@@ -8,6 +8,7 @@ tests/integration/test_half_hour.py plays the same half hour on its own clock.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.local import dashboard_html
+from infra.operator import switches
 from infra.operator.deployed import Deployed
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 
@@ -39,7 +41,9 @@ ROTATED = "sk_sand_rotated"
 RUSH = [f"rush-{number}@example.com" for number in range(72)]
 OUTAGE = [f"outage-{number}@example.com" for number in range(4)]
 REJECTED = [f"rejected-{number}@example.com" for number in range(3)]
-EVERYBODY = {*STEADY, *RUSH, *OUTAGE, *REJECTED}
+NEWCOMERS = ["newcomer-1@example.com", "newcomer-2@example.com"]
+KNOWN = {*STEADY, *RUSH, *OUTAGE, *REJECTED}
+OTHER_SIGN_IN = "another sign-in of the first"
 
 
 def set_variables(running: Running, variables: dict[str, str]) -> None:
@@ -59,9 +63,10 @@ def half_hour(
     monkeypatch.chdir(tmp_path)
     unsettled.aurora.behave(rate_limit=0)
     unsettled.aurora.add_users(
-        {"email": email, "first_name": "Caller", "last_name": "Person"} for email in EVERYBODY
+        {"email": email, "first_name": "Caller", "last_name": "Person"} for email in KNOWN
     )
-    id_tokens = {email: unsettled.sign_in(email) for email in EVERYBODY}
+    id_tokens = {email: unsettled.sign_in(email) for email in (*KNOWN, *NEWCOMERS)}
+    id_tokens[OTHER_SIGN_IN] = unsettled.sign_in("second@example.com", email=STEADY[0])
     assert {unsettled.request("POST", id_tokens[email]).status for email in STEADY} == {200}
     began = time.monotonic()
     assert {unsettled.request("POST", id_tokens[email]).status for email in STEADY * 3} == {200}
@@ -80,6 +85,8 @@ def half_hour(
         "QUEUE_HORIZON": str(minute),
         "COOL_DOWN": str(minute / 2),
         "API_KEY_TTL": str(minute / 2),
+        # Newcomers have it read.
+        "DIRECTORY_TTL": "1",
     }
     set_variables(unsettled, variables | scaled)
     with ThreadPoolExecutor(THREADS) as threads:
@@ -100,11 +107,13 @@ def play(half_hour: HalfHour) -> None:
     rush = [(0.0, email) for email in RUSH[: 2 * RATE]]
     rush += [(number / RATE, email) for number, email in enumerate(RUSH[2 * RATE :])]
     half_hour.play("rush", 7, rush, until=RUSH)
-    half_hour.play("calm after the rush", 3)
+    others = [OTHER_SIGN_IN, *NEWCOMERS]
+    half_hour.play("calm after the rush", 3, [(1, email) for email in others], until=others)
     aurora.fail({"operation": "generate_token", "kind": "status", "status": 503, "times": 1000})
     half_hour.play("outage", 5, [(0, email) for email in OUTAGE])
     aurora.fail()
     half_hour.play("recovery", 4, until=OUTAGE)
+    odds_and_ends(half_hour)
     aurora.behave(api_keys=[ROTATED])
     half_hour.play("rejected", 3, [(0, email) for email in REJECTED])
     stack.set_api_key(ROTATED)
@@ -112,11 +121,25 @@ def play(half_hour: HalfHour) -> None:
     half_hour.finish()
 
 
+def odds_and_ends(half_hour: HalfHour) -> None:
+    """
+    Let somebody sign out, a token fail, and an operator block a person who comes all the same.
+    """
+    request, (leaver, failed, blocked) = half_hour.running.request, OUTAGE[:3]
+    assert request("DELETE", half_hour.id_tokens[leaver]).status == 204
+    stored = request("POST", half_hour.id_tokens[failed]).json()["token"]["jti"]
+    assert request("POST", half_hour.id_tokens[failed], json={"replace": stored}).status == 200
+    deployed, now = Deployed.find("local"), time.time()
+    block = {"until": "30m", "reason": "a picture", "by": "its test", "now": now}
+    switches.set_(deployed, switches.entry(deployed.settings, "block", blocked, **block))
+    assert {request("POST", half_hour.id_tokens[blocked]).status for _ in range(5)} == {403}
+
+
 @pytest.mark.timeout(300)
 def test_both_dashboards_are_drawn_over_half_an_hour(half_hour: HalfHour, tmp_path: Path) -> None:
     began = time.time()
     play(half_hour)
-    assert half_hour.served == EVERYBODY
+    assert half_hour.served == set(half_hour.id_tokens)
     deployed = Deployed.find("local")
     service, operations = dashboard_html.render(
         deployed,
@@ -126,7 +149,11 @@ def test_both_dashboards_are_drawn_over_half_an_hour(half_hour: HalfHour, tmp_pa
         hours=(time.time() - began) / 3600,
         period=half_hour.minute,
     ).values()
-    assert '"name":"Invocations"' in operations.read_text()
+    drawn = operations.read_text() + service.read_text()
+    for name in ("Invocations", "UpdateItem", "conditions that did not hold", "401", "block"):
+        assert f'"name":"{name}"' in drawn
+    empty = r"<h2>([^<]+)</h2>(?:<p class=.note.>[^<]*</p>)?<p class=.none.>No data"
+    assert re.findall(empty, drawn) == []
     for page, name in (service, "service"), (operations, "operations"):
         picture = page.with_suffix(".png")
         assert picture.stat().st_size > 20_000

@@ -421,7 +421,7 @@ def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> 
     service, operations, *pictures = (Path(path) for path in written.values())
     assert pictures == [path.with_suffix(".png") for path in (service, operations)]
     page = service.read_text()
-    assert "Vended a minute, by source" in page
+    assert "tokens a minute" in page
     # Other tests may just have turned other alarms on.
     assert "token-vendor-local-double-generate: OK" in page
     assert "http" not in page.partition("<script")[0]

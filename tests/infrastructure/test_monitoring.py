@@ -15,7 +15,7 @@ from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
 from infra.local.cloudwatch_math import Samples, widget_queries
-from infra.stack.metrics import FAILURES, NAMESPACE, Measures
+from infra.stack.metrics import FAILURES, NAMESPACE, SHADES, TABLE_OPERATIONS, Measures
 from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig
 
@@ -192,12 +192,42 @@ def test_every_metric_is_on_a_dashboard(template):
 
 def test_dashboards_stay_inside_the_free_allowance(template):
     """
-    A search counts as what it finds; an ordinary stage sees two answers of Aurora an operation.
+    A search counts as what it finds: an ordinary stage sees "ok", and one answer that is not.
     """
     for dashboard in rows(template):
         searches = sum("SEARCH" in json.dumps(row) for row in dashboard)
         metrics = sum(bool(named(row)) for row in dashboard)
-        assert metrics + 2 * searches <= FREE_METRICS_OF_A_DASHBOARD
+        assert metrics + searches <= FREE_METRICS_OF_A_DASHBOARD
+
+
+def test_red_is_what_fails_and_nothing_else(template):
+    """
+    Nor is a series left to CloudWatch's own colours, of which the second is orange, the fourth red.
+    """
+    shown = [
+        row[-1] | {"name": row[1] if len(row) > 1 else ""}
+        for dashboard in rows(template)
+        for row in dashboard
+        if row[-1].get("visible", True)
+    ]
+    assert [each for each in shown if "color" not in each] == []
+    red = {each.get("label") or each["name"] for each in shown if each["color"] in SHADES[FAILURES]}
+    failures = {*FAILURES, "5xx", "Errors", "StoreFailed", "DoubleGenerate", "WrongAccount"}
+    # Answers of Aurora that are not well; and errors of the table, by operation.
+    failures |= {"${PROP('Dim.outcome')}", *TABLE_OPERATIONS}
+    assert red == failures
+
+
+def test_every_axis_says_its_unit(template):
+    for dashboard in template.find_resources("AWS::CloudWatch::Dashboard").values():
+        body = json.loads(flat(dashboard["Properties"]["DashboardBody"]))
+        # Otherwise a sum over a minute would become one over an hour when a week is looked at.
+        assert body["periodOverride"] == "inherit"
+        for widget in body["widgets"]:
+            properties = widget["properties"]
+            for row in properties.get("metrics", []):
+                side = row[-1].get("yAxis", "left")
+                assert properties["yAxis"][side]["label"], properties["title"]
 
 
 @pytest.mark.parametrize(

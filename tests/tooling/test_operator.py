@@ -387,6 +387,58 @@ def test_one_moment_makes_a_page() -> None:
     assert "plotly" in dashboard_html.page("service", [graph("Latency")], samples, {})
 
 
+def test_page_says_units_and_what_is_counted() -> None:
+    """
+    The unit of each axis and the day, and of AWS's own metrics where they come from.
+    """
+    own, aws = graph("Latency"), graph("Invocations")
+    own["properties"]["yAxis"] = {"left": {"label": "ms"}, "right": {"label": "calls a minute"}}
+    aws["properties"]["metrics"] = [["AWS/Lambda", "Invocations", "FunctionName", "f"]]
+    page = dashboard_html.page("service", [own], Samples([emf(NOON, "Latency", 5)]), {})
+    assert '"text":"ms"' in page
+    assert '"text":"calls a minute"' in page
+    assert "09 Jul 2025, UTC" in page
+    assert "Locally" not in page
+    page = dashboard_html.page("operations", [aws], Samples([]), {})
+    assert "from Lambda&#x27;s reports" in page
+
+
+def test_query_about_one_caller_is_shown_for_the_most_refused() -> None:
+    widget = graph("Failures") | {"type": "log"}
+    widget["properties"]["query"] = """SOURCE 'log' | filter audit.caller = "CALLER_SHA256"
+| display audit.request_id"""
+    lines = [
+        {"message": "audit", "audit": {"caller": caller, "request_id": number, **problem}}
+        for number, (caller, problem) in enumerate(
+            [("a", {}), ("a", {}), ("b", {"problem": "p"}), ("b", {}), ("", {"problem": "p"})]
+        )
+    ]
+    page = dashboard_html.page("operations", [widget], Samples([]), {}, lines)
+    assert "<td>2</td>" in page
+    assert "<td>3</td>" in page
+    assert "<td>0</td>" not in page
+    assert "No rows" in dashboard_html.page("operations", [widget], Samples([]), {}, [])
+
+
+@pytest.mark.parametrize(
+    ("term", "found"),
+    [("", "ok 503"), (' NOT outcome="ok"', "503"), (' outcome="ok"', "ok")],
+)
+def test_search_finds_what_its_terms_say(term: str, found: str) -> None:
+    schema = "{AuroraTokenVendor,service,operation,outcome}"
+    wanted = f'MetricName="AuroraCall" operation="list_users"{term}'
+    search = Query(
+        label="${PROP('Dim.outcome')}", expression=f"SEARCH('{schema} {wanted}', 'Sum', 60)"
+    )
+    samples = Samples(
+        emf(NOON, "AuroraCall", 1, operation=operation, outcome=outcome)
+        for operation in ("list_users", "invite_user")
+        for outcome in ("ok", "503")
+    )
+    labels = [query.label for query in samples.found([search])]
+    assert sorted(labels, reverse=True) == found.split()
+
+
 def graph(name: str) -> dict[str, Any]:
     metrics = [["AuroraTokenVendor", name, "service", "token-vendor-test", {"stat": "Sum"}]]
     place = {"x": 0, "y": 0, "width": 12, "height": 6}
