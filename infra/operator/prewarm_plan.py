@@ -2,14 +2,17 @@
 What `prewarm` would do: whom it would serve and when, and how many people it covers.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from token_vendor.control import CONTROL, Control
 from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
+from token_vendor.request_budget import RequestBudget
 
 from infra.operator.deployed import Deployed
-from infra.operator.tokens import AURORA_LIFE, store
+from infra.operator.tokens import AURORA_LIFE, store, table
 
 SHIFTS = (8, 9, 10)
 MARGINS = (5, 15, 60)
@@ -34,12 +37,30 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     Read who holds what, and plan as a run would that began then.
     """
     people = [Person.of(email, item) for email, item in store(deployed).everybody()]
-    zone, rate = ZoneInfo(deployed.settings.time_zone), deployed.settings.request_rate
+    zone, rate = ZoneInfo(deployed.settings.time_zone), _rate(deployed, at=begins_at)
     return Forecast(
         begins_at=begins_at,
         planned=tuple(plan(people, now=begins_at, zone=zone, rate=rate)),
         came=comings(people, now=begins_at, zone=zone, days=range(1, WEEK + 1)),
     )
+
+
+def _rate(deployed: Deployed, *, at: float) -> float:
+    """
+    Return the requests a minute that a run makes then, if nothing else is switched until it.
+    """
+    settings = deployed.settings
+    budget = RequestBudget(
+        table(deployed),
+        rate=settings.request_rate,
+        burst=settings.request_burst,
+        grace=settings.turn_grace,
+        patience=settings.patience,
+        queue_horizon=settings.queue_horizon,
+        sleep=time.sleep,
+    )
+    budget.obey(Control.of(table(deployed).get(CONTROL), now=at))
+    return budget.rate
 
 
 def coverage(
