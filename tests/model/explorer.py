@@ -422,14 +422,18 @@ def explore(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> int:
         try:
             for choice in schedule:
                 world.apply(choice)
-            state = hash(world.state())
-            if state in seen:
-                continue
-            seen.add(state)
-            choices = world.choices()
-            pending += [[*schedule, choice] for choice in choices]
-            if not any(directive == "go" for _, directive in choices):
-                world.settle()
+            while (state := hash(world.state())) not in seen:
+                seen.add(state)
+                choices = world.choices()
+                if not any(directive == "go" for _, directive in choices):
+                    pending += [[*schedule, choice] for choice in choices]
+                    world.settle()
+                    break
+                # This world goes on with one of them; the others need a world from the start.
+                *others, choice = choices
+                pending += [[*schedule, other] for other in others]
+                schedule = [*schedule, choice]
+                world.apply(choice)
         except ViolationError as violation:
             raise ViolationError(f"{scenario.name}: {violation}: {schedule}") from None
         finally:
