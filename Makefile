@@ -11,6 +11,8 @@ RUN := $(UV) run --frozen --all-groups
 STAGE ?=
 export TAG ?=
 ARGS ?=
+# Images for CI often set it. Each process would then compile the CDK anew, five seconds long.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-33s %s\n", $$1, $$2}'
