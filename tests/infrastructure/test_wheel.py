@@ -42,7 +42,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer
 
-app = App(outdir="out")
+app = App(outdir="given")
 stack = Stack(app, "MyApp")
 stage = StageConfig.of("prod", {OPTIONS})
 mine = apigw.HttpApi(stack, "Mine")
@@ -73,11 +73,12 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def synthesize(home: Path, program: str) -> Path:
+@pytest.fixture(scope="module")
+def synthesized(home: Path) -> Path:
     """
-    Return the template that a program made.
+    Run both programs, one after the other in one process, for jsii and Node start slowly.
     """
-    (home / "app.py").write_text(program)
+    (home / "app.py").write_text(f"exec({TEN_LINES!r}, {{}})\nexec({GIVEN!r}, {{}})\n")
     bin_ = home / ".venv" / "bin"
     subprocess.run(
         [bin_ / "python", "app.py"],
@@ -86,7 +87,12 @@ def synthesize(home: Path, program: str) -> Path:
         check=True,
         timeout=120,
     )
-    return home / "out" / "MyApp.template.json"
+    return home
+
+
+@pytest.fixture(scope="module")
+def ten_lines(synthesized: Path) -> Path:
+    return synthesized / "out" / "MyApp.template.json"
 
 
 def resources(template: Path, type_: str) -> list[dict[str, Any]]:
@@ -94,13 +100,12 @@ def resources(template: Path, type_: str) -> list[dict[str, Any]]:
     return [each["Properties"] for each in found if each["Type"] == type_]
 
 
-def test_ten_lines_make_a_whole_token_vendor(home: Path) -> None:
-    template = synthesize(home, TEN_LINES)
-    (function,) = resources(template, "AWS::Lambda::Function")
+def test_ten_lines_make_a_whole_token_vendor(ten_lines: Path) -> None:
+    (function,) = resources(ten_lines, "AWS::Lambda::Function")
     assert function["Environment"]["Variables"]["STAGE"] == "prod"
-    assert "TokenUrl" in json.loads(template.read_text())["Outputs"]
-    assets = json.loads(template.with_name("MyApp.assets.json").read_text())["files"]
-    folders = [home / "out" / each["source"]["path"] for each in assets.values()]
+    assert "TokenUrl" in json.loads(ten_lines.read_text())["Outputs"]
+    assets = json.loads(ten_lines.with_name("MyApp.assets.json").read_text())["files"]
+    folders = [ten_lines.parent / each["source"]["path"] for each in assets.values()]
     (packed,) = [folder for folder in folders if folder.is_dir()]
     built = build_asset()
     files = {path.relative_to(built) for path in built.rglob("*") if path.is_file()}
@@ -108,18 +113,17 @@ def test_ten_lines_make_a_whole_token_vendor(home: Path) -> None:
     assert all((packed / each).read_bytes() == (built / each).read_bytes() for each in files)
 
 
-def test_judges_have_nothing_to_say_of_it(home: Path) -> None:
-    template = synthesize(home, TEN_LINES)
-    matches = lint(template.read_text(), config=ManualArgs(regions=["us-east-1"]))
+def test_judges_have_nothing_to_say_of_it(ten_lines: Path) -> None:
+    matches = lint(ten_lines.read_text(), config=ManualArgs(regions=["us-east-1"]))
     messages = [f"{each.rule.id} {each.message}" for each in matches]
     assert [each for each in messages if not NEEDLESS.search(each)] == []
-    report = json.loads(template.with_name("validation-report.json").read_text())
+    report = json.loads(ten_lines.with_name("validation-report.json").read_text())
     judged = {each["pluginName"]: each.get("violations", []) for each in report["pluginReports"]}
     assert judged["AwsSolutions"] == []
 
 
-def test_routes_go_into_an_api_that_is_given(home: Path) -> None:
-    template = synthesize(home, GIVEN)
+def test_routes_go_into_an_api_that_is_given(synthesized: Path) -> None:
+    template = synthesized / "given" / "MyApp.template.json"
     assert len(resources(template, "AWS::ApiGatewayV2::Api")) == 1
     assert resources(template, "AWS::ApiGatewayV2::Authorizer") == []
     routes = resources(template, "AWS::ApiGatewayV2::Route")
