@@ -497,10 +497,12 @@ def test_an_empty_stdin_is_named(deployed: Running) -> None:
 @pytest.mark.parametrize(
     "environment",
     [
-        {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"},
-        {"AWS_PROFILE": "not-configured"},
-        {"PYTHONIOENCODING": "cp1252"},
-        {"PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
+        {
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "http_proxy": "http://127.0.0.1:9",
+            "PYTHONIOENCODING": "cp1252",
+        },
+        {"AWS_PROFILE": "not-configured", "PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
     ],
     ids="+".join,
 )
