@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,20 +17,32 @@ from tests.support import Harness
 from tests.support.clients import people, rush
 from tests.support.storm import PAGE, settings, storm
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PROCESSES = 12
 
 
-def test_stampede() -> None:
+@pytest.fixture(scope="module")
+def harness() -> Iterator[Harness]:
+    """
+    Environments with the default settings; each test resets table and fake.
+    """
+    with Harness(processes=PROCESSES) as harness:
+        yield harness
+
+
+def test_stampede(harness: Harness) -> None:
     """
     Five hundred requests of one caller at once cause one generate and get one token.
     """
-    with Harness(processes=PROCESSES, aurora={"latency": 0.2}) as harness:
-        with ThreadPoolExecutor(500) as pool:
-            answers = list(pool.map(harness.vend, [JESSICA["email"]] * 500))
-        assert [answer.status for answer in answers] == [200] * 500
-        assert len({answer.jti for answer in answers}) == 1
-        assert harness.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 1}
-        assert harness.aurora.token_state(answers[0].jti) == "live"
+    harness.reset(users=[JESSICA], latency=0.2)
+    with ThreadPoolExecutor(500) as pool:
+        answers = list(pool.map(harness.vend, [JESSICA["email"]] * 500))
+    assert [answer.status for answer in answers] == [200] * 500
+    assert len({answer.jti for answer in answers}) == 1
+    assert harness.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 1}
+    assert harness.aurora.token_state(answers[0].jti) == "live"
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known to Aurora", "to be invited"])
@@ -53,18 +66,15 @@ def test_storm(*, known: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sliding", "fixed"])
-def test_nobody_queues_while_aurora_has_room(kind: str) -> None:
+def test_nobody_queues_while_aurora_has_room(harness: Harness, kind: str) -> None:
     """
     As many as Aurora takes in a minute come at once: each is served in the first request.
     """
     users = people(80)
-    with Harness(
-        processes=PROCESSES,
-        aurora={"users": users, "rate_limit": 90, "rate_window_kind": kind},
-    ) as harness:
-        harness.warm_up()
-        visits = rush(harness, [user["email"] for user in users])
-        assert {(len(visit.answers), visit.answer.status) for visit in visits} == {(1, 200)}
+    harness.reset(users=users, rate_limit=90, rate_window_kind=kind)
+    harness.warm_up()
+    visits = rush(harness, [user["email"] for user in users])
+    assert {(len(visit.answers), visit.answer.status) for visit in visits} == {(1, 200)}
 
 
 def test_turns_are_kept() -> None:
