@@ -5,8 +5,6 @@ Serve the demo page of infra/web on loopback, with the headers that it would hav
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
@@ -19,9 +17,10 @@ from infra.web.demo_files import (
     at_one_origin,
     security_headers,
 )
+from infra.web.loopback import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from infra.local.outputs import Outputs
 
@@ -69,20 +68,11 @@ class Demo(ThreadingHTTPServer):
         )
 
 
-@contextmanager
-def demo_page(port: int) -> Iterator[Demo]:
+def demo_page(port: int) -> AbstractContextManager[Demo]:
     """
     Serve the page until the block ends.
     """
-    demo = Demo(port)
-    thread = threading.Thread(target=demo.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield demo
-    finally:
-        demo.shutdown()
-        thread.join()
-        demo.server_close()
+    return serving(Demo(port))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from infra.web.chromium import chromium_arguments, chromium_path
+from infra.web.loopback import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,16 +68,11 @@ def site() -> Iterator[Site]:
     """
     Serve until the block ends.
     """
-    server = Site()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.release.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Site()) as server:
+        try:
+            yield server
+        finally:
+            server.release.set()
 
 
 LOADER = b"export const load = async (options) => ({ loadedWith: options });"

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
 
@@ -15,6 +14,7 @@ import pytest
 
 from infra.build.lambda_asset import ROOT, locked_requirements
 from infra.build.vulnerabilities import AdvisoriesError, judge
+from infra.web.loopback import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +66,8 @@ class _Query(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[AdvisoryService]:
-    with AdvisoryService() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with serving(AdvisoryService()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def audit(url: str) -> subprocess.CompletedProcess[str]:

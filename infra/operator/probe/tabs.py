@@ -4,14 +4,14 @@ Two tabs on loopback, each of which loads the Client SDK with one of a probe's t
 
 import json
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import override
 from urllib.parse import urlsplit
+
+from infra.web.loopback import serving
 
 PAGE = Path(__file__).with_name("tab.html")
 # It names the loader and its option, as the product has them.
@@ -47,20 +47,11 @@ class Tabs(ThreadingHTTPServer):
         return f"http://localhost:{self.server_port}{path}"
 
 
-@contextmanager
-def open_tabs(origin: str) -> Iterator[Tabs]:
+def open_tabs(origin: str) -> AbstractContextManager[Tabs]:
     """
     Serve until the block ends.
     """
-    tabs = Tabs(origin)
-    thread = threading.Thread(target=tabs.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield tabs
-    finally:
-        tabs.shutdown()
-        thread.join()
-        tabs.server_close()
+    return serving(Tabs(origin))
 
 
 class _Handler(BaseHTTPRequestHandler):
