@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infra.fake_aurora.behaviour import Behaviour
 
 MINUTE = 60.0
@@ -85,18 +87,23 @@ class Calls:
         for call in self._calls:
             answers.setdefault(call.operation, Counter())
             answers[call.operation][str(call.answer)] += 1
+        times = [call.at for call in self._calls]
         return {
             "calls": {operation: counter.total() for operation, counter in answers.items()},
             "answers": {operation: dict(counter) for operation, counter in answers.items()},
-            "max_calls_per_minute": self._fullest(MINUTE),
-            "max_calls_per_window": self._fullest(window),
+            "max_calls_per_minute": fullest(times),
+            "max_calls_per_window": fullest(times, window),
         }
 
-    def _fullest(self, window: float) -> int:
-        times = sorted(call.at for call in self._calls)
-        fullest = start = 0
-        for end, at in enumerate(times):
-            while times[start] <= at - window:
-                start += 1
-            fullest = max(fullest, end - start + 1)
-        return fullest
+
+def fullest(moments: Iterable[float], window: float = MINUTE) -> int:
+    """
+    Return the most moments that any `window` of seconds holds, wherever it starts.
+    """
+    times = sorted(moments)
+    most = start = 0
+    for end, at in enumerate(times):
+        while times[start] <= at - window:
+            start += 1
+        most = max(most, end - start + 1)
+    return most

@@ -29,6 +29,7 @@ from token_vendor.table import Table
 from token_vendor.token_store import TokenStore
 from token_vendor.vendor import Policy, TokenVendor
 
+from infra.fake_aurora.calls import fullest
 from tests.model.memory_table import MemoryTable
 
 if TYPE_CHECKING:
@@ -194,13 +195,7 @@ class Morning:
 
     @property
     def fullest_minute(self) -> int:
-        sent = sorted(at for at, _ in self.calls)
-        first, most = 0, 0
-        for last, moment in enumerate(sent):
-            while sent[first] <= moment - 60:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
+        return fullest(at for at, _ in self.calls)
 
 
 def names(kind: str, number: int) -> list[str]:

@@ -31,6 +31,7 @@ from token_vendor.request_budget import (
 )
 from token_vendor.table import Table
 
+from infra.fake_aurora.calls import fullest
 from tests.model.memory_table import MemoryTable
 
 if TYPE_CHECKING:
@@ -180,16 +181,7 @@ class Morning:
     @property
     def fullest_minute(self) -> int:
         """Return the most calls of any sliding minute."""
-        return self.fullest(self.moments)
-
-    @staticmethod
-    def fullest(sent: list[float]) -> int:
-        first, most = 0, 0
-        for last, moment in enumerate(sent):
-            while sent[first] <= moment - 60:
-                first += 1
-            most = max(most, last - first + 1)
-        return most
+        return fullest(self.moments)
 
 
 Pattern = list[dict[str, Any]]
@@ -290,7 +282,7 @@ def test_switch_holds_for_turns_that_were_given_before_it(
     waiting = {visit.number: visit.calls for visit in visits if not visit.stays_away}
     played.play(visits, [])
     during = [each for each in played.moments if lowered.at < each < lowered.until]
-    assert played.fullest(during) <= lowered.most(*ring)
+    assert fullest(during) <= lowered.most(*ring)
     served = Counter(number for _, number in played.sent)
     assert {number: served[number] for number in waiting} == waiting
 
@@ -302,7 +294,7 @@ def test_halved_burst_halves_what_turns_given_before_it_may_use() -> None:
     played.play(coming([PROMPT] * 300), [])
     assert len(played.sent) == 300
     assert played.fullest_minute == 90
-    assert played.fullest([each for each in played.moments if 20 < each < 1000]) == 45
+    assert fullest([each for each in played.moments if 20 < each < 1000]) == 45
 
 
 def without_late_mark(arguments: dict[str, Any]) -> bool:
