@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
-from token_vendor.handler import Endpoint, wire
+from token_vendor.handler import Endpoint, Parts, wire_parts
 from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
 
@@ -63,6 +63,7 @@ class Deployment:
     dynamodb: Any = field(init=False)
     secrets: Any = field(init=False)
     service: Endpoint = field(init=False)
+    parts: Parts = field(init=False)
 
     def __post_init__(self) -> None:
         self.dynamodb = boto3.client("dynamodb")
@@ -74,15 +75,19 @@ class Deployment:
     def restart(self, **settings: str) -> None:
         """Begin a new execution environment, with other settings where given."""
         self.settings |= settings
-        self.service = wire(
-            Settings.from_environment(
-                ENVIRONMENT
-                | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
-                | self.settings
-            ),
-            clock=self.clock,
-            sleep=self.clock.sleep,
+        wired = Settings.from_environment(
+            ENVIRONMENT
+            | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
+            | self.settings
         )
+        time = {"clock": self.clock, "sleep": self.clock.sleep}
+        self.parts = wire_parts(wired, **time)
+        self.service = Endpoint(self.parts.vendor, wired, now=self.parts.now, **time)
+
+    @property
+    def served_dynamodb(self) -> Any:
+        """Return the service's own client, for tests that break into what it sends."""
+        return self.parts.store._table._dynamodb
 
     def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
         """Hand over one event."""

@@ -66,7 +66,7 @@ def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deploym
     deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
     deployment.vend()
     with pytest.raises(AuroraBusyError):
-        deployment.service._vendor._budget.reserve(2000)
+        deployment.parts.budget.reserve(2000)
     waits = [int(deployment.vend(email).headers["retry-after"]) for email in CALLERS]
     assert all(45 <= wait <= 136 for wait in waits)
     assert len(set(waits)) > 1

@@ -212,7 +212,7 @@ def test_a_defect_of_ours(scene: Scene) -> None:
             defects[0] -= 1
             raise KeyError("a defect")
 
-    client = scene.deployment.service._vendor._store._table._dynamodb
+    client = scene.deployment.served_dynamodb
     client.meta.events.register_first("before-call.dynamodb", raise_what_nobody_foresaw)
     minutes(scene, 2, callers)
     defects[0] = 1

@@ -183,7 +183,7 @@ def test_texts_of_aws_stay_in_the_log(
     def fail(**_: Any) -> None:
         raise AWS_ERRORS[name]
 
-    monkeypatch.setattr(deployment.service._vendor._store._table._dynamodb, operation, fail)
+    monkeypatch.setattr(deployment.served_dynamodb, operation, fail)
     answer = deployment.vend()
     assert answer.slug in {"token-store-unavailable", "internal-error"}
     logged = watch.search(answer, key=deployment.aurora.api_key)
@@ -198,7 +198,7 @@ def test_texts_of_secrets_manager_stay_in_the_log(
     def fail() -> None:
         raise AWS_ERRORS[name]
 
-    deployment.service._vendor._aurora._api_key._make_client = fail  # type: ignore[assignment]
+    deployment.parts.vendor._aurora._api_key._make_client = fail  # type: ignore[assignment]
     answer = deployment.vend()
     assert answer.slug in {"aurora-key-rejected", "aurora-unavailable"}
     logged = watch.search(answer, key=deployment.aurora.api_key)
@@ -230,7 +230,7 @@ def test_key_that_cannot_be_sent_is_not_quoted(
 def test_values_do_not_print_their_secrets(deployment: Deployment) -> None:
     """A frozen value in an exception's text or a debugger's line shows no JWT."""
     encoded = deployment.vend().body["token"]["jwt"]
-    item = deployment.service._vendor._store.read("jessica.smith@aurorasolar.com")
+    item = deployment.parts.store.read("jessica.smith@aurorasolar.com")
     assert item.jwt == encoded
     assert encoded not in repr(item)
     assert encoded not in repr(item.token)

@@ -151,7 +151,7 @@ def a_night(deployment: Deployment, walk: Walk) -> None:
     deployment.clock.advance(13 * HOUR)
     recorder.start("a run")
     deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
-    assert deployment.service._vendor.vend_ahead(JESSICA, deadline)
+    assert deployment.parts.vendor.vend_ahead(JESSICA, deadline)
     recorder.flush(timed=False)
     assert walk.happened() == {Metric.PREWARMED: 1, Metric.GENERATED: 1}
 
@@ -256,7 +256,7 @@ def test_a_wait_that_ends_in_anothers_token_is_counted(
         if len(reads) == 3:
             deployment.dynamodb.put_item(TableName=TABLE, Item=stored)
 
-    client = deployment.service._vendor._store._table._dynamodb
+    client = deployment.served_dynamodb
     client.meta.events.register_first("before-call.dynamodb.GetItem", store_before_the_third_read)
     assert deployment.vend().status == 200
     assert len(reads) >= 3

@@ -89,7 +89,7 @@ def test_who_waits_inside_a_request_hears_of_the_pause(deployment: Deployment) -
     deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1")
     deployment.vend(second)
     calls = len(deployment.aurora.calls())
-    budget = deployment.service._vendor._budget
+    budget = deployment.parts.budget
 
     def refused_meanwhile(seconds: float) -> None:
         deployment.clock.advance(seconds)

@@ -30,7 +30,7 @@ class Wire:
         self.calls: list[str] = []
         self.refused = ""
         self._from = 0
-        client = deployment.service._vendor._store._table._dynamodb
+        client = deployment.served_dynamodb
         client.meta.events.register_first("before-call.dynamodb", self._call)
 
     def refuse(self, operation: str, *, after: int = 0) -> None:
@@ -65,7 +65,7 @@ def test_write_that_is_sent_again_is_no_double_generate(
     """
     The answer to the store's write is lost: botocore sends it again, and it fails on itself.
     """
-    client = deployment.service._vendor._store._table._dynamodb
+    client = deployment.served_dynamodb
     update_item = client.update_item
 
     def lost(**arguments: Any) -> Any:
@@ -87,7 +87,7 @@ def test_later_token_stored_meanwhile_stays(
     """
     Somebody who had lost the lease stores a later token while its new holder generates: it stays.
     """
-    store = deployment.service._vendor._store
+    store = deployment.parts.store
     later = AccessToken(
         jwt="a.later.jwt",
         jti="later",

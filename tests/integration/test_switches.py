@@ -158,7 +158,7 @@ class Unprocessed:
     def __init__(self, deployment: Deployment, sk: str, times: int) -> None:
         self.asked: list[dict[str, Any]] = []
         self._sk, self._left = sk, times
-        client = deployment.service._vendor._store._table._dynamodb
+        client = deployment.served_dynamodb
         client.meta.events.register("before-parameter-build.dynamodb.BatchGetItem", self._ask)
         client.meta.events.register("after-call.dynamodb.BatchGetItem", self._answered)
 

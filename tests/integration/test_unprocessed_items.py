@@ -27,7 +27,7 @@ class Throttle:
         self.left = 0
         self.asked_at: list[float] = []
         self._deployment = deployment
-        client = deployment.service._vendor._accounts._table._dynamodb
+        client = deployment.served_dynamodb
         client.meta.events.register("after-call.dynamodb.BatchWriteItem", self._answered)
 
     def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
