@@ -43,11 +43,12 @@ class Page:
         named = _named(body, link)
         if self.named and not named:
             return None
+        rows = len(body["users"])
         more = any(MORE.fullmatch(name) and value is True for name, value in _members(body))
         return Page(
             number=self.number + 1,
             named=named,
-            promised=bool(named) or more or (self.number == 1 and _counts_more(body)),
+            promised=bool(named) or more or (self.number == 1 and _total(body) > rows),
         )
 
 
@@ -59,6 +60,9 @@ def _named(body: dict[str, Any], link: str) -> str:
         if (match := NEXT.fullmatch(name)) and (text := _text(value)):
             parameter = PARAMETERS.get(match[1], match[1].lower())
             return _query(text) if "?" in text else f"{parameter}={quote(text)}"
+    offset = dict(_members(body)).get("offset")
+    if isinstance(offset, int) and _total(body) > (end := offset + len(body["users"])):
+        return f"offset={end}"
     return ""
 
 
@@ -74,12 +78,10 @@ def _text(value: Any) -> str:
     return str(value) if named else ""
 
 
-def _counts_more(body: dict[str, Any]) -> bool:
-    rows = len(body["users"])
-    return any(
-        TOTAL.fullmatch(name) and isinstance(value, int) and value > rows
-        for name, value in _members(body)
-    )
+def _total(body: dict[str, Any]) -> int:
+    """Return how many rows the list has, as far as an answer says it."""
+    counts = (value for name, value in _members(body) if TOTAL.fullmatch(name))
+    return max((value for value in counts if isinstance(value, int)), default=0)
 
 
 def _members(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -42,7 +42,17 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "unpaged_page": ("ignored", "refused"),
     "past_end": ("empty", "last", "wraps", "refused"),
     "per_page": ("honoured", "ignored", "refused"),
-    "page_form": ("page", "cursor", "token", "link", "links", "next_page", "after_id", "offset"),
+    "page_form": (
+        "page",
+        "cursor",
+        "token",
+        "link",
+        "links",
+        "next_page",
+        "offset",
+        "after_id",
+        "total",
+    ),
     "cursors": ("kept", "refused"),
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
@@ -105,8 +115,8 @@ class Behaviour(_FromJson):
     per_page: str = "honoured"
     # Nor is it said that pages have numbers. The other usual forms: `next_cursor`,
     # `nextPageToken`, an address in a Link header (RFC 8288) or in `links.next` (JSON:API),
-    # `meta.next_page`; and two that name no next page: `has_more` for `starting_after`, and a
-    # total for `offset`.
+    # `meta.next_page`, `meta.offset` with a total; and two that name no next page: `has_more` for
+    # `starting_after`, and a total alone.
     page_form: str = "page"
     # A page that was named may be refused later: cursors of some services are over after minutes.
     cursors: str = "kept"

@@ -65,24 +65,20 @@ def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
         case _:
             start = int(given or 0)
     end = start + size
-    page: dict[str, Any] = {"users": rows[start:end]}
     more = end < len(rows)
     address = f"https://api.aurorasolar.com/users?limit={size}&{parameter}={end}"
-    match form:
-        case "cursor":
-            page |= {"next_cursor": str(end) if more else None}
-        case "token":
-            page |= {"nextPageToken": str(end) if more else ""}
-        case "links":
-            page |= {"links": {"self": "…", "next": {"href": address} if more else None}}
-        case "next_page":
-            page |= {"meta": {"next_page": end // size + 1 if more else None}}
-        case "after_id":
-            page |= {"has_more": more}
-        case "offset":
-            page |= {"total_count": len(rows), "offset": start}
+    members: dict[str, dict[str, Any]] = {
+        "cursor": {"next_cursor": str(end) if more else None},
+        "token": {"nextPageToken": str(end) if more else ""},
+        "links": {"links": {"self": "…", "next": {"href": address} if more else None}},
+        "next_page": {"meta": {"next_page": end // size + 1 if more else None}},
+        "offset": {"meta": {"total_count": len(rows), "offset": start}},
+        "after_id": {"has_more": more},
+        "total": {"total": len(rows)},
+    }
     link = f'<https://api.aurorasolar.com/users>; rel="first", <{address}>; rel="next"'
-    return Reply(HTTPStatus.OK, page, {"Link": link} if form == "link" and more else {})
+    headers = {"Link": link} if form == "link" and more else {}
+    return Reply(HTTPStatus.OK, {"users": rows[start:end]} | members.get(form, {}), headers)
 
 
 # The parameter by which each form asks for the page that it named.
@@ -94,6 +90,7 @@ PARAMETERS = {
     "next_page": "page",
     "after_id": "starting_after",
     "offset": "offset",
+    "total": "skip",
 }
 
 

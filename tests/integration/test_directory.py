@@ -34,8 +34,9 @@ PAGINGS: dict[str, dict[str, Any]] = {
     "link-header": {"page_size": 100, "page_form": "link"},
     "links": {"page_size": 100, "page_form": "links"},
     "next-page": {"page_size": 100, "page_form": "next_page"},
+    "offset": {"page_size": 100, "page_form": "offset"},
 }
-UNREADABLE = ("after_id", "offset")
+UNREADABLE = ("after_id", "total")
 """Forms in which Aurora says that there is more, and names no page that could be asked for."""
 
 
