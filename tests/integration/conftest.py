@@ -28,6 +28,8 @@ from tests.support.table import create_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.model.memory_table import MemoryTable
+
 TABLE = "tokens"
 SECRET = "aurora-api-key"
 ENVIRONMENT = {
@@ -60,6 +62,8 @@ class Deployment:
     aurora: FakeAurora
     clock: Clock
     settings: dict[str, str]
+    memory: MemoryTable | None = None
+    """The service's table instead of moto's, for scenes with thousands of items."""
     dynamodb: Any = field(init=False)
     secrets: Any = field(init=False)
     service: Endpoint = field(init=False)
@@ -82,6 +86,8 @@ class Deployment:
         )
         time = {"clock": self.clock, "sleep": self.clock.sleep}
         self.parts = wire_parts(wired, **time)
+        if self.memory:
+            self.parts.store._table._dynamodb = self.memory  # type: ignore[assignment]
         self.service = Endpoint(self.parts.vendor, wired, now=self.parts.now, **time)
 
     @property
