@@ -21,14 +21,13 @@ from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
 
 from infra.fake_aurora.fake_aurora import FakeAurora
+from tests.model.memory_table import MemoryTable
 from tests.support.clock import Clock
 from tests.support.events import Answer, event
 from tests.support.table import create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.model.memory_table import MemoryTable
 
 TABLE = "tokens"
 SECRET = "aurora-api-key"
@@ -191,3 +190,14 @@ def deployment() -> Iterator[Deployment]:
         )
         with mock_aws(), FakeAurora.running(clock=clock) as aurora:
             yield Deployment(aurora, clock, {})
+
+
+@pytest.fixture
+def in_memory(deployment: Deployment) -> None:
+    """
+    Keep the items in a table in memory, for scenes with thousands of them.
+
+    moto takes some ten milliseconds for each.
+    """
+    deployment.dynamodb = deployment.memory = MemoryTable(lambda _: None, deployment.clock)
+    deployment.restart()

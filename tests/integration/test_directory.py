@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.fake_aurora.users import JESSICA, ROBERT
-from tests.model.memory_table import MemoryTable
 from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 NEWCOMER = "newcomer@example.com"
 TTL = 300
@@ -39,18 +40,6 @@ PAGINGS: dict[str, dict[str, Any]] = {
 }
 UNREADABLE = ("after_id", "total")
 """Forms in which Aurora says that there is more, and names no page that could be asked for."""
-
-
-@pytest.fixture
-def deployment(deployment: Deployment) -> Deployment:
-    """
-    Keep the items in a table in memory.
-
-    moto takes some ten milliseconds for each, and these scenes have thousands.
-    """
-    deployment.memory = MemoryTable(lambda _: None, deployment.clock)
-    deployment.restart()
-    return deployment
 
 
 def served(deployment: Deployment, email: str, *, within: float = 3600, **body: Any) -> Answer:

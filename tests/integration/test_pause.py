@@ -8,11 +8,15 @@ import heapq
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.clients import people
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
+
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 WAITING = 180
 PAUSE = 60
