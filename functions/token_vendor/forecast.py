@@ -19,6 +19,9 @@ LONGEST_WEEKEND = 5
 """Days within which the last working day is looked for."""
 AHEAD = 4 * 3600
 """Seconds of the coming hours for which a run plans."""
+DAY = 86_400
+CLOCK_CHANGE = 3 * 3600
+"""Seconds; no zone changes its clocks by as much."""
 LEAD = 900
 """Seconds before its owner is expected at which a token is to be there."""
 SHARE = 0.9
@@ -43,7 +46,10 @@ class Person:
 
     def comes_again(self, days: int, *, now: float, zone: tzinfo) -> float | None:
         """Return the first coming in the hours from `now` on, if days repeat; None for none."""
-        again = (_days_later(at, days, zone) for at in self.came)
+        near = AHEAD + CLOCK_CHANGE
+        again = (
+            _days_later(at, days, zone) for at in self.came if abs(at + days * DAY - now) < near
+        )
         return min((at for at in again if now <= at < now + AHEAD), default=None)
 
 
