@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
+pytestmark = pytest.mark.usefixtures("in_memory")
+
 ADDRESS = JESSICA["email"]
 ISSUER = "https://id.example.com"
 
