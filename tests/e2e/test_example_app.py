@@ -14,13 +14,14 @@ from playwright.sync_api import expect
 
 from infra.fake_aurora.users import JESSICA
 from infra.local.stack import EXAMPLE_ORIGIN
-from tests.support.chromium import chromium
+from infra.web.loopback import serving
+from tests.support.chromium import Site, chromium
 from tests.support.npm import WEB, built_files, installed, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page, Request, Route
+    from playwright.sync_api import Page, Request
 
     from tests.e2e.conftest import Running
 
@@ -29,9 +30,6 @@ PATIENCE = 20_000
 EMAIL = JESSICA["email"]
 # How often one person may replace a token within an hour, by default.
 RENEWALS = 6
-# Chromium takes a page that did not come over the network for one of the internet's, and asks
-# the person before such a page may call this machine.
-NEEDED = ["local-network-access"]
 
 pytestmark = pytest.mark.skipif(
     not (EXAMPLE / "node_modules" / "vite").exists(),
@@ -63,21 +61,17 @@ def page(
     """
     Open the app at the origin that Vite serves it at, with nobody signed in.
 
-    Its own files alone come from here: what it asks of the stack goes over the network and CORS.
+    The port of that origin may be taken: the browser is told to go to another one for it.
     """
-
-    def serve(route: Route) -> None:
-        path = urlsplit(route.request.url).path
-        body, kind = files["/index.html" if path == "/" else path]
-        route.fulfill(body=body, content_type=kind)
-
-    with chromium() as browser, browser.new_context(permissions=NEEDED) as context:
-        context.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        context.route(f"{EXAMPLE_ORIGIN}/**", serve)
-        page = context.new_page()
-        page.goto(EXAMPLE_ORIGIN)
-        yield page
+    with serving(Site()) as site:
+        site.files = files | {"/": files["/index.html"]}
+        rule = f"MAP {urlsplit(EXAMPLE_ORIGIN).netloc} localhost:{site.server_port}"
+        with chromium(f"--host-resolver-rules={rule}") as browser, browser.new_context() as context:
+            context.set_default_timeout(PATIENCE)
+            expect.set_options(timeout=PATIENCE)
+            page = context.new_page()
+            page.goto(EXAMPLE_ORIGIN)
+            yield page
 
 
 def sign_in(page: Page) -> None:

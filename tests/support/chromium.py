@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -28,15 +29,19 @@ MODULES = {
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*more: str) -> Iterator[Browser]:
     """
-    Start the installed Chromium; its absence fails the tests, because skipping would hide them.
+    Start the installed Chromium, with `more` arguments.
+
+    Its absence fails the tests, because skipping would hide them.
     """
     path = chromium_path()
     if path is None:
         pytest.fail("no Chromium: python -m infra.web.chromium installs it or says how")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=chromium_arguments())
+        browser = playwright.chromium.launch(
+            executable_path=path, args=[*chromium_arguments(), *more]
+        )
         try:
             yield browser
         finally:
@@ -82,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        if file := self.server.files.get(self.path):
+        if file := self.server.files.get(urlsplit(self.path).path):
             self._send(*file)
             return
         match self.path:
