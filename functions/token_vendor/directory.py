@@ -263,8 +263,8 @@ class Directory:
             )
             repeated = page.number > 1 and self._was_read(rows, since)
             if page.promised and (listing.refused or repeated):
-                # A cursor that is over, or a form that is read wrongly. Whoever is beyond it
-                # would be taken for new, and invited.
+                # A cursor that is over, or a form that is read wrongly. The people on the pages
+                # that follow would be taken for new, and invited.
                 place.page, place.after_id = Page(), ""
                 raise AuroraInvalidResponseError(
                     cause=f"list_users: page {page.number}, which the answer before it named, "

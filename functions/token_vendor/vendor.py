@@ -161,7 +161,7 @@ class TokenVendor:
             with recorder.phase("store"):
                 self._store.note_coming(caller.email, token, item)
         except TokenStoreUnavailableError as exc:
-            # The next plan lacks this person, who has a token all the same.
+            # The person has a token all the same; only the next plan does not count on them.
             logger.warning("a coming could not be noted", extra={"cause": exc.cause})
 
     def _state(self, item: TokenItem, request: TokenRequest, now: float) -> State:

@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.problems import CATALOGUE, URN
 
+from infra.web.loopback import serving
 from tests.support.npm import INFRA, run
 from tests.support.tab import vended
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 TOOLS = Path(__file__).parent / "contract"
 PROGRAMS = TOOLS / "node_modules" / ".bin"
@@ -85,24 +81,11 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 
-@contextmanager
-def vendor() -> Iterator[_Vendor]:
-    server = _Vendor()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def answers(*command: str | Path, cwd: Path) -> tuple[Any, list[tuple[str, str | None, Any]]]:
     """
     Run a client against a vendor; give what it printed, and what the vendor was asked.
     """
-    with vendor() as server:
+    with serving(_Vendor()) as server:
         url = f"http://127.0.0.1:{server.server_port}"
         return json.loads(run(*command, url, cwd=cwd)), server.seen
 
