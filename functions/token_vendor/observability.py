@@ -134,8 +134,8 @@ class Recorder:
         """
         Write the metrics so far: CloudWatch takes them as of now.
 
-        Scheduled work takes minutes, and calls it in between. All of it would else lie in its last
-        minute, and look like more calls than Aurora takes.
+        Scheduled work takes minutes and calls this in between. Written at its end, all its calls
+        would appear in one minute: more than Aurora takes.
         """
         for document in self._documents():
             # As Powertools does it: CloudWatch takes the documents from the function's log.

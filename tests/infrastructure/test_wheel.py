@@ -129,7 +129,7 @@ def test_routes_go_into_an_api_that_is_given(synthesized: Path) -> None:
     routes = resources(template, "AWS::ApiGatewayV2::Route")
     assert {each["RouteKey"] for each in routes} == {"POST /token", "DELETE /token"}
     assert {each["AuthorizationType"] for each in routes} == {"AWS_IAM"}
-    # The metrics of this API also count the other routes of its owner.
+    # This API has other routes, too, and its metrics count them.
     alarms = {each["AlarmName"] for each in resources(template, "AWS::CloudWatch::Alarm")}
     assert alarms
     assert not [name for name in alarms if name.endswith(("gateway-errors", "rejected-share"))]

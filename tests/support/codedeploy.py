@@ -5,11 +5,12 @@ CodeDeploy as its hook sees it at the wire while a version is being deployed, an
 from __future__ import annotations
 
 import json
-import threading
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, override
 from urllib.parse import unquote
 
+from infra.web.loopback import serving
 from tests.support.environment import InvocationLostError
 
 if TYPE_CHECKING:
@@ -44,22 +45,17 @@ class CodeDeploy:
         self._version = version
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.codedeploy = self
-        url = f"http://127.0.0.1:{self._server.server_port}"
+        self._serving = ExitStack()
+        server = self._serving.enter_context(serving(_Server(("127.0.0.1", 0), _Handler)))
+        server.codedeploy = self
+        url = f"http://127.0.0.1:{server.server_port}"
         self.variables = {"AWS_ENDPOINT_URL_CODEDEPLOY": url}
         if self._version:
             self.variables["AWS_ENDPOINT_URL_LAMBDA"] = url
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
-        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serving.close()
 
     @property
     def statuses(self) -> list[str]:

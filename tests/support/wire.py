@@ -5,11 +5,14 @@ A proxy between one environment and AWS or Aurora: counts what passes, and can a
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, override
 
 import urllib3
+
+from infra.web.loopback import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,19 +72,14 @@ class Wire:
         self.pool = urllib3.PoolManager(maxsize=16, retries=False)
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.wire = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
-        self._thread.start()
+        self._serving = ExitStack()
+        server = self._serving.enter_context(serving(_Server(("127.0.0.1", 0), _Handler)))
+        server.wire = self
+        self.url = f"http://127.0.0.1:{server.server_port}"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serving.close()
         self.pool.clear()
 
     def operations(self) -> list[str]:
