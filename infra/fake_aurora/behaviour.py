@@ -53,12 +53,24 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
         "after_id",
         "total",
     ),
-    "cursors": ("kept", "refused"),
+    "cursors": ("kept", "refused", "loop"),
+    "row_form": ("documented", "integer_ids", "other_names"),
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
     "retrieve_answer": ("wrapped", "top_level"),
     "order": ("inserted", "shuffled", "unstable"),
-    "invite_answer": ("with_id", "top_level", "without_id", "nothing"),
+    "invite_answer": (
+        "with_id",
+        "top_level",
+        "without_id",
+        "nothing",
+        "other_id",
+        "other_email",
+        "other_user",
+    ),
+    "exp_claim": ("seconds", "milliseconds", "text", "absent"),
+    "email_claim": ("given", "null", "absent"),
+    "id_claim": ("given", "capitals"),
     "rate_window_kind": ("sliding", "fixed"),
     "retry_after": ("seconds", "float", "http_date", "absent"),
     "limit_headers": ("none", "policy", "bare"),
@@ -119,7 +131,16 @@ class Behaviour(_FromJson):
     # `starting_after`, and a total alone.
     page_form: str = "page"
     # A page that was named may be refused later: cursors of some services are over after minutes.
+    # Or the last page names the first one again, without end.
     cursors: str = "kept"
+    # A filter that is applied after a page was cut leaves it empty, although others follow. This
+    # page is empty, and its rows come on the next one; 0 for none.
+    empty_page: int = 0
+    # A total may count people whom the list does not show.
+    unlisted: int = 0
+    # Another version of the API may write rows in another way: ids as numbers, or members by other
+    # names.
+    row_form: str = "documented"
     # Whether the list shows people who are not active is unknown.
     listed: str = "all"
     # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.
@@ -138,17 +159,28 @@ class Behaviour(_FromJson):
     # number, which many identity providers do not have.
     invite_required: tuple[str, ...] = ("first_name", "last_name", "email", "user_level")
     # Success code and answer are unknown; sibling endpoints answer the created object, wrapped or
-    # not, and Aurora's page on status codes has 200, 202 and 204.
+    # not, and Aurora's page on status codes has 200, 202 and 204. The last three forms are a faulty
+    # Aurora's: the id, the e-mail or the whole record of somebody else in the tenant.
     invite_status: int = 201
     invite_answer: str = "with_id"
     # The page says that an "SDK User" is usable at once; what the list calls one is not shown.
     invited_status: str = "active"
+    # An account may be seconds old where it is read: the list and Retrieve User show it this long
+    # after the invitation, and until `usable_after` generate answers `early_status`.
+    listed_after: float = 0
+    usable_after: float = 0
+    early_status: int = 404
     # What an invitation of an address that is in use is answered.
     taken_status: int = 422
 
     # "Generates if an active account exists"; what happens otherwise is unknown.
     inactive_status: int = 403
     token_lifetime: float = 12 * 3600
+    # The claims are those of two samples; their types are said nowhere. Without a readable `exp`,
+    # the fake's own clock still ends the token.
+    exp_claim: str = "seconds"
+    email_claim: str = "given"
+    id_claim: str = "given"
     # The prose speaks of the environment in the JWT; no sample has it.
     environment_claim: bool = False
     # Whether Aurora generates anew while a token lives, or gives that one again, is unknown.

@@ -12,7 +12,7 @@ from infra.fake_aurora.replies import RefusedError, Reply
 if TYPE_CHECKING:
     from infra.fake_aurora.behaviour import Behaviour
 
-Rows = list[dict[str, str]]
+Rows = list[dict[str, Any]]
 # Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
 MOST_PER_PAGE = 250
 
@@ -21,6 +21,10 @@ def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
     """
     Answer a request for the list with `rows`, or with those of the page that the query names.
     """
+    if first := behaviour.empty_page * behaviour.page_size:
+        # Places without a row, as many as a page has, where that page begins.
+        first -= behaviour.page_size
+        rows = rows[:first] + [{}] * behaviour.page_size + rows[first:]
     if behaviour.page_size and behaviour.page_form != "page":
         return _named(rows, query, behaviour)
     if behaviour.page_size:
@@ -44,7 +48,7 @@ def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
     if number > pages:
         past = {"empty": number, "last": pages, "wraps": (number - 1) % pages + 1}
         number = past[behaviour.past_end]
-    return rows[(number - 1) * size : number * size]
+    return [row for row in rows[(number - 1) * size : number * size] if row]
 
 
 def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
@@ -58,27 +62,30 @@ def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"{parameter} is not valid any more.")
     match form:
         case "after_id":
-            ids = [row["id"] for row in rows]
+            ids = [row.get("id") for row in rows]
             start = ids.index(given) + 1 if given in ids else 0
         case "next_page":
             start = (int(given or 1) - 1) * size
         case _:
             start = int(given or 0)
     end = start + size
-    more = end < len(rows)
+    total = sum(1 for row in rows if row) + behaviour.unlisted
+    page, more = [row for row in rows[start:end] if row], end < len(rows)
+    if behaviour.cursors == "loop" and not more:
+        end, more = 0, True
     address = f"https://api.aurorasolar.com/users?limit={size}&{parameter}={end}"
     members: dict[str, dict[str, Any]] = {
         "cursor": {"next_cursor": str(end) if more else None},
         "token": {"nextPageToken": str(end) if more else ""},
         "links": {"links": {"self": "…", "next": {"href": address} if more else None}},
         "next_page": {"meta": {"next_page": end // size + 1 if more else None}},
-        "offset": {"meta": {"total_count": len(rows), "offset": start}},
+        "offset": {"meta": {"total_count": total, "offset": start}},
         "after_id": {"has_more": more},
-        "total": {"total": len(rows)},
+        "total": {"total": total},
     }
     link = f'<https://api.aurorasolar.com/users>; rel="first", <{address}>; rel="next"'
     headers = {"Link": link} if form == "link" and more else {}
-    return Reply(HTTPStatus.OK, {"users": rows[start:end]} | members.get(form, {}), headers)
+    return Reply(HTTPStatus.OK, {"users": page} | members.get(form, {}), headers)
 
 
 # The parameter by which each form asks for the page that it named.

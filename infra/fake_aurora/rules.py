@@ -213,17 +213,12 @@ class Rules:
                     raise RefusedError(HTTPStatus.BAD_REQUEST, "No such version.")  # noqa: TRY301
                 match operation:
                     case "list_users":
-                        rows = self._users.listed(self.behaviour)
+                        rows = self._users.listed(self.behaviour, self._clock())
                         return pages.listing(rows, argument, self.behaviour)
                     case "invite_user":
-                        user = self._users.invite(argument, self.behaviour)
-                        answers: dict[str, Any] = {
-                            "with_id": {"user": user.listed()},
-                            "top_level": user.listed(),
-                            "without_id": {},
-                            "nothing": b"",
-                        }
-                        body = answers[self.behaviour.invite_answer]
+                        user = self._users.invite(argument, self.behaviour, self._clock())
+                        form = self.behaviour.invite_answer
+                        body = self._users.answer_to_invitation(user, form)
                         return Reply(self.behaviour.invite_status, body)
                     case "retrieve_user":
                         return self._retrieve(argument)
@@ -270,15 +265,17 @@ class Rules:
         status = self.behaviour.retrieve_status
         if status != HTTPStatus.OK:
             raise RefusedError(status, "No.")
-        user = self._users.get(user_id, self.behaviour).listed()
+        user = self._users.retrieve(user_id, self.behaviour, self._clock()).listed()
         wrapped = self.behaviour.retrieve_answer == "wrapped"
         return Reply(HTTPStatus.OK, {"user": user} if wrapped else user)
 
     def _generate(self, user_id: str, fault: Fault) -> dict[str, Any]:
         user = self._users.get(user_id, self.behaviour)
+        now = self._clock()
+        if now < user.invited_at + self.behaviour.usable_after:
+            raise RefusedError(self.behaviour.early_status, "Not yet.")
         if user.account_status != "active":
             raise RefusedError(self.behaviour.inactive_status, "The account is not active.")
-        now = self._clock()
         jwt = self._tokens.generate(user.id, user.email, self.behaviour, now)
         if fault.kind.endswith("_jwt"):
             jwt = self._tokens.distort(jwt, fault.kind, now)

@@ -64,9 +64,7 @@ class Tokens:
         self._tokens[jti] = _Token(user_id=user_id, expires_at=expires_at)
         self._latest[user_id] = jti
         claims = {"id": user_id, "email": email, "exp": expires_at, "jti": jti}
-        if behaviour.environment_claim:
-            claims["environment"] = behaviour.environment
-        self._tokens[jti].jwt = self._sign(claims)
+        self._tokens[jti].jwt = self._sign(_as_behaves(claims, behaviour))
         return self._tokens[jti].jwt
 
     def distort(self, jwt: str, fault: str, now: float) -> str:
@@ -154,7 +152,27 @@ class Tokens:
     def _claims(self, jwt: str) -> dict[str, Any] | None:
         try:
             # The clock is the fake's own, so `state` judges `exp`.
-            options: Any = {"verify_exp": False, "require": ["jti", "id", "exp"]}
+            options: Any = {"verify_exp": False, "require": ["jti", "id"]}
             return pyjwt.decode(jwt, self._secret, algorithms=["HS256"], options=options)
         except pyjwt.InvalidTokenError:
             return None
+
+
+def _as_behaves(claims: dict[str, Any], behaviour: Behaviour) -> dict[str, Any]:
+    """
+    Return the claims in the forms that `behaviour` gives them.
+    """
+    said = dict(claims)
+    if behaviour.environment_claim:
+        said["environment"] = behaviour.environment
+    if behaviour.id_claim == "capitals":
+        said["id"] = said["id"].upper()
+    if behaviour.email_claim == "null":
+        said["email"] = None
+    match behaviour.exp_claim:
+        case "milliseconds":
+            said["exp"] *= 1000
+        case "text":
+            said["exp"] = str(said["exp"])
+    left_out = {"email": behaviour.email_claim, "exp": behaviour.exp_claim}
+    return {name: value for name, value in said.items() if left_out.get(name) != "absent"}

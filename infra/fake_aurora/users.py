@@ -47,6 +47,8 @@ class User:
     user_level: str = "SDK User"
     phone: str = ""
     partner_ids: list[str] = field(default_factory=list)
+    # When, on the fake's clock; 0 for those who were there from the start.
+    invited_at: float = 0
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def listed(self) -> dict[str, str]:
@@ -101,7 +103,16 @@ class Users:
             raise RefusedError(behaviour.unknown_status, "No such user.")
         return user
 
-    def listed(self, behaviour: Behaviour) -> list[dict[str, str]]:
+    def retrieve(self, user_id: str, behaviour: Behaviour, now: float) -> User:
+        """
+        Find a user as Retrieve User does, which may see an invited one late.
+        """
+        user = self.get(user_id, behaviour)
+        if now < user.invited_at + behaviour.listed_after:
+            raise RefusedError(behaviour.unknown_status, "No such user.")
+        return user
+
+    def listed(self, behaviour: Behaviour, now: float) -> list[dict[str, Any]]:
         """
         List this tenant's users.
         """
@@ -110,6 +121,7 @@ class Users:
             for each in self._users.values()
             if each.tenant_id == self._tenant_id
             and (behaviour.listed == "all" or each.account_status == "active")
+            and now >= each.invited_at + behaviour.listed_after
         ]
         if behaviour.order != "inserted":
             # Any order that has nothing to do with insertion; a fixed one keeps pages disjoint.
@@ -118,9 +130,14 @@ class Users:
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, salt + row["id"]).int)
         if behaviour.unknown_members:
             rows = [row | {"office": "unknown"} for row in rows]
+        match behaviour.row_form:
+            case "integer_ids":
+                return [row | {"id": number} for number, row in enumerate(rows, 1)]
+            case "other_names":
+                return [{f"user_{name}": value for name, value in row.items()} for row in rows]
         return rows
 
-    def invite(self, body: Any, behaviour: Behaviour) -> User:
+    def invite(self, body: Any, behaviour: Behaviour, now: float) -> User:
         """
         Create an account from the body of an invitation.
         """
@@ -136,12 +153,30 @@ class Users:
         if any(row.account_status == "active" for row in rows):
             raise RefusedError(behaviour.taken_status, "The e-mail is taken.")
         names = ("email", "first_name", "last_name", "user_level", "phone", "partner_ids")
-        user = User(tenant_id=self._tenant_id, **{n: data[n] for n in names if data.get(n)})
+        given = {name: data[name] for name in names if data.get(name)}
+        user = User(tenant_id=self._tenant_id, invited_at=now, **given)
         # Only an "SDK User" need not accept an e-mailed invitation first.
         at_once = user.user_level == "SDK User"
         user.account_status = behaviour.invited_status if at_once else "pending"
         self._keep(user)
         return user
+
+    def answer_to_invitation(self, user: User, form: str) -> Any:
+        """
+        Return the body that tells who was invited, or somebody else.
+        """
+        mine = (each for each in self._users.values() if each.tenant_id == self._tenant_id)
+        other = next((each for each in mine if each is not user), user)
+        answers: dict[str, Any] = {
+            "with_id": {"user": user.listed()},
+            "top_level": user.listed(),
+            "without_id": {},
+            "nothing": b"",
+            "other_id": {"user": user.listed() | {"id": other.id}},
+            "other_email": {"user": user.listed() | {"email": other.email}},
+            "other_user": {"user": other.listed()},
+        }
+        return answers[form]
 
     def _keep(self, user: User) -> None:
         if known := self._users.get(user.id):

@@ -199,7 +199,101 @@ def test_invitation_may_answer_without_an_id(call: Client) -> None:
     assert LAURA["email"] in {row["email"] for row in call.list().json()["users"]}
 
 
+@pytest.mark.parametrize("form", ["cursor", "token", "next_page", "offset", "total"])
+@pytest.mark.parametrize("empty", [1, 2])
+def test_empty_page_before_others(call: Client, form: str, empty: int) -> None:
+    """One page is empty, its answer says that more follow, and nobody is left out."""
+    call.aurora.set_users({"email": f"caller-{n:04}@example.com"} for n in range(4))
+    call.aurora.behave(page_size=2, page_form=form, empty_page=empty)
+    parameter = {"token": "pageToken", "next_page": "page", "total": "skip"}.get(form, form)
+    starts = [1, 2, 3] if form == "next_page" else [0, 2, 4]
+    answers = [call.list(f"?{parameter}={start}").json() for start in starts]
+    assert [len(each["users"]) for each in answers] == [2 * (n != empty) for n in (1, 2, 3)]
+    assert any(value for name, value in answers[empty - 1].items() if name != "users")
+    assert len({row["id"] for each in answers for row in each["users"]}) == 4
+
+
+def test_total_that_counts_more_than_the_list_shows(call: Client) -> None:
+    call.aurora.behave(page_size=100, page_form="total", unlisted=7)
+    assert call.list().json()["total"] == 2 + 7
+
+
+def test_cursor_that_loops(call: Client) -> None:
+    call.aurora.behave(page_size=1, page_form="cursor", cursors="loop")
+    named = ["0"]
+    for _ in range(4):
+        named.append(call.list(f"?cursor={named[-1]}").json()["next_cursor"])
+    assert named == ["0", "1", "0", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("form", "row"),
+    [("integer_ids", {"id": 1}), ("other_names", {"user_id": JESSICA["id"]})],
+)
+def test_rows_in_another_form(call: Client, form: str, row: dict[str, Any]) -> None:
+    call.aurora.behave(row_form=form)
+    assert row.items() <= call.list().json()["users"][0].items()
+
+
+@pytest.mark.parametrize(
+    ("form", "other"),
+    [
+        ("other_id", {"id": JESSICA["id"], "email": LAURA["email"]}),
+        ("other_email", {"email": JESSICA["email"]}),
+        ("other_user", JESSICA),
+    ],
+)
+def test_invitation_answered_with_somebody_else(
+    call: Client, form: str, other: dict[str, str]
+) -> None:
+    call.aurora.behave(invite_answer=form)
+    user = call.invite(LAURA | {"user_level": "SDK User"}).json()["user"]
+    assert other.items() <= user.items()
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_account_that_is_seconds_old(clock: Any, status: int) -> None:
+    """The list and Retrieve User show it late, and generate answers a refusal until then."""
+    with FakeAurora.running(clock=clock) as aurora:
+        call = Client(aurora)
+        aurora.behave(listed_after=60, usable_after=5, early_status=status)
+        user_id = call.invite(LAURA | {"user_level": "SDK User"}).json()["user"]["id"]
+        path = f"/tenants/{aurora.tenant_id}/users/{user_id}"
+        assert call.generate(user_id).status == status
+        clock.advance(5)
+        assert call.generate(user_id).status == 200
+        assert (len(call.list().json()["users"]), call("GET", path).status) == (2, 404)
+        clock.advance(55)
+        assert (len(call.list().json()["users"]), call("GET", path).status) == (3, 200)
+        call.http.clear()
+
+
 # Tokens and sessions -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [30, 86_400, 7 * 86_400])
+@pytest.mark.parametrize(("form", "factor"), [("seconds", 1), ("milliseconds", 1000)])
+def test_life_of_a_token(call: Client, seconds: int, form: str, factor: int) -> None:
+    call.aurora.behave(token_lifetime=seconds, exp_claim=form)
+    assert claims(call.jwt())["exp"] / factor == pytest.approx(time.time() + seconds, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "claim", "value"),
+    [
+        pytest.param({"exp_claim": "absent"}, "exp", None, id="no exp"),
+        pytest.param({"email_claim": "null"}, "email", None, id="no e-mail"),
+        pytest.param({"id_claim": "capitals"}, "id", JESSICA["id"].upper(), id="id in capitals"),
+    ],
+)
+def test_claims_in_other_forms(
+    call: Client, behaviour: dict[str, str], claim: str, value: object
+) -> None:
+    """The claim is in another form, and the token loads all the same."""
+    call.aurora.behave(**behaviour)
+    token = call.jwt()
+    assert claims(token).get(claim) == value
+    assert call.aurora.load(token)[1] == "live"
 
 
 @pytest.mark.parametrize(
