@@ -28,6 +28,7 @@ from token_vendor.models import AccessToken, Account, Caller, normalised_email
 from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
+    AccountRefusedError,
     AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraKeyRejectedError,
@@ -185,9 +186,16 @@ class AuroraClient:
         path = f"/{account.user_id}/generate_token"
         status, body, _ = self._call(GENERATE, "POST", path, allowance)
         if status >= HTTPStatus.BAD_REQUEST:
-            raise UserNotEligibleError(
-                cause=f"Aurora answered {status} to generate_token. If everybody gets it: does the "
-                "key include access to the Platform API?"
+            kind = (
+                AuroraKeyRejectedError if status == HTTPStatus.FORBIDDEN else AuroraUnavailableError
+            )
+            cause = f"Aurora answered {status} to generate_token"
+            raise AccountRefusedError(
+                cause=f"{cause}; the account is not active, or not the caller's",
+                if_active=kind(
+                    cause=f"{cause}, and says that the account is active. Does the key include "
+                    "access to the Platform API?"
+                ),
             )
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _unexpected(GENERATE, status, body)

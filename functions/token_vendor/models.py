@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from token_vendor.settings import RESERVE
 
+LIST, RETRIEVE = "list_users", "retrieve_user"
+INVITE, GENERATE = "invite_user", "generate_token"
+"""The operations at Aurora, as logs, metrics and `ProblemError.in_doubt` name them."""
 LONGEST_EMAIL = 254
 """Characters: RFC 5321's limit on a path."""
 ACTIVE = "active"
@@ -56,6 +59,7 @@ class AccessToken:
     jti: str
     expires_at: int
     user_id: str
+    storable: bool = True
 
     def lives_longer_than(self, seconds: float, *, now: float) -> bool:
         """Tell whether more than `seconds` of life remain."""

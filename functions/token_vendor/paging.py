@@ -32,6 +32,8 @@ class Page:
     number: int = 1
     named: str = ""
     promised: bool = False
+    read: int = 0
+    counted: bool = False
 
     @property
     def query_string(self) -> str:

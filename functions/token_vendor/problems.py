@@ -25,6 +25,11 @@ class ProblemError(Exception):
 
     """
 
+    permanent: ClassVar[bool] = False
+    """Waiting does not solve it; it lasts until Aurora's user list is read again."""
+    keeps_turn: ClassVar[bool] = False
+    """It is nobody's failure: the caller keeps the calls that were reserved for it."""
+
     slug: ClassVar[str] = "internal-error"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
@@ -46,8 +51,12 @@ class ProblemError(Exception):
         self.in_doubt = in_doubt
         self.turn = turn
 
-    def ending_at(self, moment: float) -> Self:
-        """Return the same problem with another `retry_at`: a raised one never changes."""
+    def ending_at(self, moment: float | None) -> Self:
+        """
+        Return the same problem with another `retry_at`, and without a turn.
+
+        A raised problem never changes.
+        """
         return type(self)(self.detail, cause=self.cause, retry_at=moment, in_doubt=self.in_doubt)
 
 
@@ -76,10 +85,24 @@ class CallerNotIdentifiedError(ProblemError):
 class UserNotEligibleError(ProblemError):
     """Aurora, or this service's configuration, has no place for the caller."""
 
+    permanent = True
     slug = "user-not-eligible"
     status = 403
     title = "You have no access to Aurora"
     detail = "Ask your Aurora administrator for access."
+
+
+class AccountRefusedError(UserNotEligibleError):
+    """
+    Aurora refused to generate for an account.
+
+    Whose fault it is depends on what Aurora says of the account itself. `if_active` is the problem
+    where the account is active and the caller's.
+    """
+
+    def __init__(self, *, cause: str, if_active: ProblemError) -> None:
+        super().__init__(cause=cause)
+        self.if_active = if_active
 
 
 class InvitationPendingError(ProblemError):
@@ -103,6 +126,7 @@ class TooManyRenewalsError(ProblemError):
 class AuroraBusyError(ProblemError):
     """The shared request budget, or Aurora's own limit, has no room right now."""
 
+    keeps_turn = True
     slug = "aurora-busy"
     status = 503
     title = "Many people are signing in right now"
@@ -157,6 +181,7 @@ class AuroraKeyRejectedError(ProblemError):
 class TokenStoreUnavailableError(ProblemError):
     """DynamoDB did not answer; going on to Aurora without it would stampede."""
 
+    keeps_turn = True
     slug = "token-store-unavailable"
     status = 503
     title = "The token store is not available"
@@ -167,3 +192,15 @@ CATALOGUE: dict[str, type[ProblemError]] = {
     problem.slug: problem for problem in ProblemError.__subclasses__()
 }
 """Every type of problem by its slug."""
+
+
+def problem_of(slug: str, *, retry_at: float) -> ProblemError:
+    """
+    Return the problem that another request left for those after it, until `retry_at`.
+
+    A slug that we do not know was written by another version of this program.
+    """
+    problem = CATALOGUE.get(slug, AuroraUnavailableError)
+    return problem(
+        cause="inherited from another request", retry_at=None if problem.permanent else retry_at
+    )

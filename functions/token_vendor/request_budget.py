@@ -123,8 +123,11 @@ class RequestBudget:
         """Return the virtual time in microseconds; while Aurora wants a pause, that of its end."""
         return max(self.now(), self.known.held_until) - self.known.delay
 
-    def allowance(self, deadline: Deadline, *, queueing: bool = True) -> "Allowance":
+    def allowance(
+        self, deadline: Deadline, control: Control, *, queueing: bool = True
+    ) -> "Allowance":
         """Return what one request may call; without `queueing`, only what nobody waits for."""
+        self.obey(control)
         return Allowance(self, deadline, queueing=queueing)
 
     def look(self) -> Ring:
@@ -324,6 +327,11 @@ class Allowance:
             at=ceil(self._budget.known.begins(self._slots[0]) * 1000) / 1000,
             slots=tuple((slot.place, slot.at) for slot in self._slots),
         )
+
+    def apart(self, *, queueing: bool | None = None) -> "Allowance":
+        """Return another allowance of the same request, without the slots of this one."""
+        queueing = self._queueing if queueing is None else queueing
+        return Allowance(self._budget, self.deadline, queueing=queueing)
 
     def redeem(self, turn: Turn) -> None:
         """Take the slots of a kept turn, which Aurora may have moved since."""

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from token_vendor.control import Entry
 from token_vendor.forecast import AHEAD
-from token_vendor.token_store import KEPT_FOR
+from token_vendor.table import KEPT_FOR
 
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding

@@ -13,7 +13,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 from token_vendor.directory import ACTIVE_ROW, DIRECTORY, OTHER_ROW
-from token_vendor.token_store import TOKEN
+from token_vendor.token_item import TokenItem
 
 from infra.operator import switches
 from infra.operator.deployed import Deployed, OperatorError
@@ -83,7 +83,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
         )
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     row = ("user_id", "seen_at")
-    for sk, names in ((ACTIVE_ROW, row), (OTHER_ROW, row), (TOKEN, LAST_GENERATE)):
+    for sk, names in ((ACTIVE_ROW, row), (OTHER_ROW, row), (TokenItem.sk, LAST_GENERATE)):
         for email, item in table(deployed).scan(sk, names):
             rows.setdefault(email, {})[sk] = item
     since = time.time() - days * 86_400
@@ -164,7 +164,7 @@ def _is_active(items: Mapping[str, Mapping[str, Any]], read_since: float) -> boo
 
 
 def _generated(items: Mapping[str, Mapping[str, Any]]) -> float:
-    token = items.get(TOKEN, {})
+    token = items.get(TokenItem.sk, {})
     if "ahead" in token:
         return float(max(token.get("came", ()), default=0))
     return float(token.get("expires_at", 0) - token.get("lifetime", 0))

@@ -9,8 +9,7 @@ from typing import Any
 
 from token_vendor.directory import ACTIVE_ROW
 from token_vendor.table import Table
-from token_vendor.token_item import State, TokenItem
-from token_vendor.token_store import TokenStore
+from token_vendor.token_item import State, TokenItem, Wanted
 
 from infra.operator.deployed import Deployed
 
@@ -43,15 +42,8 @@ def table(deployed: Deployed) -> Table:
         partition=deployed.settings.partition,
         clock=time.time,
         sleep=time.sleep,
+        kept_for=deployed.settings.kept_days * 86_400,
     )
-
-
-def store(deployed: Deployed) -> TokenStore:
-    """
-    Return the function's own store, on the stage's table.
-    """
-    kept_for = deployed.settings.kept_days * 86_400
-    return TokenStore(table(deployed), clock=time.time, kept_for=kept_for)
 
 
 def holders(deployed: Deployed) -> Iterator[Holder]:
@@ -91,7 +83,7 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     """
     Return what the table holds of a person, without the JWT; empty where it holds nothing.
     """
-    token_item = store(deployed).read(email)
+    token_item = table(deployed).load(TokenItem, email)
     item = asdict(token_item)
     item["has_token"] = bool(item.pop("jwt"))
     if not item["has_token"]:
@@ -111,7 +103,7 @@ def verdict(item: TokenItem, *, now: float, margin: float) -> str:
     """
     Say in a sentence what a person's next request comes upon.
     """
-    match item.state(now, margin=margin):
+    match item.state(now, Wanted(subject=item.subjects[-1] if item.subjects else "", margin=margin)):
         case State.LEASED:
             end = duration(item.lease_until - now)
             return f"A token is being generated: the lease ends in {end}."

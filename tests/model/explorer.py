@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
-from token_vendor import token_store
-from token_vendor.aurora import GENERATE
-from token_vendor.control import Control
-from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
+from token_vendor import vendor as protocol
+from token_vendor.control import Control, Switches
+from token_vendor.models import GENERATE, AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import recorder
-from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
+from token_vendor.problems import (
+    AuroraBusyError,
+    AuroraTimeoutError,
+    AuroraUnavailableError,
+    ProblemError,
+)
 from token_vendor.table import Table
-from token_vendor.token_store import TokenStore
-from token_vendor.vendor import Policy, TokenVendor
+from token_vendor.vendor import TokenVendor
 
 from tests.model.memory_table import MemoryTable
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     import pytest
@@ -55,6 +59,8 @@ class Scenario:
     """Whether a scheduled run generates ahead at some moment."""
     signs_out: bool = False
     """Whether somebody signs the caller out at some moment."""
+    strangers: int = 0
+    """How many of the callers sign in by another way than the one that is known."""
     faults: int = 1
     """How many crashes, lost answers, refusals and overdue holders a schedule may have."""
 
@@ -104,6 +110,7 @@ class Client:
     woken: bool = False
     signs_out: bool = False
     ahead: bool = False
+    subject: str = SUBJECT
 
 
 class World:
@@ -116,6 +123,8 @@ class World:
         self.table = MemoryTable(self._step)
         self.extra = 0
         """Generates beyond the first that crashes, lost answers and overdue holders excuse."""
+        self.asked = 0
+        """Questions to Aurora whose token it is; one more is excused by each that failed."""
         self.faults_left = scenario.faults
         self.lease_of: dict[str, str] = {}
         """Under which lease each token was generated."""
@@ -137,7 +146,11 @@ class World:
             self.table.items[KEY] = item
         self.before = self.aurora.generated
         self.clients = [
-            Client(n, TokenRequest(replace="t1" if n < scenario.replacing else None))
+            Client(
+                n,
+                TokenRequest(replace="t1" if n < scenario.replacing else None),
+                subject=SUBJECT if n >= scenario.strangers else "another way to sign in",
+            )
             for n in range(scenario.callers)
         ]
         if scenario.signs_out:
@@ -163,7 +176,17 @@ class World:
     def find(self, _caller: Caller, _allowance: Any, **_: Any) -> Account:
         return Account(user_id="user", email=EMAIL, status="active")
 
-    def is_known(self, _email: str) -> bool:
+    def known_id(self, _email: str) -> str:
+        return "user"
+
+    def confirm(self, _email: str, _user_id: str, _allowance: Any, *, since: float) -> bool:
+        """Answer whose token it is: Aurora is asked under the lease, and at most once."""
+        assert since
+        self.asked += 1
+        directive = self._step("ask")
+        if directive == "refuse":
+            self.asked -= 1
+            raise AuroraUnavailableError(cause="5xx")
         return True
 
     def allowance(self, *_: Any, **__: Any) -> World:
@@ -171,9 +194,6 @@ class World:
 
     turn = None
     control = Control()
-
-    def obey(self, _control: Any) -> None:
-        """Nothing is switched here."""
 
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: other tests are about the budget."""
@@ -194,28 +214,21 @@ class World:
     def _run(self, client: Client) -> None:
         self._step("start")
         parts: Any = self
+        table = Table(
+            parts.table,
+            name="tokens",
+            partition="sandbox#tenant",
+            clock=self.clock,
+            sleep=self.sleep,
+        )
         vendor = TokenVendor(
-            store=TokenStore(
-                Table(
-                    parts.table,
-                    name="tokens",
-                    partition="sandbox#tenant",
-                    clock=self.clock,
-                    sleep=self.sleep,
-                ),
-                clock=self.clock,
-            ),
+            table=table,
+            switches=Switches(table),
             accounts=parts,
             budget=parts,
             aurora=parts,
-            policy=Policy(
-                refresh_margin=3600,
-                patience=5,
-                cool_down=COOL_DOWN,
-                refused_for=COOL_DOWN,
-                renewals_per_hour=6,
-            ),
-            clock=self.clock,
+            settings=settings(cool_down=COOL_DOWN, directory_ttl=COOL_DOWN),
+            now=self.clock,
         )
         deadline = Deadline(self.now + INVOCATION, self.clock, self.sleep)
         if client.ahead:
@@ -229,7 +242,8 @@ class World:
             client.outcome = "signed out"
             return
         try:
-            vended = vendor.vend(Caller(email=EMAIL, subject=SUBJECT), client.request, deadline)
+            caller = Caller(email=EMAIL, subject=client.subject)
+            vended = vendor.vend(caller, client.request, deadline)
         except ProblemError as problem:
             client.outcome = problem
             return
@@ -274,7 +288,7 @@ class World:
             ways.append((client.number, "go"))
             if self.faults_left and at != "start":
                 ways.append((client.number, "crash"))
-                if at == "send":
+                if at in {"send", "ask"}:
                     ways.append((client.number, "refuse"))
                 if at == "answer":
                     ways.append((client.number, "lose"))
@@ -304,6 +318,8 @@ class World:
         before = self.table.items.get(KEY, {})
         if directive in {"crash", "lose"}:
             self.extra += client.unstored
+        if directive == "crash" and client.waits_for == "ask":
+            self.asked -= 1
         if directive == "crash":
             self._crash(client)
         else:
@@ -326,6 +342,10 @@ class World:
             raise ViolationError("an older token overwrote a newer one")
         if self.aurora.generated - self.before > 1 + self.extra:
             raise ViolationError("a second generate that nothing forced")
+        if self.asked > 1:
+            raise ViolationError("Aurora was asked twice whose token it is")
+        if self.scenario.strangers and not self.scenario.replacing and self.aurora.generated > 1:
+            raise ViolationError("a new identity cost a generate")
 
     def _crash(self, client: Client) -> None:
         self.running = client
@@ -378,7 +398,7 @@ class World:
         item = self.table.items.get(KEY, {})
         clients = sorted(
             (
-                c.request.replace or f"{c.signs_out} {c.ahead}",
+                c.request.replace or f"{c.signs_out} {c.ahead} {c.subject}",
                 c.waits_for,
                 c.woken,
                 c.unstored,
@@ -390,6 +410,7 @@ class World:
             self.now,
             self.faults_left,
             self.extra,
+            self.asked,
             self.aurora.generated,
             tuple(sorted(self.aurora.live)),
             repr(sorted(item.items())),
@@ -418,7 +439,7 @@ def explore(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> int:
         schedule = pending.pop()
         recorder.start("model")
         world = World(scenario)
-        monkeypatch.setattr(token_store, "uuid4", world.lease_id)
+        monkeypatch.setattr(protocol, "uuid4", world.lease_id)
         try:
             for choice in schedule:
                 world.apply(choice)

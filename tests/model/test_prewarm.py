@@ -19,18 +19,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.control import Control, Entry, Switch
+from token_vendor.control import Control, Entry, Switch, Switches
 from token_vendor.forecast import AHEAD, LEAD, SHARE, Person, plan
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import logger, recorder
 from token_vendor.problems import AuroraBusyError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE, RequestBudget
 from token_vendor.table import Table
-from token_vendor.token_store import TokenStore
-from token_vendor.vendor import Policy, TokenVendor
+from token_vendor.vendor import TokenVendor
 
 from infra.fake_aurora.calls import fullest
 from tests.model.memory_table import MemoryTable
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,8 @@ class Parts:
     """What one execution environment is wired from, and its time."""
 
     vendor: TokenVendor
-    store: TokenStore
+    table: Table
+    switches: Switches
     budget: RequestBudget
     now: Any
     clock: Any
@@ -95,28 +96,24 @@ class Morning:
         table = Table(
             dynamodb, name="tokens", partition=PARTITION, clock=lambda: self.now, sleep=sleep
         )
-        store = TokenStore(table, clock=lambda: self.now, notes_comings=True)
+        switches = Switches(table)
         budget = RequestBudget(
             table, rate=RATE, burst=BURST, grace=5, patience=0.05, queue_horizon=900, sleep=sleep
         )
         stands_for: Any = self
         vendor = TokenVendor(
-            store=store,
+            table=table,
+            switches=switches,
             accounts=stands_for,
             budget=budget,
             aurora=stands_for,
-            policy=Policy(
-                refresh_margin=3600,
-                cool_down=30,
-                refused_for=300,
-                renewals_per_hour=6,
-                patience=0.05,
-            ),
-            clock=lambda: self.now,
+            settings=settings(patience=0.05, prewarm=True),
+            now=lambda: self.now,
         )
         return Parts(
             vendor=vendor,
-            store=store,
+            table=table,
+            switches=switches,
             budget=budget,
             now=lambda: self.now,
             clock=lambda: self.now,
@@ -125,8 +122,8 @@ class Morning:
 
     # Aurora, and the accounts at it --------------------------------------------------------------
 
-    def is_known(self, _email: str) -> bool:
-        return True
+    def known_id(self, email: str) -> str:
+        return email
 
     def find(self, caller: Caller, _allowance: Any) -> Account:
         return Account(user_id=caller.email, email=caller.email, status="active")

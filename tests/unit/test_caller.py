@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_vendor.caller import ClaimNames, identify
+from token_vendor.caller import identify
 from token_vendor.models import Caller, normalised_email
 from token_vendor.problems import CallerNotIdentifiedError
+
+from tests.support.settings import settings
 
 EMAIL = "jessica.smith@aurorasolar.com"
 
@@ -21,8 +23,7 @@ def caller(
     return identify(
         claims,
         profile or {},
-        names=ClaimNames(groups="cognito:groups"),
-        require_verified_email=verified,
+        settings=settings(claim_groups="cognito:groups", require_verified_email=verified),
     )
 
 
