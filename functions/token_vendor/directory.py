@@ -319,8 +319,8 @@ class Directory:
         try:
             if seen.turn:
                 own.redeem(seen.turn)
-            for come in self._pages(held, own):
-                pass
+            for step in self._pages(held, own):
+                come = step
         except ProblemError as problem:
             self._stop(held, come, problem)
             raise problem.ending_at(problem.retry_at) from None

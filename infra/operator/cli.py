@@ -219,8 +219,7 @@ def forget(
         if not yes:
             # Each one forgotten costs a request to Aurora when its person comes back.
             typer.confirm(f"Forget the tokens of {email or f'{len(whom)} people'}?", abort=True)
-        store = tokens.store(deployed)
-        forgotten = sum(store.forget(each) for each in whom)
+        forgotten = sum(tokens.forget(deployed, each) for each in whom)
         if email and not forgotten:
             raise OperatorError(f"{email} holds no token")
     output.done(f"{forgotten} forgotten")

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
-from token_vendor.directory import ACTIVE_ROW, DIRECTORY, OTHER_ROW
+from token_vendor.directory import ACTIVE_ROW, OTHER_ROW, Reading
 from token_vendor.token_item import TokenItem
 
 from infra.operator import switches
@@ -76,7 +76,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
             f"--unused {days}d: the table remembers a person for {remembered} days at most; set "
             f"kept_days in cdk.json, which holds for the tokens of the days to come"
         )
-    reading = table(deployed).get(DIRECTORY)
+    reading = table(deployed).get(Reading.sk)
     if "read_at" not in reading:
         raise OperatorError(
             "Aurora's list was never read to its end: set directory_schedule in cdk.json"

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from token_vendor.control import CONTROL, Control
 from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
 from token_vendor.request_budget import RequestBudget
+from token_vendor.token_item import TokenItem
 
 from infra.operator.deployed import Deployed
-from infra.operator.tokens import AURORA_LIFE, store, table
+from infra.operator.tokens import AURORA_LIFE, table
 
 SHIFTS = (8, 9, 10)
 MARGINS = (5, 15, 60)
@@ -36,7 +37,8 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     """
     Read who holds what, and plan as a run would that began then.
     """
-    people = [Person.of(email, item) for email, item in store(deployed).everybody()]
+    items = table(deployed).scan(TokenItem.sk, ("came", "expires_at"))
+    people = [Person.of(email, TokenItem.of(item)) for email, item in items]
     zone, rate = ZoneInfo(deployed.settings.time_zone), _rate(deployed, at=begins_at)
     return Forecast(
         begins_at=begins_at,

@@ -99,11 +99,22 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part}
 
 
+def forget(deployed: Deployed, email: str) -> bool:
+    """
+    Drop a person's stored token; tell whether there was one.
+    """
+    stage = table(deployed)
+    item = stage.load(TokenItem, email)
+    return stage.change(item, TokenItem.forgotten, email).forgets > item.forgets
+
+
 def verdict(item: TokenItem, *, now: float, margin: float) -> str:
     """
     Say in a sentence what a person's next request comes upon.
     """
-    match item.state(now, Wanted(subject=item.subjects[-1] if item.subjects else "", margin=margin)):
+    match item.state(
+        now, Wanted(subject=item.subjects[-1] if item.subjects else "", margin=margin)
+    ):
         case State.LEASED:
             end = duration(item.lease_until - now)
             return f"A token is being generated: the lease ends in {end}."

@@ -194,7 +194,7 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         },
     )
     received = 0
-    http = deployment.parts.vendor._aurora._http
+    http = deployment.parts.vendor.aurora._http
     real = http.request
 
     def counted(*arguments: Any, **options: Any) -> Any:

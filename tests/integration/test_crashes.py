@@ -59,7 +59,7 @@ FIRST_TIME = [
     Step("directory lease", "after", "UpdateItem", b"reading_since = :reading_since"),
     Step("list", "after", "/users"),
     Step("mapping", "before", "BatchWriteItem"),
-    Step("mark", "after", "UpdateItem", b"if_not_exists(generating_since"),
+    Step("mark", "after", "UpdateItem", b"generating_since = :generating_since"),
 ]
 
 

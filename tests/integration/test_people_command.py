@@ -15,7 +15,7 @@ from token_vendor.settings import Settings
 
 from infra.operator import output, people, switches
 from infra.operator.deployed import OperatorError
-from infra.operator.tokens import store
+from infra.operator.tokens import forget
 from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
 from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_switch_command import stage, wanted
@@ -97,7 +97,7 @@ def test_table_remembers_for_as_long_as_the_stage_says(
     came = deployment.clock.now
     deployment.vend()
     assert deployment.item()["ttl"] == pytest.approx(came + 90 * DAY, abs=60)
-    assert store(stage).forget(JESSICA)
+    assert forget(stage, JESSICA)
     assert deployment.item()["ttl"] == pytest.approx(time.time() + 90 * DAY, abs=60)
     deployment.clock.advance(89 * DAY)
     deployment.vend(ROBERT)

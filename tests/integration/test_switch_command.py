@@ -66,10 +66,12 @@ def test_service_obeys_and_the_log_says_who_and_why(
 ) -> None:
     deployment.vend()
     switches.set_(stage, wanted("block", "Jessica.Smith@AuroraSolar.com"))
+    deployment.clock.advance(2)
     assert deployment.vend().slug == "user-not-eligible"
     switches.set_(stage, wanted("stop-generating"))
     assert [each.switch for each in switches.board(stage).entries] == ["block", "stop-generating"]
     switches.clear(stage, switches.ended("block", JESSICA, reason="back", by=ME))
+    deployment.clock.advance(2)
     assert deployment.vend().status == 200
     blocked, stopped, cleared = told(stage)
     assert (blocked["outcome"], blocked["reason"], blocked["by"]) == ("switched", "a test", ME)
