@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from token_vendor.aurora import INVITE, AuroraClient
+from token_vendor.aurora import AuroraClient
 from token_vendor.directory import Directory
-from token_vendor.models import ACTIVE, Account, Caller
+from token_vendor.models import ACTIVE, INVITE, Account, Caller
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import (
     AuroraBusyError,

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from token_vendor.accounts import Accounts
-from token_vendor.aurora import GENERATE, AuroraClient
-from token_vendor.models import AccessToken, Caller, Deadline, TokenRequest, Turn, Vended
+from token_vendor.aurora import AuroraClient
+from token_vendor.models import GENERATE, AccessToken, Caller, Deadline, TokenRequest, Turn, Vended
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
     CATALOGUE,
     AuroraBusyError,
+    AuroraInvalidResponseError,
     GeneratingStoppedError,
     InternalError,
     InvitationPendingError,
@@ -29,6 +30,8 @@ from token_vendor.token_item import Lease, Outcome, State, TokenItem
 from token_vendor.token_store import TokenStore
 
 HOUR = 3600
+LONGEST_COOL_DOWN = 900
+"""Seconds; only a refused account may cool down for longer."""
 EARLY = 1.0
 """Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
 
@@ -265,7 +268,14 @@ class TokenVendor:
         asked = request.replace or request.min_ttl or not lease.item.jwt
         if asked and self._is_renewal(lease.item, now):
             recorder.count(Metric.RENEWED)
-        return self._keep(caller, lease, token)
+        if token.storable:
+            return self._keep(caller, lease, token)
+        # Another generate would end the session that begins with this token.
+        unknown_end = AuroraInvalidResponseError(
+            cause="the JWT does not say when it ends", retry_at=token.expires_at, in_doubt=GENERATE
+        )
+        self._release(lease, unknown_end)
+        return token
 
     def _ask_aurora(self, caller: Caller, allowance: Allowance) -> AccessToken:
         """Find the account and generate; an account that Aurora refuses is looked up once more."""
@@ -282,7 +292,7 @@ class TokenVendor:
         self, lease: Lease, problem: ProblemError, turn: Turn | None = None
     ) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
-        problem, outcome = self._outcome(problem, turn)
+        problem, outcome = self._outcome(problem, turn, lease.item.generating_since)
         if outcome.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
@@ -293,8 +303,15 @@ class TokenVendor:
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
         return problem
 
-    def _outcome(self, problem: ProblemError, turn: Turn | None) -> tuple[ProblemError, Outcome]:
-        """Return what a problem means for the next caller, and the problem as this one sees it."""
+    def _outcome(
+        self, problem: ProblemError, turn: Turn | None, marked_at: float
+    ) -> tuple[ProblemError, Outcome]:
+        """
+        Return what a problem means for the next caller, and the problem as this one sees it.
+
+        Generates whose tokens are lost are cooled down from for as long as they have lasted: what
+        Aurora answers to one reload, it may answer to all of them.
+        """
         generated = problem.in_doubt == GENERATE
         if isinstance(problem, AuroraBusyError) and problem.turn:
             return problem, Outcome(may_have_generated=generated, turn=problem.turn)
@@ -305,6 +322,8 @@ class TokenVendor:
         # the others their calls.
         refused = isinstance(problem, UserNotEligibleError)
         pause = self._policy.refused_for if refused else self._policy.cool_down
+        if generated and marked_at:
+            pause = max(pause, min(self._clock() - marked_at, LONGEST_COOL_DOWN))
         until = problem.retry_at or self._clock() + pause
         if not isinstance(problem, PERMANENT):
             problem = problem.ending_at(until)

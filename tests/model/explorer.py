@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
 from token_vendor import token_store
-from token_vendor.aurora import GENERATE
 from token_vendor.control import Control
-from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
+from token_vendor.models import (
+    GENERATE,
+    AccessToken,
+    Account,
+    Caller,
+    Deadline,
+    TokenRequest,
+)
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
 from token_vendor.table import Table

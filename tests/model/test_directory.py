@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from greenlet import GreenletExit, greenlet
 from token_vendor.accounts import Accounts, InvitationPolicy
-from token_vendor.aurora import INVITE, LIST, RETRIEVE, Listing
+from token_vendor.aurora import Listing
 from token_vendor.control import Control
 from token_vendor.directory import Directory
-from token_vendor.models import ACTIVE, Account, Caller, Deadline
+from token_vendor.models import ACTIVE, INVITE, LIST, RETRIEVE, Account, Caller, Deadline
 from token_vendor.observability import logger
 from token_vendor.paging import Page
 from token_vendor.problems import (
