@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import uuid4
 
-from token_vendor.aurora import AuroraClient
+from token_vendor.aurora import AuroraClient, Listing
 from token_vendor.models import Account, Deadline
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
@@ -32,6 +32,8 @@ SAMPLE = 20
 LARGEST_PAGE = 250
 """Rows; Aurora's lists are known to take at most this `per_page`. More is a list without pages."""
 MOST_PAGES = 5000
+MOST_EMPTY = 3
+"""Pages in a row that have nobody, of a list that says that it goes on."""
 CHUNK = 500
 """Rows that are written between two looks at the deadline."""
 
@@ -42,9 +44,9 @@ class Reading:
     The DIRECTORY item; times are seconds since the epoch.
 
     `read_since`, `read_at` and `pages` are when the last whole reading began and ended, and what
-    it cost. `reading_since`, `next_page`, `next_query`, `promised` and `after_id` are how far an
-    unfinished one has come. `doubted_at` is when a reading last began because somebody's account
-    was refused.
+    it cost. `reading_since`, `next_page`, `next_query`, `promised`, `rows_read` and `after_id` are
+    how far an unfinished one has come. `doubted_at` is when a reading last began because somebody's
+    account was refused.
     """
 
     read_since: float = 0
@@ -56,12 +58,18 @@ class Reading:
     next_page: int = 0
     next_query: str = ""
     promised: int = 0
+    rows_read: int = 0
     after_id: str = ""
     doubted_at: float = 0
 
     def place(self) -> "Place":
         """Return how far an unfinished reading has come."""
-        page = Page(number=self.next_page, named=self.next_query, promised=bool(self.promised))
+        page = Page(
+            number=self.next_page,
+            named=self.next_query,
+            promised=bool(self.promised),
+            read=self.rows_read,
+        )
         return Place(page=page, after_id=self.after_id)
 
 
@@ -81,6 +89,7 @@ class Place:
             "next_page": self.page.number,
             "next_query": self.page.named,
             "promised": int(self.page.promised),
+            "rows_read": self.page.read,
             "after_id": self.after_id,
         }
 
@@ -252,8 +261,10 @@ class Directory:
         Read and write pages until the last one; `place` says how far it came.
 
         Where Aurora names no pages, the list ends at a page that is empty, refused, or was read
-        before: a list that knows no pages answers `page=2` with the same rows, or refuses it.
+        before: a list that knows no pages answers `page=2` with the same rows, or refuses it. A
+        page without anybody is no end while Aurora says that others follow.
         """
+        empty = 0
         while True:
             page = place.page
             listing = self._aurora.list_users(page, allowance)
@@ -262,20 +273,16 @@ class Directory:
                 key=lambda row: row.user_id,
             )
             repeated = page.number > 1 and self._was_read(rows, since)
-            if page.promised and (listing.refused or repeated):
-                # A cursor that is over, or a form that is read wrongly. The people on the pages
-                # that follow would be taken for new, and invited.
+            following = listing.following
+            empty = 0 if listing.accounts else empty + 1
+            if fault := _fault(listing, page, repeated=repeated, empty=empty):
+                # The people on the pages that follow would be taken for new, and invited.
                 place.page, place.after_id = Page(), ""
-                raise AuroraInvalidResponseError(
-                    cause=f"list_users: page {page.number}, which the answer before it named, "
-                    + ("was refused" if listing.refused else "has the rows of one before")
-                )
+                raise AuroraInvalidResponseError(cause=f"list_users: page {page.number} {fault}")
             if not repeated or len(rows) <= LARGEST_PAGE:
                 self._write_rows(rows, place, since, allowance.deadline)
-            unusable = page.number > 1 and not listing.accounts
-            following = listing.following
-            ended = repeated or unusable or not listing.rows or page.number == MOST_PAGES
-            if ended or not following:
+            ended = repeated or empty == MOST_EMPTY or page.number == MOST_PAGES
+            if ended or not following or (empty and not following.promised):
                 return
             place.page, place.after_id = following, ""
             _check_time(allowance.deadline, following.number, self._clock())
@@ -324,6 +331,20 @@ class Directory:
     def _reading(self) -> Reading:
         item = self._table.get(DIRECTORY)
         return Reading(**{name: value for name, value in item.items() if name in ATTRIBUTES})
+
+
+def _fault(listing: Listing, page: Page, *, repeated: bool, empty: int) -> str:
+    """Say why a list cannot be read to its end, or return an empty string."""
+    if listing.rows and not listing.accounts and not page.read:
+        return "has no row with a usable id and e-mail"
+    if page.promised and (listing.refused or repeated):
+        # A cursor that is over, or a form that is read wrongly.
+        return "was promised, and " + ("refused" if listing.refused else "has the rows of another")
+    following = listing.following
+    if empty < MOST_EMPTY or not following or (following.counted and page.read):
+        # A total alone may count people who are not listed.
+        return ""
+    return "is empty as those before it, and others are to follow" if following.promised else ""
 
 
 def _key(account: Account) -> tuple[str, str]:
