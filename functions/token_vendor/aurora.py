@@ -16,6 +16,7 @@ from http import HTTPStatus
 from math import isfinite
 from typing import Any
 
+from token_vendor.access_token import access_token, is_address, is_same_id
 from token_vendor.api_key import ApiKey
 from token_vendor.bounded_http import (
     Answer,
@@ -24,8 +25,18 @@ from token_vendor.bounded_http import (
     TooLargeError,
     TooSlowError,
 )
-from token_vendor.models import AccessToken, Account, Caller, normalised_email
-from token_vendor.observability import Metric, digest, logger, recorder
+from token_vendor.models import (
+    GENERATE,
+    INVITE,
+    LIST,
+    RETRIEVE,
+    AccessToken,
+    Account,
+    Caller,
+    is_id,
+    normalised_email,
+)
+from token_vendor.observability import Metric, logger, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
     AccountRefusedError,
@@ -35,13 +46,9 @@ from token_vendor.problems import (
     AuroraTimeoutError,
     AuroraUnavailableError,
     ProblemError,
-    UserNotEligibleError,
 )
 from token_vendor.request_budget import Allowance
 
-LIST, RETRIEVE = "list_users", "retrieve_user"
-INVITE, GENERATE = "invite_user", "generate_token"
-"""The operations, as logs, metrics and `ProblemError.in_doubt` name them."""
 BODY_LIMIT = 256 * 1024
 LIST_LIMIT = 32 * 2**20
 """Bytes of an answer that are read; of a list, some 150,000 users without pages."""
@@ -53,16 +60,9 @@ NEEDED_TO_TRY = 0.5
 """Seconds that must remain for an attempt to be worth sending."""
 DEFAULT_RETRY_AFTER = 60
 LONGEST_RETRY_AFTER = 900
-LONGEST_ID = 128
 LONGEST_STATUS = 64
-LONGEST_JWT = 16_384
-"""Characters: some forty times the sample, and far below what an item and a response may hold."""
 PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
 """What looks like a JWT, a key, an address or a telephone number."""
-SHORTEST_LIFE = 60
-"""Seconds; a token with less would be over before a page has loaded the SDK with it."""
-LONGEST_LIFE = 48 * 3600
-"""Seconds; Aurora's tokens live 12 hours, and one that claims much more is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +143,7 @@ class AuroraClient:
         """
         status, body, _ = self._call(RETRIEVE, "GET", f"/{user_id}", allowance)
         account = _account(_user(body)) if status < HTTPStatus.MULTIPLE_CHOICES else None
-        return account if account and account.user_id == user_id else None
+        return account if account and is_same_id(account.user_id, user_id) else None
 
     def invite_user(
         self, caller: Caller, *, level: str, partner_ids: tuple[str, ...], allowance: Allowance
@@ -171,12 +171,15 @@ class AuroraClient:
             raise AuroraKeyRejectedError(cause=f"Aurora answered {status} to the invitation")
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _unexpected(INVITE, status, body)
-        user_id = _user(body).get("id")
-        return True, user_id if isinstance(user_id, str) and _is_id(user_id) else ""
+        invited = _user(body)
+        user_id, email = invited.get("id"), invited.get("email")
+        # An answer about somebody else names no account of the caller's: the list does.
+        theirs = email is None or is_address(email, caller.email)
+        return True, user_id if theirs and is_id(user_id) else ""
 
     def generate_token(self, account: Account, allowance: Allowance) -> AccessToken:
         """
-        Generate a JWT for the account; whatever token it had may die by it.
+        Generate a JWT for the account. This may invalidate the current token.
 
         Raises:
             UserNotEligibleError: Aurora refused this account, or the JWT is another person's.
@@ -199,55 +202,9 @@ class AuroraClient:
             )
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise _unexpected(GENERATE, status, body)
-        return self._access_token(body, account)
-
-    def _access_token(self, body: Any, account: Account) -> AccessToken:
-        # PyJWT is imported where a token was generated, not at a cold start that finds one stored.
-        import jwt  # noqa: PLC0415
-
         token = body.get("token") if isinstance(body, dict) else None
         encoded = token.get("jwt") if isinstance(token, dict) else None
-        if not isinstance(encoded, str) or len(encoded) > LONGEST_JWT:
-            raise _unusable("no token.jwt of usable length")
-        try:
-            # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over
-            # TLS from Aurora, and all that is taken from it is what Aurora says about it.
-            unverified_claims = jwt.decode(
-                encoded,
-                options={
-                    "verify_signature": False,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                    "verify_aud": False,
-                    "verify_iss": False,
-                },
-            )
-        except (jwt.InvalidTokenError, ValueError, RecursionError) as exc:
-            raise _unusable("unreadable JWT") from exc
-        expires_at = unverified_claims.get("exp")
-        jti = unverified_claims.get("jti")
-        now = self._clock()
-        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-            raise _unusable("the JWT has no exp")
-        if not now + SHORTEST_LIFE < expires_at < now + LONGEST_LIFE:
-            raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
-        if unverified_claims.get("id") != account.user_id:
-            recorder.count(Metric.WRONG_ACCOUNT)
-            raise _unusable("the JWT is another user's")
-        if not _is_address(unverified_claims.get("email", account.email), account.email):
-            # The account was renamed: it is somebody else's by now.
-            recorder.count(Metric.WRONG_ACCOUNT)
-            raise UserNotEligibleError(
-                cause="the JWT names another e-mail than the caller's", in_doubt=GENERATE
-            )
-        return AccessToken(
-            jwt=encoded,
-            # The sample tokens have a jti; one without gets a name that cannot be mistaken.
-            jti=jti if isinstance(jti, str) and _is_id(jti) else digest(encoded)[:32],
-            expires_at=int(expires_at),
-            user_id=account.user_id,
-        )
+        return access_token(encoded, account, self._clock())
 
     def _call(
         self,
@@ -361,11 +318,6 @@ def _unexpected(operation: str, status: int, body: Any) -> AuroraInvalidResponse
     )
 
 
-def _unusable(reason: str) -> AuroraInvalidResponseError:
-    # Aurora has generated, although its answer is no token.
-    return AuroraInvalidResponseError(cause=f"generate_token: {reason}", in_doubt=GENERATE)
-
-
 def retry_after(value: str | None, now: float) -> float:
     """
     Return the seconds that a Retry-After asks for, bounded to 1 s … 15 min.
@@ -390,7 +342,7 @@ def _account(row: Any) -> Account | None:
     if not isinstance(row, dict):
         return None
     user_id, email, status = (row.get(name) for name in ("id", "email", "account_status"))
-    if not isinstance(user_id, str) or not isinstance(email, str) or not _is_id(user_id):
+    if not is_id(user_id) or not isinstance(email, str):
         return None
     try:
         return Account(
@@ -404,20 +356,6 @@ def _user(body: Any) -> dict[str, Any]:
     """Return the user of an answer, which has it under `user` or is it."""
     user = body.get("user", body) if isinstance(body, dict) else None
     return user if isinstance(user, dict) else {}
-
-
-def _is_address(text: Any, email: str) -> bool:
-    try:
-        return normalised_email(str(text)) == email
-    except ValueError:
-        return False
-
-
-def _is_id(text: str) -> bool:
-    """Tell whether `text` can stand in a path; Aurora's ids are UUIDs."""
-    return 0 < len(text) <= LONGEST_ID and all(
-        c.isascii() and (c.isalnum() or c in "-_") for c in text
-    )
 
 
 def _json(data: bytes) -> Any:

@@ -410,13 +410,10 @@ def _fault(listing: Listing, page: Page, *, repeated: bool, empty: int) -> str:
         # A cursor that is over, or a form that is read wrongly.
         return "was promised, and " + ("refused" if listing.refused else "has the rows of another")
     following = listing.following
-    if empty and following and following.promised:
-        if following.named and following.named == page.named:
-            return "is empty and names itself as the next one"
+    if empty < MOST_EMPTY or not following or (following.counted and page.read):
         # A total alone may count people who are not listed.
-        if empty == MOST_EMPTY and not (following.counted and page.read):
-            return "is empty as those before it, and others are to follow"
-    return ""
+        return ""
+    return "is empty as those before it, and others are to follow" if following.promised else ""
 
 
 def _key(account: Account) -> tuple[str, str]:

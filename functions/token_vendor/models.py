@@ -4,6 +4,7 @@ import random
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from token_vendor.settings import RESERVE
 
@@ -12,6 +13,7 @@ INVITE, GENERATE = "invite_user", "generate_token"
 """The operations at Aurora, as logs, metrics and `ProblemError.in_doubt` name them."""
 LONGEST_EMAIL = 254
 """Characters: RFC 5321's limit on a path."""
+LONGEST_ID = 128
 ACTIVE = "active"
 """The one `account_status` that Aurora documents; every other value counts as not active."""
 
@@ -53,7 +55,11 @@ class TokenRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessToken:
-    """An Aurora JWT and what it says of itself; `expires_at` in seconds since the epoch."""
+    """
+    An Aurora JWT and what is believed of it; `expires_at` in seconds since the epoch.
+
+    It is not `storable` if nobody knows when it ends. `expires_at` then is when to ask again.
+    """
 
     jwt: str = field(repr=False)
     jti: str
@@ -137,19 +143,32 @@ class Deadline:
         return True
 
 
+def is_id(text: object) -> TypeGuard[str]:
+    """Tell whether `text` can stand in a path; Aurora's ids are UUIDs."""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= LONGEST_ID
+        and all(c.isascii() and (c.isalnum() or c in "-_") for c in text)
+    )
+
+
 def normalised_email(text: str) -> str:
     """
     Return the one form in which an e-mail address is compared and used as a key.
 
     The address is stripped, in NFC and in lower case. A `+tag` stays, because Aurora itself advises
     tags to people with several accounts. It is not case-folded: that makes `ß` an `ss`, and the
-    owner of straße.example would get the tokens of strasse.example.
+    owner of straße.example would get the tokens of strasse.example. A sign that one of these steps
+    would make an ASCII letter is refused for the same reason: the Kelvin sign is no k.
 
     Raises:
         ValueError: `text` is not an address.
 
     """
-    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
+    text = text.strip()
+    if any(not c.isascii() and _folded(c).isascii() for c in text):
+        raise ValueError("a sign that would become another one")
+    email = _folded(text)
     local, at, domain = email.rpartition("@")
     if (
         not (at and local and domain)
@@ -160,3 +179,7 @@ def normalised_email(text: str) -> str:
     ):
         raise ValueError("not an e-mail address")
     return email
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())

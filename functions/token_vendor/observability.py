@@ -38,6 +38,7 @@ class Metric(StrEnum):
     SWITCHED_OFF = "SwitchedOff"
     DOUBLE_GENERATE = "DoubleGenerate"
     WRONG_ACCOUNT = "WrongAccount"
+    UNDATED = "UndatedToken"
     STORE_FAILED = "StoreFailed"
     KEY_REREAD = "KeyReread"
     DIRECTORY_READ = "DirectoryRead"

@@ -290,6 +290,7 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
             [
                 own(Metric.DOUBLE_GENERATE),
                 own(Metric.WRONG_ACCOUNT),
+                own(Metric.UNDATED),
                 own(Metric.STORE_FAILED),
                 own(Metric.KEY_REREAD),
                 own(Metric.DIRECTORY_READ),

@@ -75,6 +75,7 @@ SERIES: Mapping[Metric, tuple[int, int]] = {
     Metric.SWITCHED_OFF: (0, 0),
     Metric.DOUBLE_GENERATE: (0, 0),
     Metric.WRONG_ACCOUNT: (0, 0),
+    Metric.UNDATED: (0, 0),
     Metric.STORE_FAILED: (0, 0),
     Metric.KEY_REREAD: (0, 0),
 }

@@ -79,8 +79,6 @@ TABLE = {
     "huge": Row(ANY, kind("huge_body", size=34_000_000), INVALID, mark=True),
     "missing-fields": Row(READ, kind("missing_fields"), INVALID, mark=True),
     "corrupt-jwt": Row((GENERATE,), kind("corrupt_jwt"), INVALID, mark=True),
-    "expired-jwt": Row((GENERATE,), kind("expired_jwt"), INVALID, mark=True),
-    "distant-jwt": Row((GENERATE,), kind("distant_jwt"), INVALID, mark=True),
     "other-user": Row((GENERATE,), kind("other_user_jwt"), INVALID, mark=True),
     **{
         # Retrieve User says that the account is active: then it is not the person's fault.

@@ -21,8 +21,7 @@ import typer
 import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from token_vendor.aurora import GENERATE, LIST
-from token_vendor.models import Deadline
+from token_vendor.models import GENERATE, LIST, Deadline
 from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import Settings
 from token_vendor.table import Table

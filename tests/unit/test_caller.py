@@ -118,6 +118,15 @@ def test_look_alikes_are_other_people(other: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "sign", ["\u212a", "\u037e", "\u1fef"], ids=["kelvin", "semicolon", "grave"]
+)
+def test_sign_that_would_become_an_ascii_one_is_refused(sign: str) -> None:
+    """Whoever owns `\u212aate@…` at a provider does not get Kate's tokens."""
+    with pytest.raises(ValueError, match="another"):
+        normalised_email(f"{sign}ate@exämple.com")
+
+
+@pytest.mark.parametrize(
     ("one", "another"),
     [("bob@stra\u00dfe.example", "bob@strasse.example"), ("\ufb01n@a.example", "fin@a.example")],
     ids=["sharp-s", "ligature"],

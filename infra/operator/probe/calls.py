@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from token_vendor.aurora import GENERATE, INVITE, LIST, RETRIEVE
-from token_vendor.models import normalised_email
+from token_vendor.models import GENERATE, INVITE, LIST, RETRIEVE, normalised_email
 
 from infra.operator.key_rights import NOBODY
 from infra.operator.probe.exchange import Exchange, usable_id

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from token_vendor.aurora import BODY_LIMIT, GENERATE, LIST, LIST_LIMIT, retry_after
+from token_vendor.aurora import BODY_LIMIT, LIST_LIMIT, retry_after
 from token_vendor.bounded_http import BoundedHTTP, ExchangeError
+from token_vendor.models import GENERATE, LIST
 
 from infra.operator.probe.exchange import Exchange, parsed
 from infra.operator.probe.pacing import HaltedError, Reserved, Spaced

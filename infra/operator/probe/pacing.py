@@ -13,6 +13,7 @@ from math import ceil
 
 from token_vendor.control import CONTROL, Control
 from token_vendor.models import Deadline
+from token_vendor.control import Control
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
 from token_vendor.request_budget import MICROSECONDS, PLACE, RequestBudget, turnaround
 from token_vendor.settings import MINUTE, Settings
@@ -140,7 +141,7 @@ class Reserved:
             if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > limit:
                 raise HaltedError("others began to use the key")
             deadline = Deadline(now + 2 * PATIENCE, self._clock, self._sleep)
-            self._budget.allowance(deadline).take(operation)
+            self._budget.allowance(deadline, Control()).take(operation)
             self._history.append((self._clock(), tickets + 1))
         except AuroraBusyError as problem:
             raise HaltedError(f"no call was free: {problem.cause}") from problem
