@@ -20,6 +20,7 @@ from tests.support.crowd import crowd
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
 
 pytestmark = pytest.mark.usefixtures("in_memory")
 
@@ -170,7 +171,7 @@ def test_gone_account_is_not_believed_of_an_older_list(
     deployment.aurora.behave(retrieve_status=retrieve)
     met = crowd(
         deployment.clock,
-        partial(deployment_answer, deployment, never=hers.jti),
+        partial(asks, deployment, never=hers.jti),
         ["new"],
         within=900,
     )
