@@ -6,10 +6,9 @@ from typing import ClassVar
 
 from token_vendor.aurora import AuroraClient
 from token_vendor.directory import Directory
-from token_vendor.models import ACTIVE, INVITE, Account, Caller
+from token_vendor.models import ACTIVE, INVITE, Account, Caller, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import (
-    AccountRefusedError,
     AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraTimeoutError,
@@ -20,7 +19,7 @@ from token_vendor.problems import (
 )
 from token_vendor.request_budget import Allowance
 from token_vendor.settings import Settings
-from token_vendor.table import Table, Value
+from token_vendor.table import Table
 
 SDK_USER = "SDK User"
 """The one level that needs no accepted invitation: Aurora's "Access Token" page."""
@@ -166,11 +165,12 @@ class Accounts:
 
         """
         now = self._clock()
-        if retry_at := self._invitation(account.email).settles_at(now):
+        settles_at = self._invitation(account.email).settles_at(now) if refusal.if_active else None
+        if settles_at:
             raise AuroraUnavailableError(
                 "Your account at Aurora is new. Try again in a few seconds.",
                 cause=f"the account was invited a moment ago: {refusal.cause}",
-                retry_at=retry_at,
+                retry_at=settles_at,
             )
         doubted_at = self._directory.doubt(account)
         current = self._ask(account, allowance, doubted_at)
@@ -179,7 +179,7 @@ class Accounts:
         if current.user_id != account.user_id:
             return current
         self._directory.remember([current], seen_at=now)
-        raise refusal.if_active if isinstance(refusal, AccountRefusedError) else refusal
+        raise refusal.if_active or refusal
 
     def _ask(self, account: Account, allowance: Allowance, since: float) -> Account | None:
         """

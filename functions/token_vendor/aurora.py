@@ -39,13 +39,13 @@ from token_vendor.models import (
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
-    AccountRefusedError,
     AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraKeyRejectedError,
     AuroraTimeoutError,
     AuroraUnavailableError,
     ProblemError,
+    UserNotEligibleError,
 )
 from token_vendor.request_budget import Allowance
 
@@ -193,7 +193,7 @@ class AuroraClient:
                 AuroraKeyRejectedError if status == HTTPStatus.FORBIDDEN else AuroraUnavailableError
             )
             cause = f"Aurora answered {status} to generate_token"
-            raise AccountRefusedError(
+            raise UserNotEligibleError(
                 cause=f"{cause}; the account is not active, or not the caller's",
                 if_active=kind(
                     cause=f"{cause}, and says that the account is active. Does the key include "

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from token_vendor.models import Item, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import GeneratingStoppedError, ProblemError, UserNotEligibleError
-from token_vendor.table import Item, Table, Value
+from token_vendor.table import Table
 
 CONTROL = "CONTROL"
 KEPT = 2.0

@@ -14,7 +14,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from token_vendor.aurora import AuroraClient, Listing
-from token_vendor.models import Account, Deadline, Turn
+from token_vendor.models import Account, Deadline, Item, Turn, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
@@ -25,7 +25,7 @@ from token_vendor.problems import (
 )
 from token_vendor.request_budget import MINUTE, Allowance
 from token_vendor.settings import Settings
-from token_vendor.table import Item, Table, Value
+from token_vendor.table import Table
 
 ACTIVE_ROW, OTHER_ROW = "ACCOUNT", "INACTIVE"
 SHARE = 20

@@ -3,10 +3,13 @@
 import random
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeGuard
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, TypeGuard
 
 from token_vendor.settings import RESERVE
+
+type Item = dict[str, Any]
+"""Texts, numbers (seconds since the epoch, counts) and tuples of them by attribute name."""
 
 LIST, RETRIEVE = "list_users", "retrieve_user"
 INVITE, GENERATE = "invite_user", "generate_token"
@@ -22,6 +25,41 @@ LEASE_OUTLASTS_HOLDER = 1.0
 """Seconds between the end of an invocation and that of its leases."""
 POLL = (0.060, 0.250)
 """Least and most seconds between two looks at an item on which somebody else has a lease."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """
+    An item as a value; the base of the versioned ones.
+
+    An attribute that the item does not have has the field's default. One of another type, which
+    another version of this program wrote, counts as absent. A default is not written.
+    """
+
+    sk: ClassVar[str] = ""
+    """The sort key of the items."""
+
+    version: int = 0
+    """How often the item was written; 0 where there is none."""
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """Return the value of an item as the table holds it."""
+        return cls(
+            **{
+                each.name: value
+                for each in fields(cls)
+                if (value := item.get(each.name)) is not None and _is_like(value, each.default)
+            }
+        )
+
+    def attributes(self) -> Item:
+        """Return what differs from the defaults."""
+        return {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +179,11 @@ class Deadline:
             return False
         self.sleep(pause)
         return True
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Tell whether a value has the type of a default; a number may be whole or not."""
+    return isinstance(value, int | float if isinstance(default, int | float) else type(default))
 
 
 def is_id(text: object) -> TypeGuard[str]:

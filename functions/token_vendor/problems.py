@@ -5,7 +5,7 @@ The catalogue of RFC 9457 problems: one class per type, one root.
 the log.  `retry_at` is set wherever waiting helps.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from token_vendor.models import Turn
 
@@ -83,7 +83,12 @@ class CallerNotIdentifiedError(ProblemError):
 
 
 class UserNotEligibleError(ProblemError):
-    """Aurora, or this service's configuration, has no place for the caller."""
+    """
+    Aurora, or this service's configuration, has no place for the caller.
+
+    If Aurora refused to generate, `if_active` is the problem where it says that the account is
+    active: then it is nobody's fault who signs in.
+    """
 
     permanent = True
     slug = "user-not-eligible"
@@ -91,17 +96,10 @@ class UserNotEligibleError(ProblemError):
     title = "You have no access to Aurora"
     detail = "Ask your Aurora administrator for access."
 
-
-class AccountRefusedError(UserNotEligibleError):
-    """
-    Aurora refused to generate for an account.
-
-    Whose fault it is depends on what Aurora says of the account itself. `if_active` is the problem
-    where the account is active and the caller's.
-    """
-
-    def __init__(self, *, cause: str, if_active: ProblemError) -> None:
-        super().__init__(cause=cause)
+    def __init__(
+        self, detail: str | None = None, *, if_active: ProblemError | None = None, **about: Any
+    ) -> None:
+        super().__init__(detail, **about)
         self.if_active = if_active
 
 

@@ -7,20 +7,18 @@ applied to what was read, and the difference is written if nobody has written si
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from itertools import batched
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from token_vendor.models import Item, Value
 from token_vendor.problems import TokenStoreUnavailableError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
-
-type Item = dict[str, Any]
-"""Texts, numbers (seconds since the epoch, counts) and tuples of them by attribute name."""
 
 BATCH = 25
 """The most items that BatchWriteItem takes."""
@@ -37,41 +35,6 @@ MOST_CONFLICTS = 20
 """Writers who may come between a value and its change; each of them wrote."""
 ASK_AGAIN = 5
 """Seconds until a caller may come back after DynamoDB did not do its part."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
-    """
-    An item as a value; the base of the versioned ones.
-
-    An attribute that the item does not have has the field's default. One of another type, which
-    another version of this program wrote, counts as absent. A default is not written.
-    """
-
-    sk: ClassVar[str] = ""
-    """The sort key of the items."""
-
-    version: int = 0
-    """How often the item was written; 0 where there is none."""
-
-    @classmethod
-    def of(cls, item: Item) -> Self:
-        """Return the value of an item as the table holds it."""
-        return cls(
-            **{
-                each.name: value
-                for each in fields(cls)
-                if (value := item.get(each.name)) is not None and _is_like(value, each.default)
-            }
-        )
-
-    def attributes(self) -> Item:
-        """Return what differs from the defaults."""
-        return {
-            each.name: value
-            for each in fields(self)
-            if (value := getattr(self, each.name)) != each.default
-        }
 
 
 class Table:
@@ -324,11 +287,6 @@ class Table:
 def _name(item: Mapping[str, Any]) -> tuple[str, str]:
     """Return the key of an item, or a key, as DynamoDB writes it."""
     return item["pk"]["S"], item["sk"]["S"]
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    """Tell whether a value has the type of a default; a number may be whole or not."""
-    return isinstance(value, int | float if isinstance(default, int | float) else type(default))
 
 
 def _to_wire(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

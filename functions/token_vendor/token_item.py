@@ -31,8 +31,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
-from token_vendor.models import AccessToken, Turn
-from token_vendor.table import Value
+from token_vendor.models import AccessToken, Turn, Value
 
 MOST_SUBJECTS = 8
 MOST_STRANGERS = 4
@@ -240,10 +239,8 @@ class TokenItem(Value):
 
         Without a subject the token was generated ahead, and waits for its owner.
         """
-        if self.jti == token.jti:
-            return self
         mine = self.lease_id == lease.id
-        if not mine and self.forgets != lease.item.forgets:
+        if not mine and (self.jti == token.jti or self.forgets != lease.item.forgets):
             return self
         news = not mine or self.expires_at != lease.item.expires_at
         if news and self.expires_at >= token.expires_at:

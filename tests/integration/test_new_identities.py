@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from token_vendor.caller import SUBJECT
+from token_vendor.observability import digest
+from token_vendor.table import _to_wire
 
 from infra.fake_aurora.users import JESSICA, ROBERT
-from tests.integration.test_right_person import ADDRESS, retrieved, vend
+from tests.integration.test_right_person import ADDRESS, ISSUER, retrieved, vend
 from tests.support.clients import people
 from tests.support.crowd import crowd
 
@@ -27,20 +30,32 @@ pytestmark = pytest.mark.usefixtures("in_memory")
 HOUR = 3600
 
 
-def company(deployment: Deployment, size: int, *, page_size: int = 100) -> list[str]:
-    """Give everybody of a company a token by the provider that it had."""
-    users = people(size)
+def company(deployment: Deployment, size: int) -> list[str]:
+    """Let everybody of a company hold a token, by the provider that it had."""
+    users, now, memory = people(size), deployment.clock.now, deployment.memory
+    assert memory
     deployment.aurora.set_users(users)
-    deployment.aurora.behave(page_size=page_size, rate_limit=0)
-    deployment.restart(
-        REQUEST_RATE="50000", REQUEST_BURST="50000", AURORA_RATE_LIMIT="60000", PATIENCE="5"
-    )
-    emails = [user["email"] for user in users]
-    assert {vend(deployment, "old", email).status for email in emails} == {200}
-    deployment.clock.advance(600)
-    deployment.aurora.behave(rate_limit=90)
-    deployment.restart(REQUEST_RATE="88", REQUEST_BURST="90", AURORA_RATE_LIMIT="90")
-    return emails
+    deployment.aurora.behave(page_size=100)
+    tenant = f"sandbox#{deployment.aurora.tenant_id}"
+    old = digest(f"{ISSUER}|old")[:SUBJECT]
+    items: dict[tuple[str, str], dict[str, Any]] = {
+        (tenant, "DIRECTORY"): {"read_since": now - 700, "read_at": now - 600, "pages": size // 100}
+    }
+    for user in users:
+        pk = f"{tenant}#{user['email']}"
+        items[pk, "TOKEN"] = {
+            "version": 1,
+            "user_id": user["id"],
+            "jwt": "a.stored.jwt",
+            "jti": user["id"],
+            "expires_at": int(now) + 8 * HOUR,
+            "lifetime": 12 * HOUR,
+            "subjects": (old,),
+        }
+        seen = {"seen_at": now - 700, "ttl": int(now) + 86_400}
+        items[pk, "ACCOUNT"] = {"user_id": user["id"], "account_status": "active", **seen}
+    memory.items |= {key: _to_wire(item) for key, item in items.items()}
+    return [user["email"] for user in users]
 
 
 @pytest.mark.parametrize("retrieve", [200, 403, 404])
@@ -63,6 +78,18 @@ def test_company_that_changes_its_provider_is_served_within_a_minute(
     assert asked <= 110
     assert calls["generate_token"] == before["generate_token"]
     assert met.requests <= 2 * 300
+
+
+@pytest.mark.parametrize("size", [2000, pytest.param(5000, marks=pytest.mark.nightly)])
+def test_large_company_that_changes_its_provider(deployment: Deployment, size: int) -> None:
+    """A reading is longer than a request, and still serves everybody."""
+    emails = company(deployment, size)
+    met = crowd(deployment.clock, lambda email: vend(deployment, "new", email), emails, within=1800)
+    asked = sum(deployment.calls().values())
+    assert len(met.served) == size
+    # What is asked alone costs no more than the reading.
+    assert asked <= 6 * size / 100 + 20
+    assert deployment.calls()["generate_token"] == 0
 
 
 def test_others_do_not_wait_beside_them(deployment: Deployment) -> None:

@@ -255,8 +255,11 @@ def test_turn_that_a_lowered_rate_moves_beyond_the_queue_is_given_up(
 
 def test_token_that_stays_unread_is_a_problem(deployment: Deployment) -> None:
     deployment.vend()
+    deployment.clock.advance(2)
     Unprocessed(deployment, "TOKEN", 99)
-    assert deployment.vend().slug == "token-store-unavailable"
+    answer = deployment.vend()
+    assert answer.slug == "token-store-unavailable"
+    assert "retry-after" in answer.headers
     assert deployment.calls()["generate_token"] == 1
 
 

@@ -38,30 +38,27 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "PYTHONPATH": str(FUNCTIONS),
 }
-ADAPTERS = {"token_store", "accounts", "directory", "request_budget", "aurora"}
-VALUES = {"models", "problems", "observability"}
+VALUES = {"models", "problems", "observability", "settings"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
     "before_traffic": set(),
-    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http"}
-    | {"table"}
-    | ADAPTERS
-    | VALUES,
-    "prewarm": {"forecast", "handler", "settings"} | VALUES,
+    "handler": {"caller", "request_body", "wiring"} | VALUES,
+    "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "bounded_http"}
+    | {"api_key", "control", "settings", "table"},
+    "prewarm": {"forecast", "token_item", "wiring"} | VALUES,
     "forecast": {"token_item"},
-    "scheduled": {"handler", "settings"} | VALUES,
-    "vendor": {"token_item"} | ADAPTERS | VALUES,
-    "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
-    "directory": {"aurora", "paging", "request_budget", "table", "token_store"} | VALUES,
+    "scheduled": {"wiring"} | VALUES,
+    "vendor": {"accounts", "aurora", "control", "request_budget", "table", "token_item"} | VALUES,
+    "accounts": {"aurora", "directory", "request_budget", "table"} | VALUES,
+    "directory": {"aurora", "paging", "request_budget", "table"} | VALUES,
     "aurora": {"access_token", "api_key", "bounded_http", "paging", "request_budget"} | VALUES,
     "access_token": VALUES,
     "paging": set(),
     "bounded_http": set(),
     "request_budget": {"control", "table"} | VALUES,
-    "control": VALUES,
-    "token_store": {"control", "table", "token_item"} | VALUES,
+    "control": {"table"} | VALUES,
     "token_item": {"models"},
-    "table": {"problems"},
+    "table": {"models", "problems"},
     "request_body": VALUES,
     "api_key": VALUES,
     "caller": VALUES,

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from token_vendor.models import AccessToken, Turn
-from token_vendor.table import Value
+from token_vendor.models import AccessToken, Turn, Value
 from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from math import ceil
 
 from token_vendor.control import CONTROL, Control
 from token_vendor.models import Deadline
-from token_vendor.control import Control
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
 from token_vendor.request_budget import MICROSECONDS, PLACE, RequestBudget, turnaround
 from token_vendor.settings import MINUTE, Settings
