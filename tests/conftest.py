@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import os
 import socket
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -72,6 +73,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     Give `make test`, which runs two processes, its order.
     """
     return ByWhatIsShared(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """
+    Say in one line what did not run; each reason names the command that changes it.
+    """
+    skipped = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    if skipped:
+        told = "; ".join(f"{number} ({reason})" for reason, number in skipped.items())
+        terminalreporter.write_line(f"skipped: {told}")
 
 
 class NetworkForbiddenError(AssertionError):
