@@ -2,7 +2,7 @@
 # PyPI), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -60,11 +60,15 @@ setup: $(TESTED) ## install what all targets need: 600 MB more than `make run` b
 run: $(READY) ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run
 
-test: TOOLS := audit contract dashboards test wheel
-test: $(TESTED) ## run every test
-	@echo "every test: about six minutes on two cores"
+test test-all: TOOLS := audit contract dashboards test wheel
+test: $(TESTED) ## run the tests
+	@echo "the tests: about six minutes on two cores"
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 4 --no-loadscope-reorder
+
+test-all: $(TESTED) ## run the tests, and those of every night
+	@$(RUN) python -m infra.web.chromium
+	@$(RUN) pytest --numprocesses 4 --no-loadscope-reorder -m ""
 
 # What only these two targets need: 900 MB of bundlers, frameworks and linters.
 %/node_modules/.installed: %/package.json %/package-lock.json .venv/.synced

@@ -72,6 +72,7 @@ def run(asset: Path, code: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.nightly
 def test_two_builds_are_the_same_bytes(
     asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from tests.infrastructure.test_template_lint import NEEDLESS
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.nightly
+
 UV = ROOT / ".uv" / "bin" / "uv"
 OPTIONS = """issuer="https://sign-in.example.com", audiences=["app"],
     cors_origins=["https://app.example.com"], aurora_environment="sandbox", aurora_tenant_id="t","""

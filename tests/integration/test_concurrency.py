@@ -45,6 +45,7 @@ def test_stampede(harness: Harness) -> None:
     assert harness.aurora.token_state(answers[0].jti) == "live"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("known", [True, False], ids=["known to Aurora", "to be invited"])
 def test_storm(*, known: bool) -> None:
     """
