@@ -71,7 +71,9 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["sync", "--frozen", "--no-install-project", "--no-default-groups", "--group", "infra"],
         ["pip", "install", "--no-deps", "--no-index", str(wheel)],
     ):
-        subprocess.run([UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=60)
+        subprocess.run(
+            [UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=600
+        )
     return home
 
 
@@ -87,7 +89,7 @@ def synthesized(home: Path) -> Path:
         cwd=home,
         env={"HOME": os.environ["HOME"], "PATH": f"{bin_}:{os.environ['PATH']}"},
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return home
 
