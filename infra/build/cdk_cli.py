@@ -16,7 +16,8 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from infra.build.lambda_asset import ROOT, BundlingError, build_asset
+from infra.build import BundlingError
+from infra.build.lambda_asset import ROOT, build_asset
 from infra.stage import StageConfig, StageError, parse_override
 from infra.stage.issuer import IssuerError, signing_keys
 from infra.terminal import replace_what_it_cannot_show

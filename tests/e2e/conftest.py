@@ -1,5 +1,5 @@
 """
-The deployed local stack, started once for all e2e tests, on free ports and in its own folder.
+The deployed local stack, started once in a process of tests, on free ports and in its own folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from infra.fake_aurora.fake_aurora import FakeAurora
 
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 @dataclass(frozen=True, kw_only=True)

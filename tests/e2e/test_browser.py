@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 # A page with everything in it, on a machine that does other things too.
-PATIENCE = 20_000
+PATIENCE = 120_000
 SIZES = {
     "320": {"width": 320, "height": 640},
     "390": {"width": 390, "height": 844},

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "infra.local"]
-START_LIMIT = 100
-END_LIMIT = 20
+START_LIMIT = 600
+END_LIMIT = 120
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
@@ -97,7 +97,7 @@ def test_run_login_and_end(tmp_path: Path) -> None:
         assert all(is_open(url) for url in addresses(outputs))
 
         login = [*COMMAND, "login", JESSICA["email"]]
-        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": 30}
+        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": END_LIMIT}
         id_token = subprocess.check_output(login, text=True, **arguments).strip()
         said = jwt.decode(id_token, options={"verify_signature": False})
         assert (said["email"], said["aud"]) == (JESSICA["email"], [outputs["audience"]])
@@ -171,7 +171,7 @@ def test_wrong_use_is_one_line(
         cwd=tmp_path,
         env=environment(tmp_path, **variables),
         capture_output=True,
-        timeout=30,
+        timeout=END_LIMIT,
         check=False,
     )
     assert done.returncode == 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.infrastructure.conftest import Assembly, Template
 
-TIMEOUT = 20
+TIMEOUT = 120
 PENDING = {"INVITE_LEVEL": "Team Member"}
 SETTINGS = {
     # Nothing here is about waiting, but for the 429 of Aurora.
