@@ -22,7 +22,7 @@ from token_vendor.api_key import why_unusable
 from token_vendor.problems import ProblemError
 from token_vendor.settings import Options, is_origin
 
-from infra.local import dashboard_html
+from infra.dashboard_view import dashboard_html
 from infra.operator import (
     audit_log,
     doctor,
@@ -36,9 +36,9 @@ from infra.operator import (
 )
 from infra.operator.burst_simulation import simulate
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, OperatorError, message
-from infra.operator.probe import command
-from infra.operator.probe.calls import People
-from infra.operator.probe.line import Target
+from infra.probe import command
+from infra.probe.calls import People
+from infra.probe.line import Target
 from infra.terminal import replace_what_it_cannot_show
 
 FAILED, UNREACHABLE = 1, 3

@@ -19,9 +19,9 @@ from token_vendor.api_key import why_unusable
 
 from infra.operator import key_rights, switches
 from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, message, stages
-from infra.operator.probe.report import ReportError, newest
-from infra.operator.probe.stage_options import wrong_options
+from infra.probe.report import ReportError, newest
 from infra.stage.issuer import IssuerError, signing_keys
+from infra.stage.probe_facts import wrong_options
 
 State = Literal["ok", "warn", "fail"]
 # Aurora's `exp` is compared with AWS's clock; the refresh margin hides less than this.

@@ -21,8 +21,8 @@ from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
 from infra.operator.people import Erased, Unused
 from infra.operator.prewarm_plan import Forecast
-from infra.operator.probe.report import Outcome
 from infra.operator.tokens import Holder, duration
+from infra.probe.report import Outcome
 
 MARKS = {
     "ok": Text("✓ ok", "green"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local import dashboard_html
+from infra.dashboard_view import dashboard_html
 from infra.operator import switches
 from infra.operator.deployed import Deployed
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour

@@ -19,8 +19,8 @@ import pytest
 from token_vendor.request_budget import RequestBudget
 from typer.testing import CliRunner, Result
 
+from infra.dashboard_view import dashboard_html
 from infra.fake_aurora.users import JESSICA, ROBERT
-from infra.local import dashboard_html
 from infra.local.processes import free_port
 from infra.operator import tokens
 from infra.operator.cli import app

@@ -16,9 +16,8 @@ from token_vendor.settings import Settings
 from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
-from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.local import dashboard_html
-from infra.local.cloudwatch_math import (
+from infra.dashboard_view import dashboard_html
+from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
@@ -26,6 +25,7 @@ from infra.local.cloudwatch_math import (
     statistic,
     widget_queries,
 )
+from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator import key_rights, output, tokens
 from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app

@@ -33,20 +33,21 @@ from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.operator import doctor, output
 from infra.operator.cli import app
 from infra.operator.deployed import Deployed, OperatorError
-from infra.operator.probe import dialogue, pacing, stage_options
-from infra.operator.probe import sessions as looks
-from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
-from infra.operator.probe.exchange import Exchange, shape
-from infra.operator.probe.line import Line, Target
-from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
-from infra.operator.probe.questions import QUESTIONS
-from infra.operator.probe.reading import answers, facts
-from infra.operator.probe.record import Record
-from infra.operator.probe.report import Outcome, newest
-from infra.operator.probe.sessions import Sessions
-from infra.operator.probe.stage_file import StageFile
-from infra.operator.probe.stage_options import implied_options
-from infra.operator.probe.tabs import open_tabs
+from infra.probe import dialogue, pacing
+from infra.probe import sessions as looks
+from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
+from infra.probe.exchange import Exchange, shape
+from infra.probe.line import Line, Target
+from infra.probe.pacing import HaltedError, Reserved, Spaced
+from infra.probe.questions import QUESTIONS
+from infra.probe.reading import answers, facts
+from infra.probe.record import Record
+from infra.probe.report import Outcome, newest
+from infra.probe.sessions import Sessions
+from infra.probe.stage_file import StageFile
+from infra.probe.tabs import open_tabs
+from infra.stage import probe_facts
+from infra.stage.probe_facts import implied_options
 from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
 from tests.support.clock import Clock
@@ -882,7 +883,7 @@ def test_options_follow_only_where_they_are_implied(
     """Wrong is what Aurora contradicts; implied is that, and what is still a default."""
     options = replace(SETTINGS, **given)
     assert implied_options(known, options, given) == implied
-    assert stage_options.wrong_options(known, options) == wrong
+    assert probe_facts.wrong_options(known, options) == wrong
     assert not list(replace(options, **implied).contradictions())
 
 
@@ -1192,7 +1193,7 @@ def test_ctrl_c_says_who_was_invited(tmp_path: Path) -> None:
     program = (
         # A shell lets what it starts in the background ignore Ctrl-C.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from infra.operator.probe import pacing; pacing.SPACING = 0; "
+        "from infra.probe import pacing; pacing.SPACING = 0; "
         "from infra.operator.cli import main; main()"
     )
     root = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import boto3
 import pytest
 import urllib3
 
-from infra.local import aws_metrics
+from infra.dashboard_view import aws_metrics
+from infra.dashboard_view.wire_tap import TAPPED
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.processes import free_port
-from infra.local.wire_tap import TAPPED
 from infra.operator.deployed import Deployed
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ What is answered of one user, and to ids that nobody has.
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from infra.operator.probe.calls import user_of
-from infra.operator.probe.exchange import Exchange
-from infra.operator.probe.of_lists import READERS as OF_LISTS
-from infra.operator.probe.record import (
+from infra.probe.calls import user_of
+from infra.probe.exchange import Exchange
+from infra.probe.of_lists import READERS as OF_LISTS
+from infra.probe.record import (
     Found,
     Reader,
     Record,

@@ -5,9 +5,9 @@ What invitations are answered, and what becomes of the invited people.
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from infra.operator.probe.calls import row_of, user_of
-from infra.operator.probe.exchange import Exchange, plain
-from infra.operator.probe.record import (
+from infra.probe.calls import row_of, user_of
+from infra.probe.exchange import Exchange, plain
+from infra.probe.record import (
     Found,
     Reader,
     Record,

@@ -5,11 +5,11 @@ All that one probe has seen and heard, and how a verdict on it is put.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from infra.operator.probe.calls import People, version_header
-from infra.operator.probe.exchange import Exchange, plain
-from infra.operator.probe.jwt_claims import Claims, claims_of
-from infra.operator.probe.line import Line
-from infra.operator.probe.questions import Verdict
+from infra.probe.calls import People, version_header
+from infra.probe.exchange import Exchange, plain
+from infra.probe.jwt_claims import Claims, claims_of
+from infra.probe.line import Line
+from infra.probe.questions import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)

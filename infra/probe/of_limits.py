@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from infra.operator.probe.exchange import Exchange
-from infra.operator.probe.record import (
+from infra.probe.exchange import Exchange
+from infra.probe.record import (
     Found,
     Reader,
     Record,

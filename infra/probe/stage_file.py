@@ -16,7 +16,7 @@ from typing import Any
 from token_vendor.settings import Options
 
 from infra.operator.deployed import OperatorError
-from infra.operator.probe.stage_options import COMPARED
+from infra.stage.probe_facts import COMPARED
 
 CDK_JSON = Path("cdk.json")
 

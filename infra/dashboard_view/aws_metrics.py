@@ -11,7 +11,7 @@ from typing import Any
 
 import urllib3
 
-from infra.local.wire_tap import TAPPED
+from infra.dashboard_view.wire_tap import TAPPED
 from infra.operator import audit_log
 from infra.operator.deployed import Deployed
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from infra.operator.probe.exchange import Exchange
-from infra.operator.probe.questions import Answer
-from infra.operator.probe.stage_file import replace_file
+from infra.probe.exchange import Exchange
+from infra.probe.questions import Answer
+from infra.probe.stage_file import replace_file
 
 FENCE = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

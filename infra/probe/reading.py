@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from infra.operator.probe import of_invitations, of_limits, of_lists, of_tokens, of_users
-from infra.operator.probe.questions import QUESTIONS, Answer, Verdict
-from infra.operator.probe.record import (
+from infra.probe import of_invitations, of_limits, of_lists, of_tokens, of_users
+from infra.probe.questions import QUESTIONS, Answer, Verdict
+from infra.probe.record import (
     Found,
     Reader,
     Record,

@@ -6,9 +6,9 @@ import typer
 from token_vendor.models import normalised_email
 
 from infra.operator.deployed import OperatorError
-from infra.operator.probe.calls import ALL_CALLS, READING_CALLS
-from infra.operator.probe.line import Target
-from infra.operator.probe.pacing import LEFT_TO_OTHERS, SPACING
+from infra.probe.calls import ALL_CALLS, READING_CALLS
+from infra.probe.line import Target
+from infra.probe.pacing import LEFT_TO_OTHERS, SPACING
 
 NOTHING, READING, PEOPLE = "0", "1", "2"
 

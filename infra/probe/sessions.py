@@ -4,7 +4,7 @@ What only a browser shows: the operator looks at two tabs, and says what became 
 
 import typer
 
-from infra.operator.probe.tabs import Tabs
+from infra.probe.tabs import Tabs
 
 LOOK = """\
 Whether a session survives is seen only in a browser on this

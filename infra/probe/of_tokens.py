@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
-from infra.operator.probe.jwt_claims import Claims, claims_of
-from infra.operator.probe.of_invitations import READERS as OF_INVITATIONS
-from infra.operator.probe.of_users import not_found
-from infra.operator.probe.record import (
+from infra.probe.jwt_claims import Claims, claims_of
+from infra.probe.of_invitations import READERS as OF_INVITATIONS
+from infra.probe.of_users import not_found
+from infra.probe.record import (
     Found,
     Reader,
     Record,

@@ -14,17 +14,17 @@ from token_vendor.settings import AURORA_HOSTS, Options
 
 from infra.operator import tokens
 from infra.operator.deployed import Deployed, NotDeployedError, OperatorError
-from infra.operator.probe import dialogue
-from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
-from infra.operator.probe.line import Line, Target
-from infra.operator.probe.pacing import Reserved, Spaced
-from infra.operator.probe.reading import answers, facts
-from infra.operator.probe.record import Record
-from infra.operator.probe.report import Outcome
-from infra.operator.probe.sessions import Sessions
-from infra.operator.probe.stage_file import CDK_JSON, StageFile
-from infra.operator.probe.stage_options import implied_options
-from infra.operator.probe.tabs import open_tabs
+from infra.probe import dialogue
+from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
+from infra.probe.line import Line, Target
+from infra.probe.pacing import Reserved, Spaced
+from infra.probe.reading import answers, facts
+from infra.probe.record import Record
+from infra.probe.report import Outcome
+from infra.probe.sessions import Sessions
+from infra.probe.stage_file import CDK_JSON, StageFile
+from infra.probe.tabs import open_tabs
+from infra.stage.probe_facts import implied_options
 
 SANDBOX_KEYS = ("sk_sand_", "rk_sand_")
 PRODUCTION_KEYS = ("sk_prod_", "rk_prod_")

@@ -5,7 +5,7 @@ What a generated JWT says of itself; it cannot be verified, and never leaves mem
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.operator.probe.exchange import Exchange
+from infra.probe.exchange import Exchange
 
 
 @dataclass(frozen=True, kw_only=True)

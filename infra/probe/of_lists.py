@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from token_vendor.paging import Page
 
-from infra.operator.probe.exchange import Exchange
-from infra.operator.probe.record import (
+from infra.probe.exchange import Exchange
+from infra.probe.record import (
     Found,
     Reader,
     Record,

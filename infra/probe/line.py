@@ -9,8 +9,8 @@ from typing import Any
 from token_vendor.aurora import BODY_LIMIT, GENERATE, LIST, LIST_LIMIT, retry_after
 from token_vendor.bounded_http import BoundedHTTP, ExchangeError
 
-from infra.operator.probe.exchange import Exchange, parsed
-from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
+from infra.probe.exchange import Exchange, parsed
+from infra.probe.pacing import HaltedError, Reserved, Spaced
 
 READ_TIMEOUT = 25
 

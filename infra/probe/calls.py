@@ -12,11 +12,11 @@ from token_vendor.aurora import GENERATE, INVITE, LIST, RETRIEVE
 from token_vendor.models import normalised_email
 
 from infra.operator.key_rights import NOBODY
-from infra.operator.probe.exchange import Exchange, usable_id
-from infra.operator.probe.jwt_claims import claims_of
-from infra.operator.probe.line import Line
-from infra.operator.probe.pacing import HaltedError
-from infra.operator.probe.sessions import Sessions
+from infra.probe.exchange import Exchange, usable_id
+from infra.probe.jwt_claims import claims_of
+from infra.probe.line import Line
+from infra.probe.pacing import HaltedError
+from infra.probe.sessions import Sessions
 
 READING_CALLS, ALL_CALLS = 10, 25
 """

@@ -18,8 +18,8 @@ from typing import Any
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no types.
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from infra.local import aws_metrics, logs_insights
-from infra.local.cloudwatch_math import Query, Samples, alarm_periods, widget_queries
+from infra.dashboard_view import aws_metrics, logs_insights
+from infra.dashboard_view.cloudwatch_math import Query, Samples, alarm_periods, widget_queries
 from infra.operator import audit_log
 from infra.operator.burst_simulation import Burst
 from infra.operator.deployed import LOCAL_OUTPUTS, Deployed, OperatorError
