@@ -3,29 +3,25 @@ What headers and refusals show of Aurora's limits, and of the API's version.
 """
 
 import re
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from infra.probe.exchange import Exchange
-from infra.probe.record import (
-    Found,
-    Reader,
-    Record,
-    contradicted,
-    seen,
-    undetermined,
-)
+from infra.probe.questions import Found, Record, question
 
 MINUTE_LIMIT = 90
 MINUTE = 60
 # The IETF's draft "RateLimit header fields for HTTP", in its newer form and the one before.
 POLICIES = (re.compile(r"\bq=(\d+);\s*w=(\d+)"), re.compile(r"\b(\d+);\s*w=(\d+)"))
+FORMS = {
+    r"\d+": "whole seconds",
+    r"\d+\.\d+": "seconds with a fraction",
+    r"[A-Z][a-z]{2}, .*": "an HTTP date",
+    r".*": "another form",
+}
 
 
 def limit_of(exchange: Exchange) -> int:
-    """
-    Return the calls a minute that an answer's headers name, or 0.
-    """
+    """Return the calls a minute that an answer's headers name, or 0."""
     text = " ".join(
         value for name, value in exchange.headers.items() if "ratelimit" in name.lower()
     )
@@ -35,51 +31,59 @@ def limit_of(exchange: Exchange) -> int:
     return 0
 
 
+@question("rate-limit", "Aurora grants 90 requests a minute.")
 def _rate_limit(record: Record) -> Found:
     listed = record["list"]
     if limit := limit_of(listed):
-        return (seen if limit == MINUTE_LIMIT else contradicted)(f"{limit} a minute", listed)
+        return limit == MINUTE_LIMIT, f"{limit} a minute", listed
     named = [name for name in listed.header_names if "ratelimit" in name.lower()]
-    if named:
-        return undetermined(f"{', '.join(named)} names no minute", listed)
-    return undetermined("no header names a limit", listed)
+    told = f"{', '.join(named)} names no minute" if named else "no header names a limit"
+    return None, told, listed
 
 
+@question("generate-limit", "generate_token has no limit apart from the key's.")
 def _generate_limit(record: Record) -> Found:
+    of_key = limit_of(record["list"])
     for name in ("generate-unknown", "generate", "generate-again"):
         refused, after = record[name], record[f"after-429-to-{name}"]
         wait = _retry_seconds(refused)
         # A limit of the whole key would refuse every call until then; whole seconds round up.
         if refused.limited and after.ok and after.ended - refused.ended + 1 < wait:
             found = "429 to generate alone: the list was answered meanwhile"
-            return contradicted(found, refused, after)
+            return False, found, refused, after
         own = limit_of(refused)
-        if own and limit_of(record["list"]) and own != limit_of(record["list"]):
-            return contradicted(f"{own} generates a minute", record["list"], refused)
-    return undetermined("no limit apart was met", record["generate"])
+        if own and of_key and own != of_key:
+            return False, f"{own} generates a minute", record["list"], refused
+    return None, "no limit apart was met", record["generate"]
 
 
+@question("retry-after", "Retry-After is a whole number of seconds.")
 def _retry_after(record: Record) -> Found:
-    refused = [each for each in record.exchanges.values() if each.limited]
-    if not refused:
-        return undetermined("no 429 was met")
-    text = refused[0].header("Retry-After")
+    refused = next((each for each in record.exchanges.values() if each.limited), None)
+    if refused is None:
+        return None, "no 429 was met"
+    text = refused.header("Retry-After")
     if text is None:
-        return contradicted("there is none", refused[0])
-    if text.isdecimal():
-        return seen("whole seconds", refused[0])
-    form = "another form"
-    if re.fullmatch(r"\d+\.\d+", text):
-        form = "seconds with a fraction"
-    elif re.match(r"[A-Z][a-z]{2}, ", text):
-        form = "an HTTP date"
-    return contradicted(form, refused[0])
+        return False, "there is none", refused
+    form = next(form for pattern, form in FORMS.items() if re.fullmatch(pattern, text))
+    return form == "whole seconds", form, refused
+
+
+@question("version", "A header of the request pins the API's version.")
+def _version(record: Record) -> Found:
+    name, _ = record.version_header
+    if not name:
+        return None, "no header of an answer names one version", record["list"]
+    unknown, known = record["version-unknown"], record["version-known"]
+    if unknown.refused and known.ok:
+        return True, f"{name}: another version is refused with {unknown.status}", unknown, known
+    if unknown.ok:
+        return None, f"{name} changes nothing that was looked at", unknown
+    return None, f"{name}: the answers do not tell", unknown, known
 
 
 def _retry_seconds(refused: Exchange) -> float:
-    """
-    Return how long Aurora wants a pause, or 0 where it does not say so.
-    """
+    """Return how long Aurora wants a pause, or 0 where it does not say so."""
     text = refused.header("Retry-After") or ""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
@@ -87,23 +91,3 @@ def _retry_seconds(refused: Exchange) -> float:
         return parsedate_to_datetime(text).timestamp() - refused.ended
     except ValueError:
         return 0
-
-
-def _version(record: Record) -> Found:
-    name, _ = record.version_header
-    if not name:
-        return undetermined("no header of an answer names one version", record["list"])
-    unknown, known = record["version-unknown"], record["version-known"]
-    if unknown.refused and known.ok:
-        return seen(f"{name}: another version is refused with {unknown.status}", unknown, known)
-    if unknown.ok:
-        return undetermined(f"{name} changes nothing that was looked at", unknown)
-    return undetermined(f"{name}: the answers do not tell", unknown, known)
-
-
-READERS: Mapping[str, Reader] = {
-    "rate-limit": _rate_limit,
-    "generate-limit": _generate_limit,
-    "retry-after": _retry_after,
-    "version": _version,
-}

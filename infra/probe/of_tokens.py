@@ -2,23 +2,12 @@
 What generated tokens are, and when there are none.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from math import isfinite
 
-from infra.probe.jwt_claims import Claims, claims_of
-from infra.probe.of_invitations import READERS as OF_INVITATIONS
-from infra.probe.of_users import not_found
-from infra.probe.record import (
-    Found,
-    Reader,
-    Record,
-    contradicted,
-    member_names,
-    seen,
-    undetermined,
-)
+from infra.probe.exchange import Claims
+from infra.probe.questions import Found, Record, is_seen, names, question
 
 CLAIMS = {"id", "email", "exp", "jti"}
 TOKEN_LIFE = 43_200
@@ -29,103 +18,74 @@ Seconds by which a life may seem off, since Aurora signs before it answers.
 """
 
 
+@question("generate", "The key generates tokens.")
 def _generate(record: Record) -> Found:
     done = record["generate"]
-    if done.ok and record.claims:
-        return seen("generated", done)
     if done.ok:
-        return contradicted("the answer has no token.jwt that can be read", done)
-    if done.refused and OF_INVITATIONS["invite-active"](record).verdict == "seen":
+        readable = record.claims is not None
+        found = "generated" if readable else "the answer has no token.jwt that can be read"
+        return readable, found, done
+    if done.refused and is_seen("invite-active", record):
         why = "the key's right, or its access to the Platform API"
-        return contradicted(f"answered {done.status}: {why}", done)
-    return undetermined("no token was asked for an active person", done)
+        return False, f"answered {done.status}: {why}", done
+    return None, "no token was asked for an active person", done
 
 
+@question("generate-again", "A second generate returns a new token.")
 def _generate_again(record: Record) -> Found:
     first, second = record["generate"], record["generate-again"]
-    one, other = claims_of(first), claims_of(second)
+    one, other = first.claims, second.claims
     if not (one and other):
-        return undetermined("there are no two tokens", first, second)
+        return None, "there are no two tokens", first, second
     if one.encoded == other.encoded:
-        return contradicted("the same token came again", first, second)
-    return seen("another token", first, second)
+        return False, "the same token came again", first, second
+    return True, "another token", first, second
 
 
-def _of_claims(read: Callable[[Claims], tuple[bool, str]]) -> Reader:
-    def reader(record: Record) -> Found:
-        if not (claims := record.claims):
-            return undetermined("there is no token", record["generate"])
-        fits, found = read(claims)
-        return (seen if fits else contradicted)(found, record["generate"])
-
-    return reader
+Read = Callable[[Claims, Record], tuple[bool, str]]
 
 
-def _claim_names(claims: Claims) -> tuple[bool, str]:
-    missing = CLAIMS - set(claims.payload)
-    if missing:
-        return False, f"without {member_names(missing)}"
-    return True, f"it has {member_names(list(claims.payload))}"
+def _of_claims(name: str, statement: str) -> Callable[[Read], None]:
+    """Make a function of the claims the reader of a question."""
+
+    def decorate(read: Read) -> None:
+        @question(name, statement)
+        def reader(record: Record) -> Found:
+            if not (claims := record.claims):
+                return None, "there is no token", record["generate"]
+            return *read(claims, record), record["generate"]
+
+    return decorate
 
 
-def _claim_environment(claims: Claims) -> tuple[bool, str]:
-    named = [
-        name
-        for name, value in claims.payload.items()
-        if "env" in name.lower() or value in ["sandbox", "production"]
-    ]
-    return bool(named), f"in {member_names(named)}" if named else "no claim does"
+@_of_claims("claims", "The JWT has id, email, exp and jti.")
+def _names(claims: Claims, _: Record) -> tuple[bool, str]:
+    if missing := CLAIMS - set(claims.payload):
+        return False, f"without {names(missing)}"
+    return True, f"it has {names(claims.payload)}"
 
 
-def _algorithm(claims: Claims) -> tuple[bool, str]:
-    named = str(claims.header.get("alg"))
-    shown = named if re.fullmatch(r"[A-Za-z]{2,5}\d{0,4}", named) else "another one"
-    return named == "HS256", shown
-
-
-def _claim_id(record: Record) -> Found:
-    if not (claims := record.claims):
-        return undetermined("there is no token", record["generate"])
+@_of_claims("claim-id", "The JWT's id is the user's.")
+def _id(claims: Claims, record: Record) -> tuple[bool, str]:
     same = claims.payload.get("id") == record.people.ids.get(record.person)
-    found = "it is" if same else "it is another one, or none"
-    return (seen if same else contradicted)(found, record["generate"])
+    return same, "it is" if same else "it is another one, or none"
+
+
+@question("token-life", "A token lives 12 hours.")
+def _token_life(record: Record) -> Found:
+    if life := life_of(record):
+        return abs(life - TOKEN_LIFE) <= CLOCKS, f"{life} s", record["generate"]
+    return None, "there is no token with an end", record["generate"]
 
 
 def life_of(record: Record) -> int:
-    """
-    Return how many seconds a token lives, to the minute, or 0.
-    """
+    """Return how many seconds a token lives, to the minute, or 0."""
     claims, generated = record.claims, record["generate"]
     end = claims.payload.get("exp") if claims else None
     if isinstance(end, bool) or not isinstance(end, int | float) or not isfinite(end):
         return 0
-    told = generated.header("Date") or ""
     try:
-        now = parsedate_to_datetime(told).timestamp()
+        now = parsedate_to_datetime(generated.header("Date") or "").timestamp()
     except ValueError:
         now = generated.ended
     return round((end - now) / MINUTE) * MINUTE
-
-
-def _token_life(record: Record) -> Found:
-    life = life_of(record)
-    if not life:
-        return undetermined("there is no token with an end", record["generate"])
-    fits = abs(life - TOKEN_LIFE) <= CLOCKS
-    return (seen if fits else contradicted)(f"{life} s", record["generate"])
-
-
-def _generate_unknown(record: Record) -> Found:
-    return not_found(record["generate-unknown"], _generate(record))
-
-
-READERS: Mapping[str, Reader] = {
-    "generate-unknown": _generate_unknown,
-    "generate": _generate,
-    "generate-again": _generate_again,
-    "claims": _of_claims(_claim_names),
-    "claim-id": _claim_id,
-    "claim-environment": _of_claims(_claim_environment),
-    "algorithm": _of_claims(_algorithm),
-    "token-life": _token_life,
-}

@@ -5,24 +5,41 @@ The file is Markdown for people and ends with the same as JSON, which `doctor` r
 """
 
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from infra.probe.exchange import Exchange
-from infra.probe.questions import Answer
+from infra.probe.reading import Answer
 from infra.probe.stage_file import replace_file
 
-FENCE = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = """\
+# Probe of Aurora, stage {stage}
 
+{aurora}, {at}: {calls} calls. Throw-away people in Aurora since then: {left_behind}.
+{halted}
+| statement | verdict | found |
+| --- | --- | --- |
+{answers}
 
-class ReportError(Exception):
-    """
-    A report cannot be read; says which.
-    """
+## What follows for cdk.json
+
+{diff}
+
+## The calls
+
+| call | status | body | headers |
+| --- | --- | --- | --- |
+{exchanges}
+
+## For `token-vendor doctor`
+
+```json
+{json}
+```
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,72 +63,30 @@ class Outcome:
     exchanges: tuple[Exchange, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """
-        Return everything but headers' values and bodies, which stay in memory.
-        """
-        return {
-            "stage": self.stage,
-            "aurora": self.aurora,
-            "at": _time(self.at),
-            "calls": self.calls,
-            "halted": self.halted,
-            "left_behind": self.left_behind,
-            "facts": dict(self.facts),
-            "changes": dict(self.changes),
-            "answers": [
-                {
-                    "question": each.name,
-                    "statement": each.statement,
-                    "verdict": each.verdict,
-                    "found": each.found,
-                    "evidence": list(each.evidence),
-                }
-                for each in self.answers
-            ],
-        }
+        """Return everything but headers' values and bodies, which stay in memory."""
+        kept = {name: value for name, value in vars(self).items() if name != "exchanges"}
+        return kept | {"at": _time(self.at), "answers": [asdict(each) for each in self.answers]}
 
     def to_markdown(self) -> str:
-        """
-        Return the report.
-        """
-        people = f"Throw-away people in Aurora since then: {self.left_behind}."
+        """Return the report."""
+        data = self.to_json()
         halted = f"\nThe probe ended early: {_cell(self.halted)}.\n" if self.halted else ""
-        return "\n".join(
-            [
-                f"# Probe of Aurora, stage {self.stage}",
-                "",
-                f"{self.aurora}, {_time(self.at)}: {self.calls} calls. {people}",
-                halted,
-                "| statement | verdict | found |",
-                "| --- | --- | --- |",
-                *(
-                    f"| {_cell(each.statement)} | {each.verdict} | {_cell(each.found)} |"
-                    for each in self.answers
-                ),
-                "",
-                "## What follows for cdk.json",
-                "",
-                f"```diff\n{self.diff.rstrip()}\n```" if self.diff else "Nothing.",
-                "",
-                "## The calls",
-                "",
-                "| call | status | body | headers |",
-                "| --- | --- | --- | --- |",
-                *(_call(each) for each in self.exchanges),
-                "",
-                "## For `token-vendor doctor`",
-                "",
-                "```json",
-                json.dumps(self.to_json(), indent=2, ensure_ascii=False),
-                "```",
-                "",
-            ]
-        )
+        parts = {
+            "halted": halted,
+            "answers": _rows([(a.statement, a.verdict, a.found) for a in self.answers]),
+            "diff": f"```diff\n{self.diff.rstrip()}\n```" if self.diff else "Nothing.",
+            "exchanges": _rows(
+                [
+                    (e.call, str(e.status or "none"), e.told, ", ".join(e.header_names))
+                    for e in self.exchanges
+                ]
+            ),
+            "json": json.dumps(data, indent=2, ensure_ascii=False),
+        }
+        return PAGE.format(**data | parts)
 
     def keep(self, folder: Path) -> Path:
-        """
-        Write the report into the folder, beside those of the same day, and return its path.
-        """
+        """Write the report into the folder, beside those of the same day, and return its path."""
         name = f"probe-{self.stage}-{_time(self.at)[:10]}"
         path, number = folder / f"{name}.md", 2
         while path.exists():
@@ -120,33 +95,8 @@ class Outcome:
         return path
 
 
-def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
-    """
-    Return the newest report of a stage and its facts, or None where there is none.
-
-    Raises:
-        ReportError: A report of the stage is damaged.
-
-    """
-    found = []
-    for path in folder.glob(f"probe-{stage}-*.md"):
-        try:
-            data = json.loads(FENCE.findall(path.read_text(encoding="utf-8"))[-1])
-            if data["stage"] == stage:
-                found.append((str(data["at"]), path, dict(data["facts"])))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ReportError(f"{path.name} is no report that can be read") from error
-    if not found:
-        return None
-    _, path, facts = max(found, key=lambda each: each[:1])
-    return path, facts
-
-
-def _call(each: Exchange) -> str:
-    _, _, told = each.told.partition(" → ")
-    body = told.partition(" ")[2] if each.status else told
-    names = ", ".join(each.header_names)
-    return f"| {_cell(each.call)} | {each.status or 'none'} | {_cell(body)} | {names} |"
+def _rows(rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 
 
 def _cell(text: str) -> str:

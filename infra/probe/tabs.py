@@ -1,5 +1,5 @@
 """
-Two tabs on loopback, each of which loads the Client SDK with one of a probe's tokens.
+What only a browser shows: two tabs, each with one of a probe's tokens, and an operator who looks.
 """
 
 import json
@@ -11,24 +11,36 @@ from pathlib import Path
 from typing import override
 from urllib.parse import urlsplit
 
+import typer
+
+from infra.outbound import is_loopback
 from infra.web.loopback import serving
 
 PAGE = Path(__file__).with_name("tab.html")
 # It names the loader and its option, as the product has them.
-HELPER = Path(__file__).parents[2] / "web" / "aurora-token.js"
-LOOPBACK = {"127.0.0.1", "localhost"}
+HELPER = Path(__file__).parents[1] / "web" / "aurora-token.js"
+LOOK = """\
+Whether a session survives is seen only in a browser on this
+machine. Two pages are served here, and each loads the Client
+SDK with one of the two tokens.
+"""
+LOADED = "Open {url}\nDid the Client SDK load?"
+AFTER_GENERATE = """\
+A second token was generated. Wait half a minute.
+Does the session in the first tab still work?"""
+SECOND = "Open {url} in a second tab.\nDid the Client SDK load?"
+AFTER_LOAD = "Wait half a minute. Does the session in the first tab still work?"
+AGAIN = "Close the second tab, and reload the first.\nDid the Client SDK load in it?"
 
 
 class Tabs(ThreadingHTTPServer):
-    """
-    Serve a page for each token, at addresses that nobody can guess.
-    """
+    """Serve a page for each token, at addresses that nobody can guess."""
 
     daemon_threads = True
 
     def __init__(self, origin: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        stand_in = urlsplit(origin).hostname in LOOPBACK
+        stand_in = is_loopback(urlsplit(origin).hostname or "")
         # A fake Aurora brings its own loader; for a real one the helper knows the address.
         self._loader = f"{origin}/client-sdk-loader.next.js" if stand_in else ""
         self.folder = f"/{secrets.token_urlsafe(16)}/"
@@ -36,9 +48,7 @@ class Tabs(ThreadingHTTPServer):
         self.files: dict[str, tuple[str, bytes]] = {f"{self.folder}{HELPER.name}": helper}
 
     def show(self, which: str, jwt: str) -> str:
-        """
-        Serve a page that loads the SDK with the token, and return its address.
-        """
+        """Serve a page that loads the SDK with the token, and return its address."""
         tab = json.dumps({"which": which, "jwt": jwt, "loader": self._loader})
         # In HTML, JSON must not end the element that it is in.
         page = PAGE.read_text(encoding="utf-8").replace("TAB", tab.replace("<", "\\u003c"))
@@ -48,9 +58,7 @@ class Tabs(ThreadingHTTPServer):
 
 
 def open_tabs(origin: str) -> AbstractContextManager[Tabs]:
-    """
-    Serve until the block ends.
-    """
+    """Serve until the block ends."""
     return serving(Tabs(origin))
 
 
@@ -72,6 +80,47 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: the address is a secret."""
+
+
+class Sessions:
+    """Ask about each moment of two sessions; `said` has the answers, None for what was skipped."""
+
+    def __init__(self, tabs: Tabs) -> None:
+        self._tabs = tabs
+        self.said: dict[str, bool | None] = {}
+
+    def first(self, jwt: str) -> None:
+        """Have the first token loaded."""
+        typer.echo(LOOK, err=True)
+        self.said["loader-option"] = _look(LOADED.format(url=self._tabs.show("first", jwt)))
+
+    def second(self, jwt: str) -> None:
         """
-        Log nothing: the address is a secret.
+        Have the first session looked at after the second generate, and the second token loaded.
         """
+        if not self.said.get("loader-option"):
+            return
+        survived = self.said["session-after-generate"] = _look(AFTER_GENERATE)
+        loaded = _look(SECOND.format(url=self._tabs.show("second", jwt)))
+        # Once the first session is over, nothing that comes later is about it.
+        if survived:
+            self.said["second-session"] = loaded
+            if loaded:
+                self.said["session-after-load"] = _look(AFTER_LOAD)
+        # A token that is refused beside an open session may be as good as before.
+        if loaded:
+            self.said["first-token-again"] = _look(AGAIN)
+
+
+def _look(question: str) -> bool | None:
+    while True:
+        match typer.prompt(f"{question} (yes, no, skip)", err=True).strip().lower():
+            case "yes" | "y":
+                return True
+            case "no" | "n":
+                return False
+            case "skip" | "s":
+                return None
+            case _:
+                typer.echo("Type yes, no or skip.", err=True)
