@@ -2,7 +2,7 @@
 # venv of its own), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run stop test web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -42,6 +42,9 @@ setup: .venv/.synced infra/node_modules/.installed .cache/.ready ## install ever
 
 run: setup ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run
+
+stop: setup ## end the stack of `make run`, from any terminal
+	@$(RUN) python -m infra.local stop
 
 test: setup ## run every test
 	@echo "every test: about six minutes on two cores"

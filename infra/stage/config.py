@@ -28,6 +28,18 @@ ENVIRONMENT_BYTES = 4096
 # What the stack adds: names of table, secret, service and namespace.
 STACK_BYTES = 512
 
+STAND_INS: Mapping[str, Any] = {
+    "issuer": "https://id.example.com",
+    "audiences": ("client",),
+    "cors_origins": (),
+    "aurora_environment": "sandbox",
+    "aurora_tenant_id": "tenant",
+    "stage": "stage",
+}
+"""
+Values for required options that are missing or wrong, while the others are looked at.
+"""
+
 
 def is_issuer(text: str) -> bool:
     """
@@ -160,15 +172,25 @@ class StageConfig(GivenOptions):
         """
         if not isinstance(stage, str) or stage not in stages:
             known = ", ".join(sorted(stages))
-            raise StageError(f"-c stage={stage or ''}: cdk.json has the stages {known}")
+            if not stage:
+                raise StageError(f"-c stage=…: name a stage of cdk.json; it has {known}")
+            raise StageError(f"cdk.json has no stage {stage}; it has {known}")
         given = {**stages[stage], **override, "stage": stage}
         values, wrong = read_options(cls, given)
+        # What is right is held against each other all the same: one run names every fault.
+        found = set(wrong)
+        stand_ins = {key: value for key, value in STAND_INS.items() if key in wrong}
+        config = cls(**{**values, **stand_ins})
+        for key, why in config.contradictions():
+            # What names a wrong one was held against its default.
+            named = {key, *re.findall(r"\w+", why)}
+            if key == "aurora_url":
+                named.add("aurora_environment")
+            if not named & found:
+                wrong[key] = why
+                given.setdefault(key, getattr(config, key))
         if wrong:
             raise stage_error(stage, given, wrong)
-        config = cls(**values)
-        if wrong := dict(config.contradictions()):
-            shown = {key: getattr(config, key) for key in wrong}
-            raise stage_error(stage, shown, wrong)
         return config
 
     @classmethod

@@ -30,7 +30,7 @@ class StageError(Exception):
 
 def read_options(cls: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return the given values, each of its declared type, and what is wrong, by option.
+    Return the given values that are right, each of its declared type; and what is wrong.
     """
     declared = {each.name: each for each in fields(cls)}
     values: dict[str, Any] = {}
@@ -49,8 +49,9 @@ def read_options(cls: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], di
             wrong[key] = f"a placeholder; fill in {rule.meaning}"
             continue
         try:
-            values[key] = _typed(each.type, given[key], rule.meaning)
-            rule.check(values[key])
+            value = _typed(each.type, given[key], rule.meaning)
+            rule.check(value)
+            values[key] = value
         except WrongValueError as error:
             wrong[key] = str(error)
     return values, wrong

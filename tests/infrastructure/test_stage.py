@@ -202,9 +202,19 @@ def test_missing_option_is_named() -> None:
         StageConfig.read({"mine": {}}, "mine", {})
 
 
+def test_one_run_names_every_fault() -> None:
+    """A type, a bound, two options that contradict each other, and one that is missing."""
+    wrong = {"memory_mb": "1024", "patience": 99, "snap_start": True, "provisioned_concurrency": 1}
+    with pytest.raises(StageError) as caught:
+        StageConfig.read({"mine": {**wrong, "audiences": ["a"], "cors_origins": []}}, "mine", {})
+    named = {line.split(" ")[0].split(":")[0] for line in str(caught.value).splitlines()}
+    faults = {*("memory_mb", "patience", "snap_start", "issuer"), "aurora_environment"}
+    assert named == {f"stages.mine.{name}" for name in (*faults, "aurora_tenant_id")}
+
+
 @pytest.mark.parametrize("stage", [None, "", "prod", 5, ["sandbox"]])
 def test_unknown_stage_is_answered_with_the_known_ones(stage: object) -> None:
-    with pytest.raises(StageError, match=r"cdk\.json has the stages local, production, sandbox$"):
+    with pytest.raises(StageError, match=r"cdk\.json.*; it has local, production, sandbox$"):
         StageConfig.read(cdk_json()["context"]["stages"], stage, {})
 
 
