@@ -81,10 +81,6 @@ class Endpoint:
         self._claims = ClaimNames(
             email=settings.claim_email,
             email_verified=settings.claim_email_verified,
-            given_name=settings.claim_given_name,
-            family_name=settings.claim_family_name,
-            name=settings.claim_name,
-            phone=settings.claim_phone,
             groups=settings.claim_groups,
         )
 

@@ -275,7 +275,7 @@ def burst(  # noqa: PLR0913 - one option each.
     """Simulate a morning without stored tokens: how long people wait, and what Aurora sees."""
     from functools import partial
 
-    from token_vendor.settings import Options
+    from token_vendor.settings import Options, Settings
 
     from infra.operator import dashboards, output
     from infra.operator.burst_simulation import simulate
@@ -287,7 +287,7 @@ def burst(  # noqa: PLR0913 - one option each.
         over=over,
         rate=rate or Options.request_rate,
         burst=Options.request_burst,
-        horizon=Options.queue_horizon,
+        horizon=Settings.queue_horizon,
     )
     mornings = {"as it is": morning()}
     if prewarmed:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from math import ceil
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -88,10 +89,10 @@ class StageConfig(GivenOptions):
         shape=is_origin,
     )
     throttle_rate: float = option(
-        "requests a second that API Gateway lets in", 100, least=1, most=10_000
-    )
-    throttle_burst: int = option(
-        "requests at once that API Gateway lets in", 200, least=1, most=5_000
+        "requests a second that API Gateway lets in, and twice as many at once",
+        100,
+        least=1,
+        most=2_500,
     )
 
     # The function and what is kept of its work.
@@ -203,6 +204,11 @@ class StageConfig(GivenOptions):
 
         """
         return cls.read({stage: options}, stage, {})
+
+    @property
+    def throttle_burst(self) -> int:
+        """Return how many requests API Gateway lets in at once."""
+        return ceil(2 * self.throttle_rate)
 
     def variables(self) -> dict[str, str]:
         """
