@@ -2,7 +2,7 @@
 # PyPI), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
+.PHONY: help setup run stop test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -59,6 +59,9 @@ setup: $(TESTED) ## install what all targets need: 600 MB more than `make run` b
 
 run: $(READY) ## start the whole stack on this machine and vend a first token
 	@$(RUN) python -m infra.local run
+
+stop: $(READY) ## end the stack of `make run`, from any terminal
+	@$(RUN) python -m infra.local stop
 
 test test-all: TOOLS := audit contract dashboards test wheel
 test: $(TESTED) ## run the tests

@@ -31,8 +31,9 @@ def identify(
     """
     Return the person whom the claims name.
 
-    The settings say which claim holds what. `profile` (first_name, last_name, phone) fills what the
-    claims leave open; the e-mail is only ever taken from the claims.
+    The settings name the claims that providers disagree about. Names and telephone number are in
+    the standard ones (OpenID Connect Core 1.0, 5.1). `profile` (first_name, last_name, phone) fills
+    what the claims leave open; the e-mail is only ever taken from the claims.
 
     Raises:
         CallerNotIdentifiedError: The e-mail is missing, malformed, or not verified.
@@ -50,20 +51,16 @@ def identify(
         raise CallerNotIdentifiedError(
             cause=f"claim {settings.claim_email!r} is malformed"
         ) from error
-    whole_first, _, whole_last = _text(claims, settings.claim_name).rpartition(" ")
-    first_name = (
-        _text(claims, settings.claim_given_name) or whole_first or profile.get("first_name", "")
-    )
-    last_name = (
-        _text(claims, settings.claim_family_name) or whole_last or profile.get("last_name", "")
-    )
+    whole_first, _, whole_last = _text(claims, "name").rpartition(" ")
+    first_name = _text(claims, "given_name") or whole_first or profile.get("first_name", "")
+    last_name = _text(claims, "family_name") or whole_last or profile.get("last_name", "")
     return Caller(
         email=address,
         subject=digest(f"{claims.get('iss', '')}|{claims.get('sub', '')}")[:SUBJECT],
         # Aurora's page shows both names in an invitation: the address stands in for a missing one.
         first_name=first_name or address.partition("@")[0][:LONGEST_NAME],
         last_name=last_name or address.rpartition("@")[2][:LONGEST_NAME],
-        phone=_text(claims, settings.claim_phone) or profile.get("phone", ""),
+        phone=_text(claims, "phone_number") or profile.get("phone", ""),
         groups=_groups(claims.get(settings.claim_groups)) if settings.claim_groups else (),
     )
 

@@ -10,8 +10,9 @@ from typing import Any
 from token_vendor.caller import identify
 from token_vendor.problems import CallerNotIdentifiedError
 
-from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.deployed import Deployed
 from infra.operator.doctor import Finding
+from infra.operator.exits import OperatorError
 
 LARGEST = 10_240
 """

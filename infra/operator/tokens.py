@@ -15,7 +15,7 @@ from infra.operator.deployed import Deployed
 
 AURORA_LIFE = 12 * 3600
 """
-Seconds: what Aurora documents; the item has the end of a token, not its start.
+Seconds: what Aurora documents.
 """
 
 
@@ -57,7 +57,7 @@ def holders(deployed: Deployed) -> Iterator[Holder]:
         .paginate(
             TableName=deployed.outputs["TableName"],
             # Everything but the JWT: an operator needs it no more than the log does.
-            ProjectionExpression="pk, user_id, jti, expires_at",
+            ProjectionExpression="pk, user_id, jti, expires_at, lifetime",
             FilterExpression="sk = :token AND begins_with(pk, :prefix) AND expires_at > :now "
             "AND attribute_exists(jti)",
             ExpressionAttributeValues={
@@ -74,14 +74,26 @@ def holders(deployed: Deployed) -> Iterator[Holder]:
                 email=item["pk"]["S"].removeprefix(prefix),
                 user_id=item["user_id"]["S"],
                 jti=item["jti"]["S"],
-                since=until - AURORA_LIFE,
+                since=until - int(item.get("lifetime", {}).get("N", AURORA_LIFE)),
                 until=until,
             )
 
 
-def state(deployed: Deployed, email: str) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Known:
     """
-    Return what the table holds of a person, without the JWT; empty where it holds nothing.
+    What the table holds of a person, without the JWT; `verdict` says what follows from it.
+    """
+
+    verdict: str
+    fix: str
+    token: dict[str, Any]
+    account: dict[str, Any]
+
+
+def state(deployed: Deployed, email: str) -> Known | None:
+    """
+    Return what the table holds of a person, or None where it holds nothing.
     """
     token_item = table(deployed).load(TokenItem, email)
     item = asdict(token_item)
@@ -89,14 +101,16 @@ def state(deployed: Deployed, email: str) -> dict[str, Any]:
     if not item["has_token"]:
         # It outlives a sign-out, for the hourly cap alone.
         del item["expires_at"], item["lifetime"]
-    known = token_item.version > 0
+    account = table(deployed).get(ACTIVE_ROW, email)
+    if not token_item.version and not account:
+        return None
     margin = deployed.settings.refresh_margin
-    parts: dict[str, Any] = {
-        "verdict": verdict(token_item, now=time.time(), margin=margin) if known else "",
-        "token": item if known else {},
-        "account": table(deployed).get(ACTIVE_ROW, email),
-    }
-    return {name: part for name, part in parts.items() if part}
+    return Known(
+        verdict=verdict(token_item, now=time.time(), margin=margin),
+        fix="",
+        token=item if token_item.version else {},
+        account=account,
+    )
 
 
 def forget(deployed: Deployed, email: str) -> bool:

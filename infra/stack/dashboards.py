@@ -155,7 +155,7 @@ def operations_dashboard(
     dashboard.add_variable(
         cw.DashboardVariable(
             id="caller",
-            label="Caller: SHA-256 of the e-mail (token-vendor logs EMAIL prints it)",
+            label="Caller: SHA-256 of the e-mail (token-vendor show EMAIL --raw prints it)",
             type=cw.VariableType.PATTERN,
             value="CALLER_SHA256",
             input_type=cw.VariableInputType.INPUT,

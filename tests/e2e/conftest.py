@@ -12,8 +12,8 @@ import pytest
 import urllib3
 
 from infra.fake_aurora.users import ROBERT
-from infra.local.ministack_workarounds import log_events
 from infra.local.stack import LocalStack, local_stack
+from infra.operator.audit_log import log_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

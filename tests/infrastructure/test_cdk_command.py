@@ -52,7 +52,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     ("arguments", "told"),
     [
         (["production"], 'stages.production.issuer = "<your-issuer>": a placeholder; fill in'),
-        (["prod"], "-c stage=prod: cdk.json has the stages local, production, sandbox"),
+        (["prod"], "cdk.json has no stage prod; it has local, production, sandbox"),
         (["sandbox", "--override", '{"issuers": 1}'], "no such option; the nearest is issuer"),
         (["sandbox", "--override", "{"], "-c override={"),
     ],
@@ -65,7 +65,7 @@ def test_wrong_stage_ends_with_a_line_for_each_option(
     done = run("infra.build.cdk_cli", verb, *arguments)
     lines = done.stderr.splitlines()
     assert any(told in line for line in lines)
-    assert all(line.startswith(("stages.", "-c ")) for line in lines)
+    assert all(line.startswith(("stages.", "-c ", "cdk.json ")) for line in lines)
     assert done.stdout == ""
     assert done.returncode == 2
 

@@ -235,7 +235,7 @@ def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: 
     template = assembly.template(stage)
     function = template.properties(FUNCTION)
     variables = function["Environment"]["Variables"]
-    aurora = float(variables["AURORA_CONNECT_TIMEOUT"]) + float(variables["AURORA_READ_TIMEOUT"])
+    aurora = Settings.aurora_connect_timeout + Settings.aurora_read_timeout
     gateway = template.properties("AWS::ApiGatewayV2::Integration")["TimeoutInMillis"] / 1000
     assert float(variables["FUNCTION_TIMEOUT"]) == function["Timeout"]
     assert aurora < function["Timeout"] < gateway <= 30

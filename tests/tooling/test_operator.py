@@ -5,6 +5,7 @@ What the operator's command line computes by itself: a burst, CloudWatch's arith
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from token_vendor.problems import TokenStoreUnavailableError
 from token_vendor.settings import Settings
 from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
-from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.local import dashboard_html
-from infra.local.cloudwatch_math import (
+from infra import terminal
+from infra.dashboard_view import dashboard_html
+from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
@@ -26,11 +29,16 @@ from infra.local.cloudwatch_math import (
     statistic,
     widget_queries,
 )
-from infra.operator import key_rights, output, tokens
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.operator import exits, key_rights, output, tokens
 from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
+from infra.operator.commands import MOVED
 from infra.operator.doctor import Finding
 from infra.operator.prewarm_plan import coverage
+from infra.operator.seats import Erased
+from infra.operator.tokens import Known
+from infra.operator.vend import Vend
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 RING = {"rate": 88, "burst": 90, "horizon": 900}
@@ -185,13 +193,13 @@ def test_an_alarm_on_one_labelled_metric() -> None:
 
 
 def test_simulate_burst_for_scripts() -> None:
-    result = CliRunner().invoke(app, ["simulate-burst", "--users", "100", "--json"])
+    result = CliRunner().invoke(app, ["plan", "burst", "--users", "100", "--json"])
     assert result.exit_code == 0
     assert set(json.loads(result.stdout)) >= {"longest_wait", "fullest_minute", "calls_by_minute"}
 
 
 def test_simulate_burst_for_people() -> None:
-    result = CliRunner().invoke(app, ["simulate-burst", "--users", "3000", "--over", "5"])
+    result = CliRunner().invoke(app, ["plan", "burst", "--users", "3000", "--over", "5"])
     assert result.exit_code == 0
     assert "The last caller waits" in result.stdout
     assert "find the queue full" in result.stdout
@@ -210,7 +218,7 @@ def test_prewarm_moves_the_calls_before_the_morning() -> None:
 
 
 def test_simulate_burst_draws_both_curves() -> None:
-    arguments = ["simulate-burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
+    arguments = ["plan", "burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
     shown = CliRunner().invoke(app, arguments).stdout
     assert "With prewarm:" in shown
     assert "-15 min" in shown
@@ -230,31 +238,122 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
         assert f"| {shift} h | {cells} |" in OPERATIONS.read_text(), "docs/operations.md"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["simulate-burst", "--users", "0"],
-        ["prewarm", "--stage", "local"],
-        ["prewarm", "--stage", "local", "--plan", "--covers"],
-        ["simulate-burst", "--known", "2"],
-        ["tokens"],
-        ["tokens", "--stage", "local", "--sort", "age"],
-        ["forget", "--stage", "local"],
-        ["forget", "--stage", "local", "a@example.com", "--all"],
-        ["smoke", "--stage", "sandbox", "--as"],
-        ["no-such-command"],
-    ],
-    ids=" ".join,
-)
-def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    assert CliRunner().invoke(app, arguments).exit_code == 2
+ERASED = Erased(deleted=1, scanned=1, left=("TOKEN",))
+EXITS: dict[str, tuple[list[str], int]] = {
+    **{
+        " ".join(arguments): (arguments, exits.USAGE)
+        for arguments in (
+            ["no-such-command"],
+            ["people", "list"],
+            ["people", "list", "--stage", "local", "--sort", "age"],
+            ["people", "unused", "--stage", "local", "--days", "0"],
+            ["people", "forget", "--stage", "local"],
+            ["people", "forget", "--stage", "local", "a@example.com", "--all"],
+            ["show", "--stage", "local"],
+            ["smoke", "--stage", "sandbox", "--as"],
+            ["smoke", "--stage", "sandbox", "--as", "a@example.com"],
+            ["switch", "foo", "--stage", "local", "--reason", "a test"],
+            ["switch", "stop-inviting", "--stage", "local"],
+            ["switch", "stop-inviting", "--stage", "local", "--clear"],
+            ["switch", "rate", "--stage", "local", "--reason", "a test"],
+            ["switch", "block", "nobody", "--stage", "local", "--reason", "a test"],
+            ["switch", "block", "a.org", "--stage", "local", "--reason", "a", "--until", "5x"],
+            ["plan", "burst", "--users", "0"],
+            ["plan", "burst", "--known", "2"],
+            ["plan", "prewarm", "--stage", "local", "--from", "5x"],
+        )
+    },
+    **{
+        " ".join(arguments): (arguments, exits.UNREACHABLE)
+        for arguments in (
+            ["doctor", "--stage", "local"],
+            ["show", "a@example.com", "--stage", "local"],
+            ["people", "list", "--stage", "local"],
+            ["switch", "--stage", "local"],
+            ["plan", "prewarm", "--stage", "local"],
+        )
+    },
+    "plan burst": (["plan", "burst", "--users", "10"], exits.DONE),
+}
+"""Commands where no local stack runs, and their exit codes."""
 
 
-def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("arguments", "code"), EXITS.values(), ids=EXITS)
+def test_exit_code(
+    arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one rule: 0 done, 1 not done, 2 wrong usage, 3 out of reach."""
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["doctor", "--stage", "local"])
-    assert result.exit_code == 3
-    assert "make run" in result.stderr
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert bool(result.stderr) == bool(code)
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (exits.OperatorError("x"), 1),
+        (exits.UsageError("x"), 2),
+        (exits.NotDeployedError("x"), 3),
+        (ClientError({"Error": {"Message": "x"}}, "Scan"), 3),
+        (EndpointConnectionError(endpoint_url="x"), 3),
+        (TokenStoreUnavailableError(cause="x"), 3),
+        (ValueError("x"), None),
+    ],
+)
+def test_failure_is_a_line_with_an_exit_code(error: Exception, code: int | None) -> None:
+    """A fault of ours keeps its traceback."""
+    told = exits.told(error)
+    assert (told and told[1]) == code
+    assert told is None or "x" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (output.findings([]), 0),
+        (output.findings([Finding(check="c", state="warn", found="f")]), 0),
+        (output.findings([Finding(check="c", state="fail", found="f")]), 1),
+        (output.person(None, [], caller="c", raw=False), 1),
+        (output.smoke(Vend(status=200, body={}, seconds=1, event=None)), 0),
+        (output.smoke(Vend(status=403, body={}, seconds=1, event=None)), 1),
+        (output.erased(ERASED), 1),
+        (output.erased(replace(ERASED, left=())), 0),
+    ],
+)
+def test_answer_has_its_exit_code(answer: terminal.Answer, code: int) -> None:
+    assert answer.code == code
+
+
+@pytest.mark.parametrize("old", [*MOVED, "probe"])
+def test_old_name_says_the_new_one(old: str) -> None:
+    """For one version: a line, and what the shell sees is wrong usage."""
+    result = CliRunner().invoke(app, [old, "--stage", "sandbox"])
+    assert result.exit_code == exits.USAGE
+    assert len(result.stderr.splitlines()) == 1
+    assert f"token-vendor {old} is now: token-vendor" in result.stderr
+
+
+def test_help_is_ten_lines_in_three_groups() -> None:
+    told = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
+    groups = re.split(r"^(Look|Act|Prepare):\n", told, flags=re.MULTILINE)
+    assert groups[1::2] == ["Look", "Act", "Prepare"]
+    listed = [line for group in groups[2::2] for line in group.splitlines() if line.strip()]
+    assert len(listed) <= 10
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_help_loads_neither_aws_nor_the_drawing() -> None:
+    """What decides how long `--help` takes are its imports."""
+    program = (
+        "import sys; from infra.operator.cli import app; "
+        "app(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = set(done.stdout.decode().splitlines()[-1].split())
+    assert "typer" in loaded
+    assert not loaded & {"boto3", "botocore", "plotly", "rich.console", "token_vendor", "urllib3"}
 
 
 @pytest.mark.parametrize(
@@ -315,13 +414,31 @@ def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: st
 
 
 def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    state = {"verdict": "Fine.", "token": {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}}
-    output.person(state, [], as_json=False)
+    token = {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}
+    known = Known(verdict="Fine.", fix="", token=token, account={})
+    terminal.show(output.person(known, [], caller="c", raw=True))
     said = capsys.readouterr().out
     assert said.startswith("Fine.")
     assert said.count("2025-06-15 15:06:40") == 2
-    output.person(state, [], as_json=True)
+    terminal.show(output.person(known, [], caller="c", raw=False), as_json=True)
     assert json.loads(capsys.readouterr().out)["state"]["token"]["expires_at"] == NOW
+
+
+def test_doctor_fits_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finding a line; what to do stands below it, and only where there is something to do."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    found = [
+        Finding(check="stack", state="ok", found="is there"),
+        Finding(check="CORS", state="warn", found="words " * 20, fix="more words " * 20),
+    ]
+    terminal.show(output.findings(found))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert plain[0] == "✓ stack: is there"
+    assert max(map(len, plain)) <= 80
+    assert plain[-1] == "1 ok, 1 warn, 0 fail"
 
 
 LOOKS_LIKE_MARKUP = "a[/b]@[red]x[/] [a-zA-Z]+ arn:aws:kms:key:id \\"
@@ -335,35 +452,37 @@ EVENT = {
 }
 
 
+def known(**parts: Any) -> Known:
+    return Known(**{"verdict": "", "fix": "", "token": {}, "account": {}} | parts)
+
+
 @pytest.mark.parametrize(
-    ("say", "times"),
+    ("answer", "times"),
     [
-        (output.failure, 1),
-        (output.done, 1),
-        (lambda data: output.holders([holder(data)], as_json=False), 2),
-        (lambda data: output.findings([finding(data)], as_json=False), 3),
-        (lambda data: output.person({"verdict": data}, [], as_json=False), 1),
-        (lambda data: output.person({"token": {data: data}}, [EVENT], as_json=False), 4),
-        (lambda data: output.events([EVENT], caller=data, as_json=False), 3),
-        (lambda data: output.smoke(403, {"detail": data}, 1, None, as_json=False), 1),
-        (lambda data: output.smoke(200, {"source": data}, 1, timed(data), as_json=False), 2),
-        (lambda data: output.addresses({data: data}, as_json=False), 2),
+        (terminal.done, 1),
+        (lambda data: output.holders([holder(data)]), 2),
+        (lambda data: output.findings([finding(data)]), 3),
+        (lambda data: output.person(known(verdict=data), [], caller="", raw=False), 1),
+        (lambda data: output.person(known(token={data: data}), [EVENT], caller="", raw=True), 4),
+        (lambda data: output.smoke(vend(403, {"detail": data}, None)), 1),
+        (lambda data: output.smoke(vend(200, {"source": data}, timed(data))), 2),
+        (lambda data: output.addresses({data: data}), 2),
     ],
-    ids=[
-        *("failure", "done", "holders", "findings", "verdict", "person", "events", "problem"),
-        *("vended", "addresses"),
-    ],
+    ids=["done", "holders", "findings", "verdict", "person", "problem", "vended", "addresses"],
 )
 def test_data_is_printed_as_it_is(
-    say: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    answer: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     People and AWS may write what looks like the markup or an emoji of the terminal's library.
     """
     monkeypatch.setenv("COLUMNS", "500")
-    say(LOOKS_LIKE_MARKUP)
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err).count(LOOKS_LIKE_MARKUP) == times
+    terminal.show(answer(LOOKS_LIKE_MARKUP))
+    assert capsys.readouterr().out.count(LOOKS_LIKE_MARKUP) == times
+
+
+def vend(status: int, body: dict[str, Any], event: dict[str, Any] | None) -> Vend:
+    return Vend(status=status, body=body, seconds=1, event=event)
 
 
 def holder(data: str) -> tokens.Holder:
@@ -400,7 +519,7 @@ def test_page_says_units_and_what_is_counted() -> None:
     assert "09 Jul 2025, UTC" in page
     assert "Locally" not in page
     page = dashboard_html.page("operations", [aws], Samples([]), {})
-    assert "from Lambda&#x27;s reports" in page
+    assert "from Lambda&#39;s reports" in page
 
 
 def test_query_about_one_caller_is_shown_for_the_most_refused() -> None:

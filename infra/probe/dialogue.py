@@ -5,10 +5,10 @@ What the operator is asked before a probe, on stderr: what it may do, and with w
 import typer
 from token_vendor.models import normalised_email
 
-from infra.operator.deployed import OperatorError
-from infra.operator.probe.calls import ALL_CALLS, READING_CALLS
-from infra.operator.probe.line import Target
-from infra.operator.probe.pacing import LEFT_TO_OTHERS, SPACING
+from infra.operator.exits import OperatorError
+from infra.probe.calls import ALL_CALLS, READING_CALLS
+from infra.probe.line import Target
+from infra.probe.pacing import LEFT_TO_OTHERS, SPACING
 
 NOTHING, READING, PEOPLE = "0", "1", "2"
 
@@ -81,26 +81,20 @@ def production(target: Target, *, allowed: bool) -> None:
 
 
 def addresses() -> tuple[str, str]:
-    """
-    Ask for the addresses of the two throw-away people.
-    """
+    """Ask for the addresses of the two throw-away people."""
     say("Take addresses that are nobody's in Aurora, such as you+probe1@example.com.")
     first = _address("First throw-away person", "")
     return first, _address("Second throw-away person", first)
 
 
 def use_known(address: str) -> bool:
-    """
-    Ask whether a token may be generated for somebody whom Aurora knows already.
-    """
+    """Ask whether a token may be generated for somebody whom Aurora knows already."""
     question = f"{address} is in Aurora already. Generate for this person? It may end a session"
     return bool(typer.confirm(question, default=False, err=True))
 
 
 def say(text: str) -> None:
-    """
-    Print to stderr: stdout is the result's.
-    """
+    """Print to stderr: stdout is the result's."""
     typer.echo(text, err=True)
 
 

@@ -1,7 +1,7 @@
 """
 What passes between the stack and MiniStack that AWS would count: calls to a table, and to the API.
 
-`guarded_ministack.py` lets all of it pass through here; `aws_metrics.py` asks for it at `TAPPED`.
+The local stack's MiniStack lets all of it pass through here; who draws it asks at `TAPPED`.
 """
 
 from __future__ import annotations

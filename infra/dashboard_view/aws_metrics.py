@@ -6,14 +6,8 @@ are those that `wire_tap.py` has seen pass.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-import urllib3
-
-from infra.local.wire_tap import TAPPED
-from infra.operator import audit_log
-from infra.operator.deployed import Deployed
 
 REPORT = re.compile(r"REPORT RequestId: \S+\s+Duration: ([\d.]+) ms")
 CLIENT_ERROR, SERVER_ERROR = 400, 500
@@ -30,33 +24,38 @@ What a widget shows on the local page, by its first metric's name or namespace.
 """
 
 
-def lines(deployed: Deployed, *, since: float) -> Iterator[dict[str, Any]]:
+def lines(
+    outputs: Mapping[str, str],
+    *,
+    reports: Iterable[tuple[int, str]],
+    logged: Iterable[Mapping[str, Any]],
+    passages: Iterable[Mapping[str, Any]],
+) -> Iterator[dict[str, Any]]:
     """
     Yield EMF lines: one for each invocation, request to the API, and call to the table.
+
+    Args:
+        outputs: The stack's outputs.
+        reports: Lambda's reports, each with its milliseconds.
+        logged: The JSON lines of the log.
+        passages: What `wire_tap.py` has seen.
+
     """
-    function = {"FunctionName": deployed.outputs["FunctionName"]}
-    for timestamp, message in audit_log.messages(
-        deployed, since=since, containing="REPORT RequestId"
-    ):
+    function = {"FunctionName": outputs["FunctionName"]}
+    for timestamp, message in reports:
         if report := REPORT.match(message):
             values = {"Invocations": 1, "Duration": float(report[1])}
             yield _line("AWS/Lambda", timestamp, function, values)
-    api = {"ApiId": deployed.outputs["ApiId"]}
-    for line in audit_log.lines(deployed, since=since, containing="audit"):
+    api = {"ApiId": outputs["ApiId"]}
+    for line in logged:
         if line.get("message") == "audit" and "status" in line["audit"]:
             values = {"IntegrationLatency": line["audit"]["duration_ms"]}
             yield _line("AWS/ApiGateway", int(line["@timestamp"] * 1000), api, values)
-    for passage in _tapped(deployed, since=since):
-        if passage.get("api") == deployed.outputs["ApiId"]:
+    for passage in passages:
+        if passage.get("api") == outputs["ApiId"]:
             yield _request(passage, api)
-        if passage.get("table") == deployed.outputs["TableName"]:
+        if passage.get("table") == outputs["TableName"]:
             yield from _call(passage)
-
-
-def _tapped(deployed: Deployed, *, since: float) -> list[dict[str, Any]]:
-    url = f"{deployed.local['aws_endpoint_url']}{TAPPED}?{since}"
-    passages: list[dict[str, Any]] = urllib3.request("GET", url, retries=False, timeout=20).json()
-    return passages
 
 
 def _request(passage: Mapping[str, Any], api: Mapping[str, str]) -> dict[str, Any]:

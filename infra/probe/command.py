@@ -13,18 +13,18 @@ from token_vendor.api_key import why_unusable
 from token_vendor.settings import AURORA_HOSTS, Options
 
 from infra.operator import tokens
-from infra.operator.deployed import Deployed, NotDeployedError, OperatorError
-from infra.operator.probe import dialogue
-from infra.operator.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
-from infra.operator.probe.line import Line, Target
-from infra.operator.probe.pacing import Reserved, Spaced
-from infra.operator.probe.reading import answers, facts
-from infra.operator.probe.record import Record
-from infra.operator.probe.report import Outcome
-from infra.operator.probe.sessions import Sessions
-from infra.operator.probe.stage_file import CDK_JSON, StageFile
-from infra.operator.probe.stage_options import implied_options
-from infra.operator.probe.tabs import open_tabs
+from infra.operator.deployed import Deployed
+from infra.operator.exits import NotDeployedError, OperatorError
+from infra.probe import dialogue
+from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
+from infra.probe.line import Line, Target
+from infra.probe.pacing import Reserved, Spaced
+from infra.probe.questions import Record
+from infra.probe.reading import answers, facts
+from infra.probe.report import Outcome
+from infra.probe.stage_file import CDK_JSON, StageFile
+from infra.probe.tabs import Sessions, open_tabs
+from infra.stage.probe_facts import implied_options
 
 SANDBOX_KEYS = ("sk_sand_", "rk_sand_")
 PRODUCTION_KEYS = ("sk_prod_", "rk_prod_")
@@ -58,13 +58,6 @@ def at_stage(deployed: Deployed) -> Place:
     settings, api_key = deployed.settings, deployed.api_key()
     if wrong := why_unusable(api_key, settings.aurora_environment):
         raise OperatorError(wrong)
-    target = Target(
-        origin=settings.aurora_origin,
-        tenant_id=settings.aurora_tenant_id,
-        api_key=api_key,
-        version_header=settings.aurora_version_header,
-        version=settings.aurora_version,
-    )
     try:
         file = StageFile.read(CDK_JSON, deployed.stage)
     except OperatorError as error:
@@ -72,7 +65,13 @@ def at_stage(deployed: Deployed) -> Place:
         dialogue.say(f"Without cdk.json no options are compared. {error}")
     return Place(
         name=deployed.stage,
-        target=target,
+        target=Target(
+            origin=settings.aurora_origin,
+            tenant_id=settings.aurora_tenant_id,
+            api_key=api_key,
+            version_header=settings.aurora_version_header,
+            version=settings.aurora_version,
+        ),
         pacing=Reserved(tokens.table(deployed), settings, clock=time.time, sleep=time.sleep),
         is_production=settings.aurora_environment == "production"
         or api_key.startswith(PRODUCTION_KEYS),
@@ -95,13 +94,13 @@ def at_address(target: Target) -> Place:
     of_host = {its_host: environment for environment, its_host in AURORA_HOSTS.items()}
     if wrong := why_unusable(target.api_key, of_host.get(host, of_key)):
         raise OperatorError(wrong)
-    known = target.api_key.startswith(PRODUCTION_KEYS) or host == AURORA_HOSTS["production"]
     sandbox = target.api_key.startswith(SANDBOX_KEYS) or host == AURORA_HOSTS["sandbox"]
     return Place(
         name=host,
         target=target,
         pacing=Spaced(clock=time.time, sleep=time.sleep),
-        is_production=known or not sandbox,
+        # A key that fits the production host is production's, or has no prefix.
+        is_production=host == AURORA_HOSTS["production"] or not sandbox,
     )
 
 

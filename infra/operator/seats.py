@@ -16,7 +16,8 @@ from token_vendor.directory import ACTIVE_ROW, OTHER_ROW, Reading
 from token_vendor.token_item import TokenItem
 
 from infra.operator import switches
-from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.deployed import Deployed
+from infra.operator.exits import OperatorError
 from infra.operator.tokens import table
 
 LAST_GENERATE = ("expires_at", "lifetime", "ahead", "came")

@@ -6,21 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from token_vendor.aurora import BODY_LIMIT, LIST_LIMIT, retry_after
-from token_vendor.bounded_http import BoundedHTTP, ExchangeError
+from token_vendor.aurora import retry_after
 from token_vendor.models import GENERATE, LIST
+from urllib3.exceptions import HTTPError
 
-from infra.operator.probe.exchange import Exchange, parsed
-from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
+from infra.outbound import request
+from infra.probe.exchange import Exchange, parsed
+from infra.probe.pacing import HaltedError, Reserved, Spaced
 
-READ_TIMEOUT = 25
+TIMEOUT = 25
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """
-    An Aurora tenant, and the key to it.
-    """
+    """An Aurora tenant, and the key to it."""
 
     origin: str
     tenant_id: str
@@ -30,9 +29,7 @@ class Target:
 
 
 class Line:
-    """
-    Make calls with one key; `exchanges` has them by name, in order.
-    """
+    """Make calls with one key; `exchanges` has them by name, in order."""
 
     def __init__(
         self,
@@ -47,7 +44,6 @@ class Line:
         self._pacing = pacing
         self._left = most
         self._clock = clock
-        self._http = BoundedHTTP(connect_timeout=5, read_timeout=READ_TIMEOUT, clock=clock)
         self._headers = {
             "Accept": "application/json",
             "User-Agent": "aurora-token-vendor",
@@ -65,7 +61,6 @@ class Line:
         *,
         body: Any = None,
         headers: Mapping[str, str] = {},
-        tenant_id: str = "",
     ) -> Exchange:
         """
         Make one call and record it; `call` is how reports name it, with ids left out.
@@ -81,16 +76,16 @@ class Line:
         method = call.partition(" ")[0]
         began = self._clock()
         try:
-            answer = self._http.request(
+            answer = request(
                 method,
-                f"{self.target.origin}/tenants/{tenant_id or self.target.tenant_id}/users{path}",
+                f"{self.target.origin}/tenants/{self.target.tenant_id}/users{path}",
                 headers=self._headers | dict(headers),
-                body=body,
-                remaining=READ_TIMEOUT + 5,
-                limit=LIST_LIMIT if operation == LIST else BODY_LIMIT,
+                json=body,
+                timeout=TIMEOUT,
             )
-        except ExchangeError as error:
-            failure = f"no answer: {error}"
+        except HTTPError as error:
+            # Its text may echo the request.
+            failure = f"no answer: {type(error).__name__}"
             self.exchanges[name] = Exchange(
                 call=call, failure=failure, began=began, ended=self._clock()
             )

@@ -18,7 +18,7 @@ from token_vendor.request_budget import MICROSECONDS, PLACE, RequestBudget, turn
 from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
 
-from infra.operator.deployed import OperatorError
+from infra.operator.exits import OperatorError
 
 LEFT_TO_OTHERS = 20
 """

@@ -2,9 +2,12 @@
 What the facts of a probe mean for the options of a stage.
 """
 
+import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from math import floor
+from pathlib import Path
 from typing import Any
 
 from token_vendor.options import WrongValueError, rule_of
@@ -26,6 +29,33 @@ COMPARED = (
     "aurora_version_header",
     "aurora_version",
 )
+FENCE = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class ReportError(Exception):
+    """A report cannot be read; says which."""
+
+
+def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
+    """
+    Return the newest report of a stage and its facts, or None where there is none.
+
+    Raises:
+        ReportError: A report of the stage is damaged.
+
+    """
+    found = []
+    for path in folder.glob(f"probe-{stage}-*.md"):
+        try:
+            data = json.loads(FENCE.findall(path.read_text(encoding="utf-8"))[-1])
+            if data["stage"] == stage:
+                found.append((str(data["at"]), path, dict(data["facts"])))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ReportError(f"{path.name} is no report that can be read") from error
+    if not found:
+        return None
+    _, path, facts = max(found, key=lambda each: each[:1])
+    return path, facts
 
 
 def wrong_options(facts: Mapping[str, Any], options: Options) -> dict[str, Any]:

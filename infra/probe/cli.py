@@ -1,0 +1,94 @@
+"""
+Find out what Aurora's pages leave open. Asks first; costs 8 of Aurora's requests, or 23.
+
+Exit codes are those of `token-vendor`: 0 done, 1 not done, 2 wrong usage, 3 out of reach.
+"""
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra import terminal
+from infra.operator.commands import command, new_app, run, secret
+from infra.operator.exits import UsageError
+from infra.terminal import Answer, Table
+
+if TYPE_CHECKING:
+    from infra.probe.report import Outcome
+
+TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+COLOURS = {"+": "green", "-": "red"}
+VERDICTS = {
+    "seen": ("✓ seen", "green"),
+    "contradicted": ("≠ contradicted", "yellow"),
+    "undetermined": ("? undetermined", "dim"),
+}
+
+app = new_app(__doc__)
+
+
+@command(app, "probe")
+def probe(
+    *,
+    stage: Annotated[
+        str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")
+    ] = "",
+    url: Annotated[str, typer.Option(help="an Aurora to probe instead, with --tenant")] = "",
+    tenant: Annotated[str, typer.Option(help="the id of the tenant there")] = "",
+    production: Annotated[bool, typer.Option("--production", help="allow production")] = False,
+    write: Annotated[bool, typer.Option("--write", help="change cdk.json by the outcome")] = False,
+) -> Answer:
+    """Find out what Aurora's pages leave open. Asks first; costs 8 of its requests, or 23."""
+    from token_vendor.settings import is_origin
+
+    from infra.operator.deployed import Deployed
+    from infra.probe import command as steps
+    from infra.probe.calls import People
+    from infra.probe.line import Target
+
+    if bool(stage) == bool(url) or bool(url) != bool(tenant):
+        raise UsageError("name --stage, or --url and --tenant")
+    if write and url:
+        raise UsageError("--write: only a stage has options in cdk.json")
+    if url and not (is_origin(url) and TENANT_ID.fullmatch(tenant)):
+        raise UsageError("--url: an https origin, and a tenant's id")
+    people = People()
+    try:
+        if url:
+            api_key = secret("Aurora API key", first=True)
+            place = steps.at_address(Target(origin=url, tenant_id=tenant, api_key=api_key))
+        else:
+            place = steps.at_stage(Deployed.find(stage))
+        outcome = steps.probe(place, people, allow_production=production)
+        for line in steps.finish(place, outcome, write=write):
+            terminal.noted(line)
+    finally:
+        # Also after Ctrl-C: each may cost a seat.
+        for address, state in people.left_behind.items():
+            typer.echo(
+                f"{address}: throw-away person, {state} in Aurora until an admin removes it.",
+                err=True,
+            )
+    return found(outcome)
+
+
+def found(outcome: "Outcome") -> Answer:
+    """Tell what a probe found, and what follows from it for cdk.json."""
+    rows = [(VERDICTS[each.verdict], each.statement, each.found or "-") for each in outcome.answers]
+    counts = Counter[str](each.verdict for each in outcome.answers)
+    counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
+    said: list[Any] = [Table(columns=("", "Statement", "Found"), rows=rows), ""]
+    said.append(f"{counted}, by {outcome.calls} calls")
+    if outcome.halted:
+        said.append(f"It ended early: {outcome.halted}.")
+    if outcome.diff:
+        said += ["", "What follows for cdk.json:", ""]
+        said += [((line, COLOURS.get(line[:1], "")),) for line in outcome.diff.splitlines()]
+    return Answer(data=outcome.to_json(), said=said)
+
+
+def main() -> None:
+    """Run the command."""
+    run(app)
