@@ -16,7 +16,8 @@ from token_vendor.models import Account, Deadline
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import AuroraBusyError, AuroraInvalidResponseError, ProblemError
-from token_vendor.request_budget import MINUTE, Allowance
+from token_vendor.request_budget import Allowance
+from token_vendor.settings import MINUTE
 from token_vendor.table import Item, Table
 from token_vendor.token_store import KEPT_FOR
 
