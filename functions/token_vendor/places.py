@@ -143,7 +143,7 @@ class Places:
             otherwise={"came": now},
         )
         if used:
-            self._count(item["slot"] + self.turnaround - now)
+            self._count((_number(item, "slot") or now) + self.turnaround - now)
             return Slot(slot.place, now, used=True)
         if _number(item, "used") is None:
             return self.take(slot.place, now)  # The item was lost.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
@@ -22,11 +23,11 @@ from token_vendor.control import Control, Entry, Switch
 from token_vendor.models import Deadline, Turn
 from token_vendor.places import MICROSECONDS, Pace
 from token_vendor.problems import AuroraBusyError
-from token_vendor.request_budget import QUEUE, RING, Allowance, RequestBudget
+from token_vendor.request_budget import QUEUE, RING, Allowance, RequestBudget, Ring
 from token_vendor.table import Table
 
 from infra.fake_aurora.calls import fullest
-from tests.model.memory_table import MemoryTable
+from tests.model.memory_table import ConditionalCheckFailedException, MemoryTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -332,16 +333,18 @@ def test_each_guard_is_needed(mutation: Callable[[dict[str, Any]], bool]) -> Non
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["with Date", "without Date"])
-def test_environments_agree_by_the_clock_of_dynamodb(*, told: bool) -> None:
-    """One is five seconds behind and sends first; for one that is ahead a minute passes sooner."""
-    played = Morning(88, 90, [-5, 5])
+@pytest.mark.parametrize("skew", [5, 30])
+def test_environments_whose_clocks_differ_fill_no_minute(*, skew: float, told: bool) -> None:
+    """By the clock of DynamoDB; while it tells no time, a place rests for a minute longer."""
+    played = Morning(88, 90, [-skew, skew])
     if not told:
         played.table._clock = None
     behind, ahead = played.budgets
     played.budgets = [behind]
     played.play(coming([PROMPT] * 90), [])
     played.budgets = [ahead]
-    played.play(coming([{**PROMPT, "gap": 52}, *[PROMPT] * 89]), [])
+    # For the one that is ahead, the minute passes sooner.
+    played.play(coming([{**PROMPT, "gap": 30}, *[PROMPT] * 89]), [])
     assert len(played.sent) == 180
     assert played.fullest_minute <= LIMIT
 
@@ -534,3 +537,86 @@ def test_who_does_not_queue_leaves_nothing_reserved() -> None:
             budget.allowance(deadline, queueing=False).reserve(1)
         assert caught.value.turn is None
     assert {key: item for key, item in played.table.items.items() if key[1] != RING} == places
+
+
+# A table that fails ------------------------------------------------------------------------------
+
+
+class Resending(MemoryTable):
+    """Loses the answer to each conditional write: it is sent again, as botocore does."""
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        if arguments.get("ConditionExpression") and "ADD" not in arguments["UpdateExpression"]:
+            with suppress(ConditionalCheckFailedException):
+                super().update_item(**arguments)
+        return super().update_item(**arguments)
+
+
+def test_lost_answers_cost_nobody_the_turn() -> None:
+    """A write that was applied fails on itself when it is sent again: its writer knows it."""
+    sent = []
+    for table in (MemoryTable, Resending):
+        played = Morning(88, 90, [0])
+        played.table.__class__ = table
+        played.play(coming([PROMPT] * 60 + [STRANGER] * 150 + [PROMPT] * 20), [])
+        sent.append([(number, round(moment, 1)) for moment, number in played.sent])
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize(
+    "item", [{}, {"slot": {"S": "?"}, "used": {"N": "1"}}, {"slot": {"N": "1"}, "used": {"S": "?"}}]
+)
+def test_place_that_is_gone_or_unreadable_is_taken_anew(item: dict[str, Any]) -> None:
+    """In a few steps, whether its turn was kept or somebody comes new."""
+    played = Morning(88, 1, [0])
+    [budget] = played.budgets
+    deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
+    budget.allowance(deadline).take(QUEUE)
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline).reserve(1)
+    turn = caught.value.turn
+    assert turn
+    played.now = turn.at
+    played.table.items["sandbox#tenant", "PLACE#0"] = dict(item)
+    steps = count()
+    played.table._step = lambda _: next(steps) and None
+    kept = budget.allowance(deadline)
+    kept.redeem(turn)
+    with suppress(AuroraBusyError):
+        kept.reserve(1)
+    with suppress(AuroraBusyError):
+        budget.allowance(deadline).reserve(1)
+    assert next(steps) <= 16
+    played.now += 10
+    budget.allowance(deadline).take(QUEUE)
+
+
+def test_ring_whose_attributes_have_another_type_reads_as_new() -> None:
+    """A newer version may have written them."""
+    text = {"S": "a newer version's"}
+    assert Ring.of({"delay": "text", "held_until": (1,), "list_users_until": text}) == Ring()
+
+
+def test_one_of_two_who_claim_a_slot_gets_it() -> None:
+    """Both have read that it was left unused."""
+    played = Morning(88, 90, [0, 0])
+    played.play(coming([STRANGER] * 180), [])
+    turns = []
+    for budget in played.budgets * 90:
+        with pytest.raises(AuroraBusyError) as caught:
+            budget.allowance(Deadline(played.now + 24, lambda: played.now, played.sleep)).reserve(1)
+        turns.append(caught.value.turn)
+    first, second = turns[0], turns[90]
+    assert first
+    assert second
+    assert first.slots[0][0] == second.slots[0][0]
+    played.now = second.at
+    places = [budget.places(budget.pace, lambda _: None) for budget in played.budgets]
+    now = played.budgets[0].virtual_now()
+    item = {name: int(value["N"]) for name, value in place_item(played).items() if "N" in value}
+    claims = [each._claimed(0, item, now) for each in places]
+    assert [bool(claim) for claim in claims] == [True, False]
+
+
+def place_item(played: Morning) -> dict[str, Any]:
+    return played.table.items["sandbox#tenant", "PLACE#0"]
