@@ -23,8 +23,8 @@ from token_vendor.problems import (
     ProblemError,
     problem_of,
 )
-from token_vendor.request_budget import MINUTE, Allowance
-from token_vendor.settings import Settings
+from token_vendor.request_budget import Allowance
+from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
 
 ACTIVE_ROW, OTHER_ROW = "ACCOUNT", "INACTIVE"

@@ -64,6 +64,8 @@ class Table:
         self._kept_for = kept_for
         self._offset = 0.0
         self._told: tuple[str, float, float] | None = None
+        self.agreed = False
+        """Whether DynamoDB has told the time that all agree on."""
 
     def now(self) -> float:
         """
@@ -278,6 +280,7 @@ class Table:
     def _hear(self, answer: Mapping[str, Any], asked_at: float) -> None:
         if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
             self._told = (date, asked_at, self._clock())
+            self.agreed = True
 
     def _key(self, sk: str, email: str) -> dict[str, Any]:
         pk = f"{self._partition}#{email}" if email else self._partition

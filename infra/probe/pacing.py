@@ -13,8 +13,9 @@ from math import ceil
 
 from token_vendor.control import CONTROL, Control
 from token_vendor.models import Deadline
+from token_vendor.places import MICROSECONDS, PLACE, Pace
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
-from token_vendor.request_budget import MICROSECONDS, PLACE, RequestBudget, turnaround
+from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
 
@@ -159,8 +160,8 @@ class Reserved:
 
         A lowered rate says that Aurora, or the people who wait for it, are to have fewer.
         """
-        self._budget.obey(Control.of(self._table.get(CONTROL), now=self._table.now()))
-        share = self._budget.rate / self._settings.request_rate
+        control = Control.of(self._table.get(CONTROL), now=self._table.now())
+        share = self._budget.pace.under(control).rate / self._settings.request_rate
         return round(self._settings.aurora_rate_limit * share)
 
     def _taken(self) -> int:
@@ -168,7 +169,7 @@ class Reserved:
         Return how many calls may have been reserved in the last minute, or are queued: at most.
         """
         burst, now = self._settings.request_burst, self._budget.virtual_now()
-        turn = turnaround(self._settings.request_rate, burst)
+        turn = Pace(self._settings.request_rate, burst).turnaround
         since = now - max(turn, MINUTE * MICROSECONDS)
         places = [(PLACE.format(number), "") for number in range(burst)]
         used = 0

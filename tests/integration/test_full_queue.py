@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from token_vendor.models import Deadline
 from token_vendor.problems import AuroraBusyError
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deploym
     deployment.aurora.add_users({"email": email} for email in CALLERS)
     deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
     deployment.vend()
+    deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
     with pytest.raises(AuroraBusyError):
-        deployment.parts.budget.reserve(2000)
+        deployment.parts.budget.allowance(deadline).reserve(2000)
     waits = [int(deployment.vend(email).headers["retry-after"]) for email in CALLERS]
     assert all(45 <= wait <= 136 for wait in waits)
     assert len(set(waits)) > 1
