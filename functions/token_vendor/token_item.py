@@ -29,9 +29,10 @@ A marked token is never GOOD; any other state may carry the mark.
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from token_vendor.models import AccessToken, Turn, Value
+from token_vendor.models import GENERATE, AccessToken, Turn, Value
+from token_vendor.problems import ProblemError, TokenStoreUnavailableError
 
 MOST_SUBJECTS = 8
 MOST_STRANGERS = 4
@@ -42,6 +43,8 @@ ONE_SHIFT = 8 * 3600
 MOST_ARRIVALS = 16
 """A shift in the morning and one in the evening, on each of the days that are kept."""
 HOUR = 3600
+LONGEST_COOL_DOWN = 900
+"""Seconds; only a refused account may cool down for longer."""
 
 
 class State(StrEnum):
@@ -91,6 +94,33 @@ class Outcome:
     turn: Turn | None = None
     failure: str = ""
     until: float = 0
+
+    @classmethod
+    def of(
+        cls,
+        problem: ProblemError,
+        *,
+        now: float,
+        pause: float,
+        item: "TokenItem",
+        unspent: Turn | None,
+    ) -> Self:
+        """
+        Return what a problem means for the next caller.
+
+        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
+        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
+        to all of them. A caller who failed for want of a place, or of the table, keeps the calls
+        that are `unspent`.
+        """
+        generated = problem.in_doubt == GENERATE
+        turn = problem.turn or (unspent if problem.keeps_turn else None)
+        if problem.turn or isinstance(problem, TokenStoreUnavailableError):
+            return cls(may_have_generated=generated, turn=turn)
+        if generated and item.is_marked:
+            pause = max(pause, min(now - item.generating_since, LONGEST_COOL_DOWN))
+        until = problem.retry_at or now + pause
+        return cls(may_have_generated=generated, turn=turn, failure=problem.slug, until=until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,9 +189,10 @@ class TokenItem(Value):
         """
         return not self.is_marked and self.expires_at > now
 
-    def renewals_since(self, moment: float) -> tuple[float, ...]:
-        """Return when renewals were begun since then."""
-        return tuple(at for at in self.renewals if at > moment)
+    def capped_until(self, now: float, cap: int) -> float | None:
+        """Return when the next renewal may begin, if `cap` of them were begun in the last hour."""
+        recent = self._recent_renewals(now)
+        return recent[-cap] + HOUR if self.is_renewal(now) and len(recent) >= cap else None
 
     def first_seen(self, subject: str) -> float:
         """Return when an identity was first seen that the token was not vended to, or 0."""
@@ -218,7 +249,7 @@ class TokenItem(Value):
                 return after
             strangers = (*self.strangers, (lease.subject, lease.at))
             return replace(after, strangers=strangers[-MOST_STRANGERS:])
-        renewals = self.renewals_since(lease.at - HOUR)
+        renewals = self._recent_renewals(lease.at)
         return replace(
             after,
             generating_since=self.generating_since or lease.at,
@@ -320,6 +351,9 @@ class TokenItem(Value):
         if not self.jwt and not self.lease_id:
             return self
         return replace(self, jwt="", jti="", forgets=self.forgets + 1)
+
+    def _recent_renewals(self, now: float) -> tuple[float, ...]:
+        return tuple(at for at in self.renewals if at > now - HOUR)
 
     def _released(self) -> "TokenItem":
         return replace(self, lease_id="", lease_until=0)

@@ -28,12 +28,10 @@ from token_vendor.problems import (
 from token_vendor.request_budget import Allowance, RequestBudget
 from token_vendor.settings import Settings
 from token_vendor.table import Table
-from token_vendor.token_item import HOUR, Lease, Outcome, State, TokenItem, Wanted
+from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
 
 EARLY = 1.0
 """Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
-LONGEST_COOL_DOWN = 900
-"""Seconds; only a refused account may cool down for longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +110,7 @@ class _Request:
             match state := item.state(now, self._wanted):
                 case State.GOOD if token := item.token:
                     if item.ahead:
-                        self._note_arrival(item)
+                        self._note_arrival(item, now)
                     return self._vended(token, "stored")
                 case State.LEASED:
                     item = self._wait_for_holder(item)
@@ -202,34 +200,38 @@ class _Request:
             return self._change(lease.held, lambda it: it.disowned(lease))
 
     def _admit(self, item: TokenItem, lease: Lease | None) -> Vended | TokenItem:
-        """Note that the token is this identity's, too. It is good, even if that cannot be noted."""
+        """Note that the token is this identity's, too; vend it even if that cannot be noted."""
         now, notes = self.vendor.now(), self.vendor.settings.prewarm
-        try:
-            with recorder.phase("store"):
-                return self._change(
-                    item,
-                    lambda it: it.admitted(
-                        self.caller.subject, lease, jti=item.jti, now=now, notes_arrivals=notes
-                    ),
-                )
-        except TokenStoreUnavailableError as exc:
-            if not item.token:
-                raise
-            logger.warning("an identity could not be noted", extra={"cause": exc.cause})
+        subject, jti = self.caller.subject, item.jti
+        noted = self._note(
+            item,
+            lambda it: it.admitted(subject, lease, jti=jti, now=now, notes_arrivals=notes),
+        )
+        if noted is None and item.token:
             return self._vended(item.token, "stored")
+        return noted or item
 
-    def _note_arrival(self, item: TokenItem) -> None:
-        now = self.vendor.now()
+    def _note_arrival(self, item: TokenItem, now: float) -> None:
+        self._note(item, lambda it: it.arrived(now=now) if it.ahead else it)
+
+    def _note(
+        self, item: TokenItem, transition: Callable[[TokenItem], TokenItem]
+    ) -> TokenItem | None:
+        """Write what the vended token does not depend on; None if that failed."""
         try:
             with recorder.phase("store"):
-                self._change(item, lambda it: it.arrived(now=now) if it.ahead else it)
+                return self._change(item, transition)
         except TokenStoreUnavailableError as exc:
-            # The person has a token all the same; only the next plan does not count on them.
-            logger.warning("an arrival could not be noted", extra={"cause": exc.cause})
+            logger.warning("a good token's item could not be written", extra={"cause": exc.cause})
+            return None
 
     def _generate(self, item: TokenItem) -> Vended | TokenItem:
         """Generate, unless somebody else was faster; then return the item as it is now."""
-        if refusal := self.control.generating_stopped() or self._too_many(item):
+        cap = self.vendor.settings.renewals_per_hour
+        refusal = self.control.generating_stopped()
+        if retry_at := item.capped_until(self.vendor.now(), cap):
+            refusal = TooManyRenewalsError(cause=f"{cap} within the hour", retry_at=retry_at)
+        if refusal:
             return self._stale_or_raise(item, refusal)
         lease = self.lease(item)
         if not isinstance(lease, Lease):
@@ -239,15 +241,6 @@ class _Request:
         except ProblemError as problem:
             return self._stale_or_raise(item, problem)
         return self._vended(token, "generated")
-
-    def _too_many(self, item: TokenItem) -> ProblemError | None:
-        now, cap = self.vendor.now(), self.vendor.settings.renewals_per_hour
-        renewals = item.renewals_since(now - HOUR)
-        if not item.is_renewal(now) or len(renewals) < cap:
-            return None
-        return TooManyRenewalsError(
-            cause=f"{len(renewals)} renewals within the hour", retry_at=renewals[-cap] + HOUR
-        )
 
     def generated(self, lease: Lease, allowance: Allowance) -> AccessToken:
         """Generate and store under the lease, or release it and raise the problem."""
@@ -289,7 +282,11 @@ class _Request:
 
     def _release(self, lease: Lease, problem: ProblemError, allowance: Allowance) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
-        problem, outcome = self._outcome(problem, allowance, lease.item.generating_since)
+        settings = self.vendor.settings
+        pause = settings.directory_ttl if problem.permanent else settings.cool_down
+        outcome = Outcome.of(
+            problem, now=self.vendor.now(), pause=pause, item=lease.item, unspent=allowance.turn
+        )
         if outcome.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
@@ -298,33 +295,9 @@ class _Request:
         except TokenStoreUnavailableError as exc:
             # The lease ends by itself.
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
+        if outcome.failure and not problem.permanent:
+            return problem.ending_at(outcome.until)
         return problem
-
-    def _outcome(
-        self, problem: ProblemError, allowance: Allowance, marked_at: float
-    ) -> tuple[ProblemError, Outcome]:
-        """
-        Return what a problem means for the next caller, and the problem as this one sees it.
-
-        Generates whose tokens are lost are cooled down from for as long as they have lasted: what
-        Aurora answers to one reload, it may answer to all of them.
-        """
-        generated = problem.in_doubt == GENERATE
-        turn = problem.turn or (allowance.turn if problem.keeps_turn else None)
-        if problem.turn or isinstance(problem, TokenStoreUnavailableError):
-            return problem, Outcome(may_have_generated=generated, turn=turn)
-        now, settings = self.vendor.now(), self.vendor.settings
-        # A refused caller stays refused until the user list is read again: asking sooner would cost
-        # the others their calls.
-        pause = settings.directory_ttl if problem.permanent else settings.cool_down
-        if generated and marked_at:
-            pause = max(pause, min(now - marked_at, LONGEST_COOL_DOWN))
-        until = problem.retry_at or now + pause
-        if not problem.permanent:
-            problem = problem.ending_at(until)
-        return problem, Outcome(
-            may_have_generated=generated, turn=turn, failure=problem.slug, until=until
-        )
 
     def _keep(self, lease: Lease, token: AccessToken) -> AccessToken:
         """
