@@ -43,7 +43,7 @@ VALUES = {"models", "problems", "observability"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
     "before_traffic": set(),
-    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http"}
+    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "aurora_http"}
     | {"table"}
     | ADAPTERS
     | VALUES,
@@ -53,10 +53,10 @@ MAY_IMPORT = {
     "vendor": {"token_item"} | ADAPTERS | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
     "directory": {"aurora", "paging", "request_budget", "table", "token_store"} | VALUES,
-    "aurora": {"access_token", "api_key", "bounded_http", "paging", "request_budget"} | VALUES,
+    "aurora": {"access_token", "aurora_http", "paging", "request_budget"} | VALUES,
+    "aurora_http": {"api_key", "request_budget", "settings"} | VALUES,
     "access_token": VALUES,
     "paging": set(),
-    "bounded_http": set(),
     "request_budget": {"control", "table"} | VALUES,
     "control": VALUES,
     "token_store": {"control", "table", "token_item"} | VALUES,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from token_vendor.aurora import BODY_LIMIT, LIST_LIMIT, retry_after
-from token_vendor.bounded_http import BoundedHTTP, ExchangeError
+from token_vendor.aurora_http import AuroraConnection, retry_after
 from token_vendor.models import GENERATE, LIST
+from token_vendor.problems import ProblemError
 
 from infra.operator.probe.exchange import Exchange, parsed
 from infra.operator.probe.pacing import HaltedError, Reserved, Spaced
@@ -47,7 +47,9 @@ class Line:
         self._pacing = pacing
         self._left = most
         self._clock = clock
-        self._http = BoundedHTTP(connect_timeout=5, read_timeout=READ_TIMEOUT, clock=clock)
+        self._connection = AuroraConnection(
+            origin=target.origin, connect_timeout=5, read_timeout=READ_TIMEOUT, clock=clock
+        )
         self._headers = {
             "Accept": "application/json",
             "User-Agent": "aurora-token-vendor",
@@ -78,23 +80,21 @@ class Line:
             raise HaltedError("every call that was allowed has been made")
         self._pacing.before(operation)
         self._left -= 1
-        method = call.partition(" ")[0]
         began = self._clock()
         try:
-            answer = self._http.request(
-                method,
-                f"{self.target.origin}/tenants/{tenant_id or self.target.tenant_id}/users{path}",
-                headers=self._headers | dict(headers),
-                body=body,
+            answer = self._connection.request(
+                operation,
+                f"/tenants/{tenant_id or self.target.tenant_id}/users{path}",
+                self._headers | dict(headers),
+                body,
                 remaining=READ_TIMEOUT + 5,
-                limit=LIST_LIMIT if operation == LIST else BODY_LIMIT,
             )
-        except ExchangeError as error:
-            failure = f"no answer: {error}"
+        except ProblemError as problem:
+            failure = problem.cause
             self.exchanges[name] = Exchange(
                 call=call, failure=failure, began=began, ended=self._clock()
             )
-            raise HaltedError(f"Aurora gave no answer to {call}") from error
+            raise HaltedError(f"Aurora gave no answer to {call}") from problem
         done = self.exchanges[name] = Exchange(
             call=call,
             status=answer.status,
