@@ -7,6 +7,7 @@ them from this file. No metric has the caller as a dimension, and no log line ho
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,9 @@ SHARED = {"_aws", "service"}
 
 logger = Logger()
 
+LOGGED_BODY = 300
+PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
+"""What looks like a JWT, a key, an address or a telephone number."""
 
 MOST_VALUES = 99
 """Values of one metric in a document: at the 100th, Powertools writes it out by itself."""
@@ -173,6 +177,12 @@ class Recorder:
                         self._emitter.add_metric(metric.value, unit, sample)
                 yield dict(self._emitter.serialize_metric_set())
                 self._emitter.clear_metrics()
+
+
+def excerpt(data: bytes, *, secret: str) -> str:
+    """Return the start of an answer for the log, without secrets and personal data."""
+    text = data.replace(secret.encode(), b"***")[: LOGGED_BODY * 4].decode("utf-8", "replace")
+    return PRIVATE.sub("…", text)[:LOGGED_BODY]
 
 
 def digest(text: str) -> str:

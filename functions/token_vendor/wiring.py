@@ -12,7 +12,7 @@ from botocore.session import get_session
 from token_vendor.accounts import Accounts
 from token_vendor.api_key import ApiKey
 from token_vendor.aurora import AuroraClient
-from token_vendor.bounded_http import BoundedHTTP
+from token_vendor.aurora_http import AuroraHTTP
 from token_vendor.control import Switches
 from token_vendor.directory import Directory
 from token_vendor.request_budget import RequestBudget
@@ -86,20 +86,7 @@ def wire(
         kept_for=settings.api_key_ttl,
         clock=clock,
     )
-    version = (settings.aurora_version_header, settings.aurora_version)
-    aurora = AuroraClient(
-        api_key,
-        BoundedHTTP(
-            connect_timeout=settings.aurora_connect_timeout,
-            read_timeout=settings.aurora_read_timeout,
-            clock=clock,
-        ),
-        url=settings.aurora_origin,
-        tenant_id=settings.aurora_tenant_id,
-        version_header=version if all(version) else None,
-        clock=now,
-        sleep=sleep,
-    )
+    aurora = AuroraClient(AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
     switches = Switches(table)
     directory = Directory(table, aurora, settings=settings, clock=now)
     accounts = Accounts(table, directory, aurora, settings=settings, clock=now)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from token_vendor.aurora import retry_after
+from token_vendor.aurora_http import retry_after
 from token_vendor.models import GENERATE, LIST
 from urllib3.exceptions import HTTPError
 

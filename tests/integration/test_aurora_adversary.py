@@ -22,7 +22,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from token_vendor.aurora import LONGEST_RETRY_AFTER, retry_after
+from token_vendor.aurora_http import LONGEST_RETRY_AFTER, retry_after
 
 from tests.support.events import event
 
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 GENERATE = "generate_token"
 JESSICA_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 ROBERT_ID = "4bc45f64-5717-4562-b3fc-2c963f66afa6"
+JESSICA_ROW = {
+    "id": JESSICA_ID,
+    "email": "jessica.smith@aurorasolar.com",
+    "account_status": "active",
+}
 CLAIMS = {"email": "jessica.smith@aurorasolar.com", "email_verified": "true"}
 READ_TIMEOUT = 0.5
 IN_TIME = 15.0
@@ -194,8 +199,8 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         },
     )
     received = 0
-    http = deployment.parts.vendor.aurora._http
-    real = http.request
+    connection = deployment.parts.vendor.aurora._http._connection
+    real = connection.request
 
     def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal received
@@ -203,7 +208,7 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         received = max(received, len(answer.data))
         return answer
 
-    http.request = counted  # type: ignore[method-assign]
+    connection.request = counted  # type: ignore[method-assign]
     answer = deployment.vend()
     assert answer.slug == "aurora-invalid-response"
     # The bomb arrives as it was packed; the huge body is given up before its end.
@@ -222,9 +227,7 @@ def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
 
 def answering(generate: bytes) -> Callable[[Any], None]:
     """List Jessica, and answer every generate with these bytes."""
-    users = {"users": [{"id": JESSICA_ID, "email": "jessica.smith@aurorasolar.com"}]}
-    users["users"][0]["account_status"] = "active"
-    listed = json.dumps(users).encode()
+    listed = json.dumps({"users": [JESSICA_ROW]}).encode()
 
     def talk(connection: Any) -> None:
         while request := request_of(connection):
@@ -303,6 +306,50 @@ def test_body_that_is_no_token(deployment: Deployment, name: str) -> None:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
+
+
+def test_body_that_is_cut_off_is_none(deployment: Deployment) -> None:
+    """What came looks whole, but Aurora promised more."""
+    whole = generate_answer(GOOD)
+    longer = re.sub(rb"Content-Length: \d+", b"Content-Length: 100000", whole)
+
+    def talk(connection: Any) -> None:
+        answering(longer)(Once(connection))
+
+    class Once:
+        """A connection that is over after the first generate."""
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+            self.recv = connection.recv
+
+        def sendall(self, data: bytes) -> None:
+            self._connection.sendall(data)
+            if data == longer:
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        assert deployment.vend().slug == "aurora-unavailable"
+    assert "generating_since" in deployment.item()
+
+
+def test_page_is_asked_for_whatever_its_name(deployment: Deployment) -> None:
+    """What Aurora names as its next page is sent as one address, in its own characters."""
+    first = json.dumps({"users": [JESSICA_ROW], "next": "/users?cursor=a b\u00e9\r\nX: y"}).encode()
+    rest = json.dumps({"users": []}).encode()
+    paths: list[bytes] = []
+
+    def talk(connection: Any) -> None:
+        while request := request_of(connection):
+            paths.append(request.split(b"\r\n")[0])
+            body = rest if b"cursor" in paths[-1] else first
+            connection.sendall(b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body))
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        deployment.vend()
+    assert paths[1].endswith(b"/users?cursor=a%20b%C3%A9%0D%0AX:%20y HTTP/1.1")
 
 
 @pytest.mark.parametrize(

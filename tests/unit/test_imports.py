@@ -43,7 +43,7 @@ VALUES = {"models", "problems", "observability", "settings"}
 MAY_IMPORT = {
     "before_traffic": set(),
     "handler": {"caller", "request_body", "wiring"} | VALUES,
-    "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "bounded_http"}
+    "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "aurora_http"}
     | {"api_key", "control", "settings", "table"},
     "prewarm": {"forecast", "token_item", "wiring"} | VALUES,
     "forecast": {"token_item"},
@@ -51,10 +51,10 @@ MAY_IMPORT = {
     "vendor": {"accounts", "aurora", "control", "request_budget", "table", "token_item"} | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table"} | VALUES,
     "directory": {"aurora", "paging", "request_budget", "table"} | VALUES,
-    "aurora": {"access_token", "api_key", "bounded_http", "paging", "request_budget"} | VALUES,
+    "aurora": {"access_token", "aurora_http", "paging", "request_budget"} | VALUES,
+    "aurora_http": {"api_key", "request_budget"} | VALUES,
     "access_token": VALUES,
     "paging": set(),
-    "bounded_http": set(),
     "request_budget": {"control", "places", "table"} | VALUES,
     "places": {"control", "table"} | VALUES,
     "control": {"table"} | VALUES,
