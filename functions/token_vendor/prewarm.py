@@ -47,9 +47,9 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
             everybody.
 
     """
-    parts.budget.obey(parts.store.read_control())
+    rate = parts.budget.pace.under(parts.store.read_control()).rate
     people = [Person.of(email, item) for email, item in parts.store.everybody()]
-    planned = plan(people, now=parts.now(), zone=zone, rate=parts.budget.rate)
+    planned = plan(people, now=parts.now(), zone=zone, rate=rate)
     served, failures, refusals, earliest = 0, 0, 0, 0.0
     for each in planned:
         if crc32(each.email.encode()) % lanes != lane:
@@ -59,12 +59,13 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
             # The next run's: nobody pays for a function that sleeps until then.
             break
         parts.sleep(max(0, wait))
-        if parts.budget.control.stops_generating():
+        control = parts.store.read_control()
+        if control.stops_generating():
             break
         try:
             if _vended(parts, each.email, until=until):
                 # The rate may have been lowered since the run began.
-                spacing = lanes * 60 / (parts.budget.rate * SHARE)
+                spacing = lanes * 60 / (parts.budget.pace.under(control).rate * SHARE)
                 served, refusals, earliest = served + 1, 0, parts.now() + spacing
             failures = 0
         except ProblemError as problem:

@@ -92,26 +92,20 @@ class RequestBudget:
         self._horizon = round(queue_horizon * MICROSECONDS)
         self._full_until = 0
         self.pace = Pace(rate, burst)
-        self.obey(Control())
         self.patience = patience
         self.sleep = sleep
         self.known = Ring()
         """The ring as it was when this environment last saw it."""
 
     def allowance(
-        self, deadline: Deadline, control: Control | None = None, *, queueing: bool = True
+        self, deadline: Deadline, control: Control, *, queueing: bool = True
     ) -> "Allowance":
         """
         Return what one request may call, with what is switched applied.
 
         Without `queueing` it takes only what nobody waits for, and leaves nothing reserved.
         """
-        return Allowance(self, deadline, control or self.control, queueing=queueing)
-
-    def obey(self, control: Control) -> None:
-        """Apply what is switched to the allowances that are returned from now on."""
-        self.control = control
-        self.rate = self.pace.under(control).rate
+        return Allowance(self, deadline, control, queueing=queueing)
 
     def places(self, pace: Pace, count: Callable[[int], None]) -> Places:
         """Return the places for a request that keeps to a pace."""

@@ -31,10 +31,12 @@ def read(parts: Parts, *, until: float) -> bool:
     """
     begun = parts.now()
     while (left := until - parts.clock()) > STRETCH:
-        parts.budget.obey(parts.store.read_control())
+        control = parts.store.read_control()
         deadline = Deadline(parts.clock() + min(left, STRETCH), parts.clock, parts.sleep)
         try:
-            parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))
+            parts.directory.refresh(
+                begun, parts.budget.allowance(deadline, control, queueing=False)
+            )
         except AuroraBusyError:
             recorder.emit()
             parts.sleep(PAUSE)

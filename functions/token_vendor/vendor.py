@@ -80,12 +80,12 @@ class TokenVendor:
         with recorder.phase("store"):
             item, control = self._store.read_with_control(caller.email)
         control.admit(caller.email)
-        self._budget.obey(control)
+        allowance = self._budget.allowance(deadline, control)
         while True:
             now = self._clock()
             match state := self._state(item, request, now):
                 case State.GOOD if token := item.token:
-                    if self._may_have(caller, item, token, deadline):
+                    if self._may_have(caller, item, token, allowance):
                         return self._vended(caller, token, "stored")
                     request = dataclasses.replace(request, replace=token.jti)
                 case State.LEASED:
@@ -95,7 +95,7 @@ class TokenVendor:
                 case State.COOLING_DOWN | State.QUEUED:
                     return self._stale_or_raise(caller, item, request, _inherited(item, state))
                 case State.STALE | State.EMPTY:
-                    done = self._generate_first(caller, item, request, deadline)
+                    done = self._generate_first(caller, item, request, allowance)
                     if isinstance(done, Vended):
                         return done
                     item = done
@@ -112,13 +112,12 @@ class TokenVendor:
 
         """
         item, control = self._store.read_with_control(email)
-        self._budget.obey(control)
         unwanted = control.blocks(email) or control.stops_generating()
         if unwanted or not item.is_surely_empty(self._clock()):
             return False
         if not self._accounts.is_known(email):
             return False
-        allowance = self._budget.allowance(deadline, queueing=False)
+        allowance = self._budget.allowance(deadline, control, queueing=False)
         allowance.reserve(1)
         caller = Caller(email=email)
         lease = self._take_lease(caller, item, deadline)
@@ -134,7 +133,7 @@ class TokenVendor:
             recorder.count(Metric.FORGOTTEN)
 
     def _may_have(
-        self, caller: Caller, item: TokenItem, token: AccessToken, deadline: Deadline
+        self, caller: Caller, item: TokenItem, token: AccessToken, allowance: Allowance
     ) -> bool:
         """
         Tell whether a stored token is the caller's, and not a former owner's of the address.
@@ -147,7 +146,6 @@ class TokenVendor:
                 self._note_coming(caller, token, item)
             return True
         with recorder.phase("account"):
-            allowance = self._budget.allowance(deadline)
             if not self._accounts.confirm(caller.email, token.user_id, allowance):
                 recorder.count(Metric.WRONG_ACCOUNT)
                 logger.warning("the stored token belongs to a former owner of the address")
@@ -197,16 +195,16 @@ class TokenVendor:
         return item
 
     def _generate_first(
-        self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
+        self, caller: Caller, item: TokenItem, request: TokenRequest, allowance: Allowance
     ) -> Vended | TokenItem:
         """Generate, unless somebody else was faster; then return the item as it is now."""
         try:
-            self._budget.control.admit_generate()
-            taken = self._take_lease(caller, item, deadline)
+            allowance.control.admit_generate()
+            taken = self._take_lease(caller, item, allowance.deadline)
         except (GeneratingStoppedError, TooManyRenewalsError) as problem:
             return self._stale_or_raise(caller, item, request, problem)
         if isinstance(taken, Lease):
-            return self._generate(caller, request, taken, self._budget.allowance(deadline))
+            return self._generate(caller, request, taken, allowance)
         return taken
 
     def _take_lease(self, caller: Caller, item: TokenItem, deadline: Deadline) -> Lease | TokenItem:

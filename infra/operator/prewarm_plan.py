@@ -2,14 +2,13 @@
 What `prewarm` would do: whom it would serve and when, and how many people it covers.
 """
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from token_vendor.control import CONTROL, Control
 from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
-from token_vendor.request_budget import RequestBudget
+from token_vendor.places import Pace
 
 from infra.operator.deployed import Deployed
 from infra.operator.tokens import AURORA_LIFE, store, table
@@ -49,18 +48,8 @@ def _rate(deployed: Deployed, *, at: float) -> float:
     """
     Return the requests a minute that a run makes then, if nothing else is switched until it.
     """
-    settings = deployed.settings
-    budget = RequestBudget(
-        table(deployed),
-        rate=settings.request_rate,
-        burst=settings.request_burst,
-        grace=settings.turn_grace,
-        patience=settings.patience,
-        queue_horizon=settings.queue_horizon,
-        sleep=time.sleep,
-    )
-    budget.obey(Control.of(table(deployed).get(CONTROL), now=at))
-    return budget.rate
+    pace = Pace(deployed.settings.request_rate, deployed.settings.request_burst)
+    return pace.under(Control.of(table(deployed).get(CONTROL), now=at)).rate
 
 
 def coverage(

@@ -211,15 +211,15 @@ def test_turn_that_a_lowered_rate_moves_beyond_the_queue_is_given_up(
         deployment, REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0", QUEUE_HORIZON="300"
     ).budget
     deadline = Deadline(deployment.clock.now + 10_000, deployment.clock, deployment.clock.sleep)
-    budget.allowance(deadline).reserve(1)
+    budget.allowance(deadline, Control()).reserve(1)
     with pytest.raises(AuroraBusyError) as queued:
-        budget.allowance(deadline).reserve(1)
+        budget.allowance(deadline, Control()).reserve(1)
     turn = queued.value.turn
     assert turn
     entry = Entry(switch=Switch.RATE, value="0.1", until=deployment.clock.now + 60)
-    budget.obey(Control(entries=(entry,), now=deployment.clock.now))
+    lowered = Control(entries=(entry,), now=deployment.clock.now)
     deployment.clock.advance(turn.at - deployment.clock.now + 0.1)
-    allowance = budget.allowance(deadline)
+    allowance = budget.allowance(deadline, lowered)
     allowance.redeem(turn)
     with pytest.raises(AuroraBusyError) as refused:
         allowance.reserve(1)

@@ -9,6 +9,7 @@ the start, and states that were seen before are not explored again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
@@ -166,17 +167,11 @@ class World:
     def is_known(self, _email: str) -> bool:
         return True
 
-    def allowance(self, *_: Any, **__: Any) -> World:
-        return self
-
-    turn = None
-    control = Control()
-
-    def obey(self, _control: Any) -> None:
-        """Nothing is switched here."""
-
-    def reserve(self, _calls: int) -> None:
+    def allowance(self, deadline: Deadline, *_: Any, **__: Any) -> SimpleNamespace:
         """Reserve nothing: other tests are about the budget."""
+        return SimpleNamespace(
+            deadline=deadline, control=Control(), turn=None, reserve=lambda _calls: None
+        )
 
     def generate_token(self, _account: Account, _allowance: Any) -> AccessToken:
         client = self._client()
