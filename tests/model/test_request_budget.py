@@ -620,6 +620,9 @@ def test_one_of_two_who_claim_a_slot_gets_it() -> None:
     item = {name: int(value["N"]) for name, value in place_item(played).items() if "N" in value}
     claims = [each._claimed(0, item, now) for each in places]
     assert [bool(claim) for claim in claims] == [True, False]
+    # And neither does, if its owner came since.
+    place_item(played).update(used={"N": str(item["used"])}, came={"N": str(now)})
+    assert places[0]._claimed(0, item, now) is None
 
 
 def place_item(played: Morning) -> dict[str, Any]:
