@@ -140,10 +140,10 @@ class Morning:
             environment = next(environments)
             budget = self.budgets[environment % len(self.budgets)]
             deadline = Deadline(self.now + 24, lambda: self.now, self.sleep)
-            self.switched = Control()
+            self.control = Control()
             if self.lowered:
                 lag = self.lags[environment % len(self.lags)]
-                self.switched = self.lowered.control(self.now - lag)
+                self.control = self.lowered.control(self.now - lag)
             try:
                 self.visiting = visit.number
                 self._request(visit, self.allowed(budget, deadline))
@@ -161,7 +161,7 @@ class Morning:
 
     def allowed(self, budget: RequestBudget, deadline: Deadline) -> Allowance:
         """Return what a visit may call."""
-        return budget.allowance(deadline, self.switched)
+        return budget.allowance(deadline, self.control)
 
     def _request(self, visit: Visit, allowance: Allowance) -> None:
         self.crash, visit.crashes = visit.crashes, False
@@ -379,16 +379,16 @@ def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_t
     [budget] = played.budgets
     deadline = Deadline(START + 24, lambda: played.now, played.sleep)
     budget.pause(60, "list_users")
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).take("list_users")
+        budget.allowance(deadline, Control()).take("list_users")
     assert caught.value.retry_at == pytest.approx(START + 60)
     budget.pause(20, "invite_user")
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).take(QUEUE)
+        budget.allowance(deadline, Control()).take(QUEUE)
     assert caught.value.retry_at == pytest.approx(START + 20, abs=0.01)
     played.now += 21
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
 
 
 def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
@@ -396,14 +396,14 @@ def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
     played = Morning(1, 1, [0])
     [budget] = played.budgets
     deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).reserve(1)
+        budget.allowance(deadline, Control()).reserve(1)
     absent = caught.value.turn
     assert absent
     played.now = absent.at + GRACE + 1
-    budget.allowance(deadline).take(QUEUE)
-    late = budget.allowance(deadline)
+    budget.allowance(deadline, Control()).take(QUEUE)
+    late = budget.allowance(deadline, Control())
     late.redeem(absent)
     with pytest.raises(AuroraBusyError) as caught:
         late.reserve(1)
@@ -415,6 +415,10 @@ def test_late_owner_keeps_a_place_that_nobody_else_took() -> None:
     played = Morning(88, 90, [0])
     played.play(coming([{**PROMPT, "late": 12}] * 135), [])
     assert played.moments[-1] < 61.4 + 12 + 3
+
+
+def deadline_of(played: Morning) -> Deadline:
+    return Deadline(played.now + 24, lambda: played.now, played.sleep)
 
 
 # Slots that nobody uses -------------------------------------------------------------------------
@@ -483,7 +487,7 @@ def test_turns_that_are_kept_stay_kept(share: float) -> None:
 
     class Told(Morning):
         def allowed(self, budget: RequestBudget, deadline: Deadline) -> Allowance:
-            return Noting(budget, deadline, self.switched, queueing=True)
+            return Noting(budget, deadline, self.control, queueing=True)
 
     played = Told(88, 90, [0])
     visits = coming(pattern)
@@ -504,7 +508,7 @@ def test_the_table_is_asked_as_often_as_the_protocol_says() -> None:
 
     def asked(turn: Turn | None = None) -> tuple[list[str], Turn | None]:
         effects.clear()
-        allowance = budget.allowance(Deadline(played.now + 24, lambda: played.now, played.sleep))
+        allowance = budget.allowance(deadline_of(played), Control())
         if turn:
             allowance.redeem(turn)
         try:
@@ -530,11 +534,11 @@ def test_who_does_not_queue_leaves_nothing_reserved() -> None:
     [budget] = played.budgets
     deadline = Deadline(START + 24, lambda: played.now, played.sleep)
     for _ in range(90):
-        budget.allowance(deadline).take(QUEUE)
+        budget.allowance(deadline, Control()).take(QUEUE)
     places = {key: item for key, item in played.table.items.items() if key[1] != RING}
     for _ in range(90):
         with pytest.raises(AuroraBusyError) as caught:
-            budget.allowance(deadline, queueing=False).reserve(1)
+            budget.allowance(deadline, Control(), queueing=False).reserve(1)
         assert caught.value.turn is None
     assert {key: item for key, item in played.table.items.items() if key[1] != RING} == places
 
@@ -571,24 +575,24 @@ def test_place_that_is_gone_or_unreadable_is_taken_anew(item: dict[str, Any]) ->
     played = Morning(88, 1, [0])
     [budget] = played.budgets
     deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).reserve(1)
+        budget.allowance(deadline, Control()).reserve(1)
     turn = caught.value.turn
     assert turn
     played.now = turn.at
     played.table.items["sandbox#tenant", "PLACE#0"] = dict(item)
     steps = count()
     played.table._step = lambda _: next(steps) and None
-    kept = budget.allowance(deadline)
+    kept = budget.allowance(deadline, Control())
     kept.redeem(turn)
     with suppress(AuroraBusyError):
         kept.reserve(1)
     with suppress(AuroraBusyError):
-        budget.allowance(deadline).reserve(1)
+        budget.allowance(deadline, Control()).reserve(1)
     assert next(steps) <= 16
     played.now += 10
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
 
 
 def test_ring_whose_attributes_have_another_type_reads_as_new() -> None:
@@ -604,7 +608,7 @@ def test_one_of_two_who_claim_a_slot_gets_it() -> None:
     turns = []
     for budget in played.budgets * 90:
         with pytest.raises(AuroraBusyError) as caught:
-            budget.allowance(Deadline(played.now + 24, lambda: played.now, played.sleep)).reserve(1)
+            budget.allowance(deadline_of(played), Control()).reserve(1)
         turns.append(caught.value.turn)
     first, second = turns[0], turns[90]
     assert first
@@ -616,6 +620,9 @@ def test_one_of_two_who_claim_a_slot_gets_it() -> None:
     item = {name: int(value["N"]) for name, value in place_item(played).items() if "N" in value}
     claims = [each._claimed(0, item, now) for each in places]
     assert [bool(claim) for claim in claims] == [True, False]
+    # And neither does, if its owner came since.
+    place_item(played).update(used={"N": str(item["used"])}, came={"N": str(now)})
+    assert places[0]._claimed(0, item, now) is None
 
 
 def place_item(played: Morning) -> dict[str, Any]:
