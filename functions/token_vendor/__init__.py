@@ -9,6 +9,5 @@ generates (`aurora.py` over `bounded_http.py`, with the key of `api_key.py`). `c
 operators have switched. `table.py` is the one way to DynamoDB. Values are in `models.py`, failures
 in `problems.py`, what operators see in `observability.py`, options in `settings.py` and
 `options.py`. `scheduled.py` reads Aurora's list before the working day, and
-`prewarm.py` generates for those whom `forecast.py` expects. `before_traffic.py` tries a new version
-of all this before it is called.
+`prewarm.py` generates for those whom `forecast.py` expects.
 """

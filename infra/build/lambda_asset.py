@@ -1,5 +1,5 @@
 """
-Build the folder that the Lambda runs: functions/ and its locked dependencies.
+Build the folder that the Lambda runs: functions/token_vendor and its locked dependencies.
 
 No Docker: what ships is pure Python, and uv refuses to take anything that has no wheel for the
 Lambda's platform.  The same sources give the same bytes wherever the folder is built, so that
@@ -23,7 +23,7 @@ PLATFORM = "aarch64-manylinux2014"
 
 # The functions talk to these services; botocore carries the models of 400 more, 20 MB of them.
 # What else lies in botocore/data (endpoints, partitions, retry rules) are files, and stays.
-SERVICES = {"codedeploy", "dynamodb", "lambda", "secretsmanager"}
+SERVICES = {"dynamodb", "secretsmanager"}
 # Metadata and licences stay in a dist-info, because vulnerability scanners (Amazon Inspector) and
 # people read them; these others differ from machine to machine or serve pip alone.
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"}
@@ -133,7 +133,7 @@ def _compile(folder: Path, below: str = "") -> None:
 def _sources() -> list[str]:
     return sorted(
         str(path.relative_to(SOURCES))
-        for path in SOURCES.rglob("*")
+        for path in (SOURCES / "token_vendor").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
 
