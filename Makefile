@@ -69,8 +69,9 @@ contract: setup ## 5,000 requests made from infra/openapi.yaml, others each time
 audit: setup ## look up known vulnerabilities of what ships (asks pypi.org)
 	@$(RUN) python -m infra.build.vulnerabilities
 
-judges: setup ## let checkov, cfn-guard and NIST 800-53r5 judge the template (asks pypi.org)
+judges: setup ## let checkov, cfn-guard and NIST 800-53r5 judge the template, zizmor the workflows (asks pypi.org)
 	@$(RUN) python -m tests.infrastructure.judges
+	@$(UV) tool run --quiet --from zizmor==1.32.0 zizmor --offline --quiet .github
 
 lint: setup ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .
