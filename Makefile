@@ -99,8 +99,9 @@ audit: $(READY) ## look up known vulnerabilities of what ships (asks pypi.org)
 	@$(RUN) python -m infra.build.vulnerabilities
 
 judges: TOOLS := test
-judges: $(READY) ## let checkov, cfn-guard and NIST 800-53r5 judge the template (asks pypi.org)
+judges: $(READY) ## let checkov, cfn-guard and NIST 800-53r5 judge the template, zizmor the workflows (asks pypi.org)
 	@$(RUN) python -m tests.infrastructure.judges
+	@$(UV) tool run --quiet --from zizmor==1.32.0 zizmor --offline --quiet .github
 
 lint: TOOLS := dashboards lint
 lint: $(TESTED) ## ruff, mypy, and the browser helper's types

@@ -145,10 +145,6 @@ class Control:
         return [entry for entry in self.entries if entry.switch is switch]
 
 
-NOTHING = Control()
-"""Nothing is switched."""
-
-
 def _number(text: str, least: float) -> float | None:
     """Return the number in a text, or None where it is none or too small to be meant."""
     try:

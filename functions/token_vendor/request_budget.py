@@ -15,7 +15,7 @@ from math import ceil
 from random import uniform
 from typing import Any, Self
 
-from token_vendor.control import NOTHING, Control
+from token_vendor.control import Control
 from token_vendor.models import Deadline, Turn
 from token_vendor.observability import Metric, recorder
 from token_vendor.places import MICROSECONDS, Pace, Places, QueueFullError, Slot
@@ -98,7 +98,7 @@ class RequestBudget:
         """The ring as it was when this environment last saw it."""
 
     def allowance(
-        self, deadline: Deadline, control: Control = NOTHING, *, queueing: bool = True
+        self, deadline: Deadline, control: Control, *, queueing: bool = True
     ) -> "Allowance":
         """
         Return what one request may call, with what is switched applied.

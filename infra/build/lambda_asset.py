@@ -1,5 +1,5 @@
 """
-Build the folder that the Lambda runs: functions/ and its locked dependencies.
+Build the folder that the Lambda runs: functions/token_vendor and its locked dependencies.
 
 No Docker: what ships is pure Python, and uv refuses to take anything that has no wheel for the
 Lambda's platform.  The same sources give the same bytes wherever the folder is built, so that
@@ -132,7 +132,7 @@ def _compile(folder: Path, below: str = "") -> None:
 def _sources() -> list[str]:
     return sorted(
         str(path.relative_to(SOURCES))
-        for path in SOURCES.rglob("*")
+        for path in (SOURCES / "token_vendor").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
 

@@ -80,7 +80,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = urlsplit(self.path).path.removeprefix("/") or "index.html"
-        if name == "config.json":
+        host = self.headers.get("Host", "").partition(":")[0]
+        if host not in {"127.0.0.1", "localhost"}:
+            # A name that an attacker points to 127.0.0.1 (DNS rebinding).
+            self.send_error(HTTPStatus.FORBIDDEN)
+        elif name == "config.json":
             self._send(json.dumps(self.server.config).encode(), ".json")
         elif file := FILES.get(name):
             self._send(file.read_bytes(), file.suffix)

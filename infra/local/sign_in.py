@@ -20,7 +20,7 @@ import urllib3
 from infra.local.processes import LocalStackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 CLIENT_ID = "aurora-token-vendor-demo"
 SCOPE = "openid profile email phone"
@@ -33,19 +33,39 @@ PAGES = Path(__file__).with_name("sign_in_page")
 
 
 @contextmanager
-def oidc_provider(*, port: int, people: list[str]) -> Iterator[str]:
+def oidc_provider(*, port: int, people: list[str], origins: Collection[str] = ()) -> Iterator[str]:
     """
     Run an OIDC provider until the block ends, and give its issuer address.
 
     The people are offered on its sign-in page; anybody else may sign in too, but then without
-    a verified e-mail.
+    a verified e-mail. By itself the provider answers every page, which could sign in as anybody
+    and change anybody's claims: only pages of the given origins, and its own, are answered.
     """
     # Its line for every request would stand between those of the starter.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     users = [oidc_provider_mock.User(sub=email, claims=claims_of(email)) for email in people]
     with oidc_provider_mock.run_server_in_thread(port, user_claims=users) as server:
         server.app.jinja_loader.searchpath.insert(0, str(PAGES))
-        yield f"http://localhost:{server.server_port}"
+        issuer = f"http://localhost:{server.server_port}"
+        server.app = _closed(server.app, {issuer, *origins})
+        yield issuer
+
+
+def _closed(app: Any, origins: Collection[str]) -> Any:
+    """
+    Wrap a WSGI app so that it answers pages of these origins alone, and programs.
+    """
+
+    def answer(environ: dict[str, str], start_response: Any) -> Any:
+        host = environ.get("HTTP_HOST", "").partition(":")[0]
+        origin = environ.get("HTTP_ORIGIN")
+        # A name that an attacker points to 127.0.0.1 needs no `Origin` (DNS rebinding).
+        if host in {"127.0.0.1", "localhost"} and (origin is None or origin in origins):
+            return app(environ, start_response)
+        start_response("403 Forbidden", [])
+        return [b"Not for this page.\n"]
+
+    return answer
 
 
 def claims_of(email: str) -> dict[str, Any]:

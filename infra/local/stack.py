@@ -110,14 +110,15 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             if aurora is None:
                 fake = _fake_aurora(life, free_port(ports.aurora), behaviour or {})
                 aurora = _as_aurora(fake)
-            issuer = life.enter_context(
-                oidc.oidc_provider(port=free_port(ports.issuer), people=PEOPLE)
-            )
             demo = life.enter_context(demo_page(free_port(ports.demo)))
+            origins = [demo.url, EXAMPLE_ORIGIN]
+            issuer = life.enter_context(
+                oidc.oidc_provider(port=free_port(ports.issuer), people=PEOPLE, origins=origins)
+            )
         options = {
             "issuer": issuer,
             "audiences": [oidc.CLIENT_ID],
-            "cors_origins": [demo.url, EXAMPLE_ORIGIN],
+            "cors_origins": origins,
             "aurora_url": aurora.url,
             "aurora_tenant_id": aurora.tenant_id,
             "aurora_environment": aurora.environment,

@@ -108,7 +108,7 @@ class Reserved:
             OperatorError: They would come too near to the limit of a key that is in use.
 
         """
-        limit = self._limit()
+        limit = self._limit(self._control())
         ring, now = self._budget.look(), self._budget.now()
         if ring.held_until > now:
             wait = (ring.held_until - now) / MICROSECONDS
@@ -133,15 +133,15 @@ class Reserved:
 
         """
         try:
-            limit = self._limit()
+            control = self._control()
             tickets = self._budget.look().tickets
             now = self._clock()
             while len(self._history) > 1 and self._history[1][0] <= now - MINUTE:
                 self._history.popleft()
-            if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > limit:
+            if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > self._limit(control):
                 raise HaltedError("others began to use the key")
             deadline = Deadline(now + 2 * PATIENCE, self._clock, self._sleep)
-            self._budget.allowance(deadline, Control()).take(operation)
+            self._budget.allowance(deadline, control).take(operation)
             self._history.append((self._clock(), tickets + 1))
         except AuroraBusyError as problem:
             raise HaltedError(f"no call was free: {problem.cause}") from problem
@@ -154,13 +154,18 @@ class Reserved:
         """
         self._budget.pause(seconds, operation)
 
-    def _limit(self) -> int:
+    def _control(self) -> Control:
         """
-        Keep to what is switched now; return how many calls a minute may hold with it.
+        Return what is switched now.
+        """
+        return Control.of(self._table.get(CONTROL), now=self._table.now())
+
+    def _limit(self, control: Control) -> int:
+        """
+        Return how many calls a minute may hold with what is switched.
 
         A lowered rate says that Aurora, or the people who wait for it, are to have fewer.
         """
-        control = Control.of(self._table.get(CONTROL), now=self._table.now())
         share = self._budget.pace.under(control).rate / self._settings.request_rate
         return round(self._settings.aurora_rate_limit * share)
 

@@ -174,8 +174,9 @@ class GradualDeployment(Construct):
                 actions=["codedeploy:GetDeployment"], resources=[group.deployment_group_arn]
             )
         )
-        # The update policy names group and hook, but not what lets the one call the other.
-        alias.node.add_dependency(role)
+        # The update policy names group and hook. Nothing at AWS says that this orders updates, and
+        # it does not name what lets the one call the other.
+        alias.node.add_dependency(role, hook, group)
         Validations.of(role).acknowledge(
             Acknowledgment(
                 id=CODEDEPLOY_POLICY_RULE,

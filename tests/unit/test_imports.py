@@ -41,7 +41,6 @@ ENVIRONMENT = {
 VALUES = {"models", "problems", "observability", "settings"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
-    "before_traffic": set(),
     "handler": {"caller", "request_body", "wiring"} | VALUES,
     "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "aurora_http"}
     | {"api_key", "control", "settings", "table"},
@@ -128,7 +127,16 @@ def test_imports_point_one_way(path: Path) -> None:
         name.removeprefix("token_vendor.") for name in names if name.startswith("token_vendor")
     }
     assert inner <= MAY_IMPORT[path.stem]
-    assert not {"infra", "tests"} & {name.partition(".")[0] for name in names}
+    assert not {"before_traffic", "infra", "tests"} & {name.partition(".")[0] for name in names}
+
+
+def test_hook_shares_nothing_with_the_version_that_it_tries() -> None:
+    """
+    It imports neither the package nor what ships with it, but what Lambda's own image has.
+    """
+    names = set().union(*map(inner_imports, (FUNCTIONS / "before_traffic").glob("*.py")))
+    tops = {name.partition(".")[0] for name in names}
+    assert tops - sys.stdlib_module_names == {"botocore"}
 
 
 INFRA = FUNCTIONS.parent / "infra"
@@ -166,4 +174,4 @@ def test_only_entry_points_read_the_environment() -> None:
     Every variable goes through the settings, which check it once.
     """
     readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
-    assert readers <= {"before_traffic", "handler", "prewarm", "scheduled", "settings"}
+    assert readers <= {"handler", "prewarm", "scheduled", "settings"}

@@ -2,8 +2,9 @@
 Try a new version of the function before anybody's request reaches it.
 
 CodeDeploy calls this as its hook `BeforeAllowTraffic`, where a stage has `deployment: canary`. It
-waits an hour for an answer: whatever happens here ends with one. It takes nothing from the package
-that it judges, since a version that does not load has to be answered for, too.
+waits an hour for an answer: whatever happens here ends with one. It shares nothing with the version
+that it judges, neither code nor packages: also one that does not load has to be answered for.
+Botocore is that of Lambda's own image.
 """
 
 import json
@@ -17,8 +18,13 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
-ELSEWHERE = frozenset({"aurora-busy", "aurora-timeout", "aurora-unavailable", "generating-stopped"})
-"""Problems that every version would tell: of Aurora, of its limit, or switched by operators."""
+NO_KEY = "aurora-key-rejected"
+ELSEWHERE = frozenset(
+    {"aurora-busy", "aurora-timeout", "aurora-unavailable", "generating-stopped", NO_KEY}
+)
+"""Problems that every version would tell: of Aurora, its limit or its key, or of a switch."""
+ROLLBACKS = frozenset({"codeDeployRollback", "CloudFormationRollback"})
+"""What CodeDeploy names as the creator of a deployment that goes back."""
 PAUSE = 5.0
 """Seconds until a version is asked again that could not be called."""
 READ_TIMEOUT = 60
@@ -56,6 +62,8 @@ def check(route: str, response: Any) -> str:
     if route == VENDS and status == OK and body["token"]["jwt"]:
         return str(body["source"])
     slug = str(body["type"]).rpartition(":")[2]
+    if route == VENDS and slug == NO_KEY:
+        log.warning("Aurora's API key is absent, withdrawn or refused: token-vendor set-api-key")
     if route == VENDS and slug in ELSEWHERE:
         return slug
     raise BrokenVersionError(f"{route}: problem {slug}")
@@ -98,16 +106,17 @@ def ask(  # noqa: PLR0913 - the call, and the time for it.
 
 def is_rollback(codedeploy: Any, deployment_id: str) -> bool:
     """
-    Tell whether CodeDeploy goes back to a version that has run before.
+    Tell whether CodeDeploy or CloudFormation goes back to a version that has run before.
 
-    Whether it calls its hooks then is not documented. A refusal would keep the broken version.
+    Whether the hooks are called then is not documented. A refusal would keep the broken version, or
+    leave the stack in UPDATE_ROLLBACK_FAILED.
     """
     try:
         found = codedeploy.get_deployment(deploymentId=deployment_id)["deploymentInfo"]
     except (BotoCoreError, ClientError) as error:
         log.warning("taken for no rollback: %s", error)
         return False
-    return bool(found.get("creator") == "codeDeployRollback")
+    return found.get("creator") in ROLLBACKS
 
 
 def handler(
