@@ -24,6 +24,7 @@ FILES = {
     "page.js": HERE / "page.js",
     "session.js": HERE / "session.js",
     "aurora-token.js": HERE / "aurora-token.js",
+    "sdk.js": HERE / "sdk.js",
     "oidc-client-ts.min.js": SIGN_IN_LIBRARY,
 }
 CONTENT_TYPES = {

@@ -1,6 +1,7 @@
 // What the demo page does: sign-in, the token by way of aurora-token.js, and the Client SDK.
 
-import { createTokenSource, loadClientSDK } from "./aurora-token.js";
+import { createTokenSource } from "./aurora-token.js";
+import { loadClientSDK } from "./sdk.js";
 import { SECOND, element, focusOn, keepFocus, render, reset, shown, tick } from "./page.js";
 
 /** @type {typeof import("oidc-client-ts")} */
@@ -28,8 +29,8 @@ const manager = new oidc.UserManager({
 const tokenSource = createTokenSource({
   endpoint: config.token_url,
   getCallerToken: async () => (await manager.getUser())?.id_token,
-  onWaiting({ until, problem }) {
-    waitFor(until, problem);
+  onWaiting({ until, error }) {
+    waitFor(until, error);
   },
   onToken(token) {
     if (shown.token && !token) shown.status = "Your token was dropped.";

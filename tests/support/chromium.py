@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 MODULES = {
     "/aurora-token.js": ROOT / "infra" / "web" / "aurora-token.js",
+    "/sdk.js": ROOT / "infra" / "web" / "sdk.js",
     "/tab.js": ROOT / "tests" / "web" / "pages" / "tab.js",
 }
 

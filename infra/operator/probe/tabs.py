@@ -15,7 +15,7 @@ from infra.web.loopback import serving
 
 PAGE = Path(__file__).with_name("tab.html")
 # It names the loader and its option, as the product has them.
-HELPER = Path(__file__).parents[2] / "web" / "aurora-token.js"
+HELPER = Path(__file__).parents[2] / "web" / "sdk.js"
 LOOPBACK = {"127.0.0.1", "localhost"}
 
 
