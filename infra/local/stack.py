@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
-# Where Vite serves infra/web/example.
+# Where Vite serves infra/web/example, and where dev servers usually serve other people's pages.
 EXAMPLE_ORIGIN = "http://localhost:5173"
+DEV_ORIGINS = [f"http://localhost:{port}" for port in (3000, 4173, 4200, 5174, 8000, 8080)]
 PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 
 
@@ -117,7 +118,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         options = {
             "issuer": issuer,
             "audiences": [oidc.CLIENT_ID],
-            "cors_origins": [demo.url, EXAMPLE_ORIGIN],
+            "cors_origins": [demo.url, EXAMPLE_ORIGIN, *DEV_ORIGINS],
             "aurora_url": aurora.url,
             "aurora_tenant_id": aurora.tenant_id,
             "aurora_environment": aurora.environment,
