@@ -109,18 +109,13 @@ export function createTokenSource(options) {
   // Only pages of this origin can post here, but another person may be signed in to them.
   channel?.addEventListener("message", async ({ data: { who, entry, replaced } }) => {
     if (!isSame(who, owner(state))) return;
-    if (!entry) {
-      if (flights.size) endFlights(signedOut());
-      return become(forgotten(state));
-    }
+    if (!entry) return leave(flights.size > 0);
     // Or to this one, since anybody looked.
     if ((await signedIn().catch(() => null)) && isSame(who, owner(state))) become(stored(state, entry, replaced));
   });
   // In the back/forward cache, a page does not hear that somebody signed out.
   const comeBack = async (/** @type {any} */ { persisted }) => {
-    if (!persisted || !state.kept || (await signedIn().catch(() => undefined)) !== null) return;
-    endFlights(signedOut());
-    become(forgotten(state));
+    if (persisted && state.kept && (await signedIn().catch(() => undefined)) === null) leave(true);
   };
   globalThis.addEventListener?.("pageshow", comeBack);
 
@@ -148,6 +143,12 @@ export function createTokenSource(options) {
   }
 
   const tellTabs = (/** @type {object} */ message) => attempt(() => channel?.postMessage(message));
+
+  /** @param {boolean} isNews @param {Api.Gone} [why] */
+  function leave(isNews, why) {
+    endFlights(isNews ? signedOut() : new TokenError("signed-out"));
+    become(forgotten(state), why);
+  }
 
   /** @param {Api.AboutError} [about] */
   function signedOut(about) {
@@ -177,7 +178,7 @@ export function createTokenSource(options) {
     });
 
   /** See whether anybody answers at all: API Gateway's refusals bear no CORS header. @param {AbortSignal} signal */
-  const isThere = (signal) => send(signal, { mode: "no-cors", credentials: "omit" }, () => true).catch(() => false);
+  const isThere = (signal) => send(signal, { mode: "no-cors" }, () => true).catch(() => false);
 
   /** @param {string} method @param {Caller} from @param {AbortSignal} [signal] @param {object} [wish] */
   async function ask(method, from, signal, wish) {
@@ -219,6 +220,7 @@ export function createTokenSource(options) {
     const now = await signedIn().catch(() => from);
     if (signal.aborted) throw abortion(signal);
     if (!now) throw signedOut();
+    if (who.sub && !isSame(who, owner(state))) throw new TokenError("caller-changed");
     // An answer for another address than the sign-in's is handed over, but kept for nobody.
     if (who.sub && (!who.email || who.email === address(user?.email))) {
       become(stored(state, entry, replaced));
@@ -332,8 +334,7 @@ export function createTokenSource(options) {
       // Who signed out at the provider first is no longer signed in here.
       const last = state.caller;
       tellTabs({ who: owner(state) });
-      endFlights(new TokenError("signed-out"));
-      become(forgotten(state), "signed-out");
+      leave(false, "signed-out");
       const from = (await signedIn().catch(() => null)) ?? last;
       if (!from) return;
       tellTabs({ who: from.who });
@@ -448,7 +449,7 @@ function unlessAborted(promise, signal, why = () => signal && abortion(signal)) 
 }
 
 /** Before 2022, browsers kept no reason. @param {AbortSignal} signal */
-const abortion = (signal) => signal.reason ?? new DOMException("aborted", "AbortError");
+const abortion = (signal) => signal.reason ?? new DOMException("", "AbortError");
 
 /** Do without storage or channel where the browser denies them. @template T @param {() => T} action */
 function attempt(action) {

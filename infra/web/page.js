@@ -59,6 +59,7 @@ const WAYS = {
 const DOWN = ["Waiting for Aurora", "Trying again in", "This page tries again by itself"];
 /** @type {Record<string, string[]>} */
 const WAITS = {
+  unreachable: ["No connection", "Trying again in", "This page goes on as soon as the network is back, or"],
   "aurora-busy": [
     "You are in the queue",
     "Your turn comes in",

@@ -59,9 +59,9 @@ const tokenSource = createTokenSource({
 const signOuts = new BroadcastChannel(`demo-page sign-out ${location.pathname}`);
 
 /** @param {Date} until @param {import("./aurora-token.js").TokenError} problem */
-function waitFor(until, { slug, problem }) {
+function waitFor(until, { slug, title }) {
   const since = shown.turn?.since ?? new Date();
-  const status = `${problem?.title ?? "The service is not available right now"}.`;
+  const status = `${title}.`;
   const focused = document.activeElement;
   Object.assign(shown, { turn: { since, until, slug }, error: null, status });
   render();
