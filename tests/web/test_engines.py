@@ -31,8 +31,10 @@ PAGE = b'<!doctype html><title>Engine</title><script type="module" src="/engine.
 SCENES = """
 import * as token from "{site}/aurora-token.js";
 import * as sdk from "{site}/sdk.js";
+import * as sources from "{site}/sources.js";
+import * as hooks from "{site}/hooks.js";
 import {{ run }} from "{pages}/scenes.js";
-const text = JSON.stringify(await run(token, sdk));
+const text = JSON.stringify(await run(token, sdk, sources, hooks));
 """
 WITHIN = 60  # Seconds for a browser's first start on a busy machine.
 

@@ -71,9 +71,10 @@ let endpoints = 0;
 /** What one scene has: tabs over one endpoint, whose answers it scripts. */
 function stage({ createTokenSource }) {
   const endpoint = `https://${++endpoints}.example.com/token`;
-  const scene = { calls: [], script: [], opened: [] };
+  const scene = { calls: [], requests: [], script: [], opened: [] };
   const fetch = async (url, init) => {
     scene.calls.push(init.method ?? "GET");
+    scene.requests.push({ url, ...init });
     // A question whether anybody answers at all, see below.
     if (init.mode === "no-cors") return scene.reachable ? new Response() : lost();
     const answer = await (scene.script.shift() ?? lost)(init);
@@ -400,6 +401,45 @@ export const scenes = {
     await Promise.all(all);
     same(listeners < 10, true);
   },
+  // What stands around it ---------------------------------------------------------------------------
+  async "cookies and headers go along where the page says so, and an address may be a URL"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const endpoint = new URL("https://own.example.com/token");
+    const tab = scene.open(signIn(), { endpoint, credentials: "include", headers: { "x-csrf": "1" } });
+    same(await tab.source.tokenProvider(), "jwt-first");
+    const [{ url, credentials, headers }] = scene.requests;
+    same([url, credentials, headers["x-csrf"]], [String(endpoint), "include", "1"]);
+    same(headers.authorization.startsWith("Bearer e30."), true);
+  },
+  async "sources of one's own give what they are told, and load the SDK too"(helper) {
+    globalThis.sdkLog = [];
+    const literal = helper.literalTokenSource("jwt-literal");
+    same([await literal.tokenProvider(), (await literal.getToken()).expiresIn], ["jwt-literal", 43_200]);
+    const wishes = [];
+    const custom = helper.customTokenSource(async (wish) => { wishes.push(wish.replaced); return "jwt-own"; });
+    await custom.replaceToken("failed");
+    const { close } = await helper.loadClientSDK({ tokenSource: custom, loaderUrl: LOADER });
+    await close();
+    same([wishes, sdkLog.at(-1)], [["failed", null], "closed jwt-own"]);
+  },
+  async "the hooks' state tells loading, waiting, ready, failed and signed out"({ tokenStore, ...helper }) {
+    const scene = stage(helper);
+    scene.script = [refused("aurora-busy", 503, "5"), vended("first"), refused("user-not-eligible", 403)];
+    const tab = scene.open();
+    const store = tokenStore(tab.source);
+    const seen = [store.get().status];
+    const leave = store.subscribe(() => seen.at(-1) !== store.get().status && seen.push(store.get().status));
+    await pass(6 * SECOND);
+    await tab.source.forget().catch(() => {});
+    await settle();
+    same(seen, ["loading", "waiting", "ready", "signed-out"]);
+    leave();
+    await pass(SECOND);
+    const other = tokenStore(stage(helper).open("opaque").source);
+    other.subscribe(() => {});
+    await until(() => other.get().status === "failed");
+  },
   // What people read ------------------------------------------------------------------------------
   async "every problem has a title and a sentence for people"(helper) {
     for (const slug of Object.keys(helper.PROBLEMS)) {
@@ -431,8 +471,8 @@ export const scenes = {
 };
 
 /** Run them all, and give what each of them said: nothing, or what was wrong. */
-export async function run(token, sdk) {
-  const helper = { PROBLEMS: {}, ...token, ...sdk };
+export async function run(...modules) {
+  const helper = Object.assign({}, ...modules);
   if (typeof addEventListener !== "function") likeABrowser();
   takeTheClock();
   const said = {};
