@@ -39,8 +39,7 @@ const [ANSWER_WITHIN, LOCK_WITHIN, SIGN_IN_WITHIN] = [35_000, 40_000, 120_000];
 const LARGE = 8000;
 
 export class TokenError extends Error {
-  /** @param {Api.Slug} slug @param {Api.AboutError} [about] */
-  constructor(slug, about = {}) {
+  constructor(/** @type {Api.Slug} */ slug, /** @type {Api.AboutError} */ about = {}) {
     const { title, detail } = about.problem ?? {};
     const [own, sentence] = PROBLEMS[slug] ?? [slug];
     super(detail ?? title ?? sentence);
@@ -84,11 +83,9 @@ function stored(state, entry, replaced) {
   return { ...state, kept: { ...entry, born: performance.now() - (now - entry.at) } };
 }
 
-/** @param {State} state */
-const forgotten = (state) => ({ ...state, kept: null, signOuts: state.signOuts + 1 });
+const forgotten = (/** @type {State} */ state) => ({ ...state, kept: null, signOuts: state.signOuts + 1 });
 
-/** @param {State} state @param {Wish} wish */
-function usable({ caller, kept }, { least, replaced }) {
+function usable(/** @type {State} */ { caller, kept }, /** @type {Wish} */ { least, replaced }) {
   if (!caller || !kept || kept.jti === replaced) return null;
   return remaining(kept) > (least ?? comfortable(kept)) ? handedOver(kept) : null;
 }
@@ -134,8 +131,7 @@ export function createTokenSource(options) {
     tellPage("onToken", entry && handedOver(entry), entry ? undefined : why ?? "signed-out");
   }
 
-  /** @param {keyof Api.TokenCallbacks} callback @param {...any} what */
-  function tellPage(callback, ...what) {
+  function tellPage(/** @type {keyof Api.TokenCallbacks} */ callback, /** @type {...any} */ ...what) {
     for (const listener of [...listeners]) {
       // A page's callback that throws, or rejects, changes nothing of what happens to its token.
       (async () => /** @type {any} */ (listener)[callback]?.(...what))().catch((error) => console.error(error));
@@ -275,8 +271,7 @@ export function createTokenSource(options) {
     }
   }
 
-  /** @param {Wish} wish */
-  async function obtain({ least, replaced, signal }) {
+  async function obtain(/** @type {Wish} */ { least, replaced, signal }) {
     const { signOuts } = state;
     const from = await caller();
     if (signOuts !== state.signOuts) throw signedOut();
@@ -292,8 +287,7 @@ export function createTokenSource(options) {
     return unlessAborted(flight.promise, signal).finally(() => --flight.callers || flight.end());
   }
 
-  /** @param {Wish} wish @param {Caller} from */
-  function depart(wish, from) {
+  function depart(/** @type {Wish} */ wish, /** @type {Caller} */ from) {
     const controller = new AbortController();
     const flight = /** @type {Flight} */ ({ wish, callers: 0 });
     flight.promise = new Promise((resolve, reject) => {
@@ -430,8 +424,7 @@ async function pause(milliseconds, signal, isForNetwork) {
 // Adding a listener to a signal that has ten thousand takes long: each signal gets one of ours.
 const leaving = /** @type {WeakMap<AbortSignal, Set<() => void>>} */ (new WeakMap());
 
-/** @param {AbortSignal | undefined} signal @param {() => void} leave */
-function onAbort(signal, leave) {
+function onAbort(/** @type {AbortSignal | undefined} */ signal, /** @type {() => void} */ leave) {
   if (!signal) return () => {};
   if (signal.aborted) leave();
   const all = leaving.get(signal) ?? new Set();
