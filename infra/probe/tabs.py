@@ -18,7 +18,7 @@ from infra.web.loopback import serving
 
 PAGE = Path(__file__).with_name("tab.html")
 # It names the loader and its option, as the product has them.
-HELPER = Path(__file__).parents[1] / "web" / "aurora-token.js"
+HELPER = Path(__file__).parents[1] / "web" / "sdk.js"
 LOOK = """\
 Whether a session survives is seen only in a browser on this
 machine. Two pages are served here, and each loads the Client

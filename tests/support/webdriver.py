@@ -80,7 +80,7 @@ class Driver:
         """
         until = time.monotonic() + PATIENCE
         while not self.evaluate(condition, *arguments):
-            page = self.evaluate("document.body.innerText")
+            page = self.evaluate("document.body.textContent")
             assert time.monotonic() < until, f"not {condition} {arguments}, but:\n{page}"
             time.sleep(0.05)
 
@@ -90,13 +90,13 @@ class Driver:
         """
         found = "(document.querySelector(arguments[0])?.checkVisibility()"
         self.wait_until(
-            f"{found} && document.querySelector(arguments[0]).innerText.includes(arguments[1]))",
+            f"{found} && document.querySelector(arguments[0]).textContent.includes(arguments[1]))",
             selector,
             text,
         )
 
     def text(self, selector: str) -> str:
-        return str(self.evaluate("document.querySelector(arguments[0]).innerText", selector))
+        return str(self.evaluate("document.querySelector(arguments[0]).textContent", selector))
 
     def tabs(self) -> list[str]:
         handles: list[str] = self._send("GetWindowHandles")

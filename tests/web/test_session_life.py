@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.tab import HOUR, LIFE, MINUTE, NETWORK_FAILURE, NOW, Tab, jwt, refused, vended
+from tests.support.tab import HOUR, LIFE, MINUTE, NOW, Tab, jwt, refused, vended
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -58,8 +58,8 @@ def test_twelve_hours_lose_no_session_without_a_word_and_cause_no_generate(
         # Whatever asks for a token meanwhile is not a page that decided to renew.
         if passed < 12 * HOUR - MINUTE:
             assert tab.get()["jti"] == "first"
-    assert told_at == max(step, 11 * HOUR)
-    assert [each["jti"] for each in tab["expiring"]] == ["first"]
+    # Who slept through the end hears of nothing else.
+    assert (told_at, tab["expiring"]) == ((11 * HOUR, [HOUR]) if step < HOUR else (None, []))
     assert tab["overs"] == [{"reason": "expired"}]
     assert len(tab["calls"]) == 1
 
@@ -81,17 +81,17 @@ def test_page_that_slept_through_the_end_is_told_at_once(tab: Tab, event: str, t
     tab.settle()
     assert (tab["expiring"], tab["overs"]) == ([], [])
     wake(tab, event, target)
-    assert tab["expiring"] == [{"jti": "first", "in": -HOUR}]
+    assert tab["expiring"] == []
     assert tab["overs"] == [{"reason": "expired"}]
 
 
 def test_page_is_told_a_quarter_before_the_end_of_a_short_life(tab: Tab) -> None:
     tab.start(vended(life=1200), caller=ALL_DAY)
-    tab.get()
+    open_session(tab)
     tab.pass_time(890_000)
     assert tab["expiring"] == []
     tab.pass_time(11_000)
-    assert [each["jti"] for each in tab["expiring"]] == ["first"]
+    assert len(tab["expiring"]) == 1
 
 
 def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
@@ -109,93 +109,19 @@ def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
 # Renewing -----------------------------------------------------------------------------------
 
 
-def test_always_renews_an_hour_before_the_end_also_over_a_session(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="always")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR - MINUTE)
-    tab.settle()
-    assert len(tab["calls"]) == 1
-    tab.page.clock.fast_forward(2 * MINUTE)
-    tab.settle()
-    assert [call["body"] for call in tab["calls"]] == [{}, {"min_ttl": 3660}]
-    assert (tab["tokens"], tab["expiring"], tab["overs"]) == (["first", "second"], [], [])
-
-
-def test_idle_renews_only_when_the_session_is_closed(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.settle()
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 1)
-    tab.page.evaluate("unwatch()")
-    tab.pass_time(MINUTE)
-    assert tab["tokens"] == ["first", "second"]
-    assert len(tab["calls"]) == 2
-
-
-def test_idle_knows_its_own_session_without_locks(tab: Tab) -> None:
-    tab.page.add_init_script("delete Navigator.prototype.locks")
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.page.evaluate("new Promise((resolve) => { queueMicrotask(resolve); })")
-    assert (len(tab["expiring"]), len(tab["calls"])) == (1, 1)
-
-
-def test_idle_leaves_the_session_in_another_tab_alone(
-    context: BrowserContext, loopback: Site
-) -> None:
+def test_session_in_another_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
     context.clock.install(time=NOW)
     first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
     first.start(vended(), caller=ALL_DAY)
     open_session(first)
-    second.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
+    second.start(vended(), vended("second"), caller=ALL_DAY)
     second.get()
     second.page.clock.fast_forward(11 * HOUR + MINUTE)
-    second.page.wait_for_function("expiring.length === 1")
-    assert second.get()["jti"] == "first"
-    assert len(second["calls"]) == 1
+    assert (second.get()["jti"], len(second["calls"])) == ("first", 1)
     first.page.close()
     # The browser lets a closed tab's locks go a little later.
     second.wait_for_locks("held", 0)
-    second.page.clock.fast_forward(2 * MINUTE)
-    second.page.wait_for_function("tokens.length === 2")
-    assert second["tokens"] == ["first", "second"]
-
-
-def test_renewal_that_fails_offline_is_told_and_succeeds_online(tab: Tab) -> None:
-    tab.start(vended(), NETWORK_FAILURE, vended("second"), caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    tab.settle()
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 2)
-    wake(tab, "new Event('online')", "window")
-    assert tab["tokens"] == ["first", "second"]
-
-
-def test_renewal_comes_back_at_its_turn_and_shows_no_wait(tab: Tab) -> None:
-    busy = refused("aurora-busy", "600")
-    tab.start(vended(), busy, vended("second"), caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    tab.settle()
-    for _ in range(9):
-        tab.page.clock.fast_forward(MINUTE)
-        tab.settle()
-    assert len(tab["calls"]) == 2
-    tab.page.clock.fast_forward(2 * MINUTE)
-    tab.settle()
-    assert (tab["tokens"], tab["waits"]) == (["first", "second"], [])
-
-
-def test_refused_renewal_is_not_tried_every_minute(tab: Tab) -> None:
-    refusals = [refused("user-not-eligible")] * 5
-    tab.start(vended(), *refusals, caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    for _ in range(10):
-        tab.pass_time(MINUTE)
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 2)
+    assert second.get()["jti"] == "second"
 
 
 def test_page_renews_when_it_says_so(tab: Tab) -> None:
@@ -378,8 +304,9 @@ def test_endless_patience_is_no_busy_loop(tab: Tab) -> None:
     for _ in range(10):
         tab.pass_time(MINUTE)
     assert len(tab["calls"]) == 1
-    assert len(tab["delays"]) < 20
-    assert max(tab["delays"]) < 2**31
+    # The limits of a request and of the sign-in are longer; a wait looks at the clock each second.
+    assert len(tab["delays"]) < 700
+    assert max(tab["delays"]) <= 120_000
 
 
 # Ending a call ------------------------------------------------------------------------------
@@ -449,7 +376,7 @@ def test_call_whose_signal_is_aborted_already_does_nothing(tab: Tab, call: str) 
 
 
 def test_closing_ends_what_is_under_way_and_all_that_comes(tab: Tab) -> None:
-    tab.start(refused("aurora-busy", "600"), vended("second"), caller=ALL_DAY, renew="always")
+    tab.start(refused("aurora-busy", "600"), vended("second"), caller=ALL_DAY)
     tab.begin("getToken()")
     tab.settle()
     tab.page.evaluate("source.close()")
@@ -473,18 +400,10 @@ def test_callback_that_rejects_harms_nothing(tab: Tab) -> None:
     assert tab["loose"] == []
 
 
-def test_waiting_offline_ends_when_online(tab: Tab) -> None:
-    tab.start(NETWORK_FAILURE, vended(), caller=ALL_DAY)
-    tab.begin("getToken()")
-    tab.settle()
-    wake(tab, "new Event('online')", "window")
-    assert tab.end()["jti"] == "first"
-
-
 def test_time_of_a_wait_passes_in_sleep(tab: Tab) -> None:
     tab.start(refused("aurora-busy", "600"), vended(), caller=ALL_DAY)
     tab.begin("getToken()")
     tab.settle()
     sleep(tab, int(timedelta(minutes=11).total_seconds() * 1000))
-    wake(tab)
+    tab.pass_time(1000)
     assert tab.end()["jti"] == "first"
