@@ -40,7 +40,7 @@ infra/node_modules/.cdk: infra/package.json infra/package-lock.json .venv/.synce
 	@touch $@
 
 infra/node_modules/.tools: infra/package.json infra/package-lock.json .venv/.synced
-	@echo "the CDK CLI, TypeScript, React and Vue: 90 MB"
+	@echo "the CDK CLI, and TypeScript, React and Vue for tests: 90 MB"
 	@$(NPM_CI)
 	@touch infra/node_modules/.cdk $@
 
@@ -54,7 +54,7 @@ READY := infra/node_modules/.cdk .cache/.ready
 TESTED := infra/node_modules/.tools .cache/.ready
 
 setup: TOOLS := audit contract dashboards docs lint test wheel
-setup: $(TESTED) ## install what all targets need: 600 MB more than `make run` brings
+setup: $(TESTED) ## install what all targets need: 650 MB more than `make run` brings
 	@$(RUN) true
 
 run: $(READY) ## start the whole stack on this machine and vend a first token
