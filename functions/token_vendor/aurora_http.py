@@ -8,6 +8,7 @@ answer may echo our request, and with it the API key.
 """
 
 import json
+import logging
 import random
 import ssl
 import time
@@ -15,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus, client
+from http import HTTPStatus
+from http.client import HTTPException
 from math import inf, isfinite, nan
 from select import select
 from socket import SHUT_RDWR, socket
@@ -24,6 +26,10 @@ from threading import Timer
 from typing import Any
 from urllib.parse import quote, urlsplit
 from weakref import finalize
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from token_vendor.api_key import ApiKey
 from token_vendor.models import LIST, RETRIEVE
@@ -39,6 +45,8 @@ from token_vendor.problems import (
 from token_vendor.request_budget import Allowance
 from token_vendor.settings import Settings
 
+# It logs headers that it cannot parse, which may echo our own.
+logging.getLogger("urllib3").setLevel(logging.CRITICAL + 1)
 READS = (LIST, RETRIEVE)
 READ_ATTEMPTS, WRITE_ATTEMPTS = 3, 2
 RETRY_PAUSE = 0.2
@@ -62,7 +70,7 @@ class Answer:
     """What a server answered; header names in any case."""
 
     status: int
-    headers: client.HTTPMessage
+    headers: Mapping[str, str]
     data: bytes
 
     @property
@@ -181,7 +189,7 @@ class AuroraConnection:
     read_timeout: float
     clock: Callable[[], float]
     _used_at: float = field(default=0, init=False)
-    _kept: client.HTTPConnection | None = field(default=None, init=False)
+    _kept: HTTPConnection | None = field(default=None, init=False)
     _hang_up: "finalize[..., Any] | None" = field(default=None, init=False)
 
     def request(
@@ -203,19 +211,30 @@ class AuroraConnection:
             body = json.dumps(body).encode()
         try:
             connection = self._connected(connect)
+            connection.timeout = patience
             connection.sock.settimeout(patience)
             in_doubt, give_up_at = operation, time.monotonic() + patience
             with _cut_after(patience, connection.sock):
                 method = "GET" if operation in READS else "POST"
                 # Aurora may name a page in any characters.
-                connection.request(method, quote(path, safe=punctuation), body, headers)
+                connection.request(
+                    method,
+                    quote(path, safe=punctuation),
+                    body,
+                    headers,
+                    preload_content=False,
+                    decode_content=False,
+                )
                 response = connection.getresponse()
                 data = _read(response, operation, give_up_at)
         except BaseException as exc:
             self._close()
-            if not isinstance(exc, (client.HTTPException, OSError, ValueError)):
+            if not isinstance(exc, (HTTPError, HTTPException, OSError, ValueError)):
                 raise
-            late = isinstance(exc, TimeoutError) or time.monotonic() > give_up_at
+            timed_out = isinstance(exc, (TimeoutError, HTTPTimeoutError))
+            # urllib3 counts a refused connection among its time-outs.
+            refused = isinstance(exc, NewConnectionError)
+            late = (timed_out and not refused) or time.monotonic() > give_up_at
             problem = AuroraTimeoutError if late else AuroraUnavailableError
             cause = f"{operation}: no answer, {type(exc).__name__}"
             raise problem(cause=cause, in_doubt=in_doubt) from None
@@ -223,7 +242,7 @@ class AuroraConnection:
             self._used_at = self.clock()
         return Answer(status=response.status, headers=response.headers, data=data)
 
-    def _connected(self, timeout: float) -> client.HTTPConnection:
+    def _connected(self, timeout: float) -> HTTPConnection:
         """Return the kept connection, or a new one if nobody knows whether that still works."""
         kept = self._kept
         idle = self.clock() - self._used_at > IDLE_LIMIT
@@ -234,9 +253,9 @@ class AuroraConnection:
             host, port = origin.hostname or "", origin.port
             if origin.scheme == "https":
                 context = ssl.create_default_context()
-                kept = client.HTTPSConnection(host, port, timeout=timeout, context=context)
+                kept = HTTPSConnection(host, port, timeout=timeout, ssl_context=context)
             else:
-                kept = client.HTTPConnection(host, port, timeout=timeout)
+                kept = HTTPConnection(host, port, timeout=timeout)
             self._kept, self._hang_up = kept, finalize(self, kept.close)
             kept.connect()
         return kept
@@ -281,7 +300,7 @@ def _cut_after(seconds: float, sock: socket) -> Iterator[None]:
         watchdog.cancel()
 
 
-def _read(response: client.HTTPResponse, operation: str, give_up_at: float) -> bytes:
+def _read(response: Any, operation: str, give_up_at: float) -> bytes:
     """Read a body as its bytes come; nothing is decompressed: a small answer stays small."""
     limit = LIST_LIMIT if operation == LIST else BODY_LIMIT
     data = bytearray()
@@ -291,8 +310,6 @@ def _read(response: client.HTTPResponse, operation: str, give_up_at: float) -> b
         if time.monotonic() > give_up_at:
             raise TimeoutError
         if not chunk:
-            if response.length:
-                raise client.IncompleteRead(bytes(data), response.length)
             return bytes(data)
         data += chunk
         if len(data) > limit:
