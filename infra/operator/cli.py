@@ -37,14 +37,14 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="also what the table has, never JWTs")] = False,
 ) -> Answer:
     """Say why one person gets in or does not, and what to do."""
-    from infra.operator import audit_log, output, tokens
+    from infra.operator import audit_log, output, person
     from infra.operator.deployed import Deployed
 
-    deployed = Deployed.find(stage)
     address = audit_log.address(email)
+    deployed = Deployed.find(stage)
     digest = audit_log.caller_digest(address)
     events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=digest)
-    return output.person(tokens.state(deployed, address), events, caller=digest, raw=raw)
+    return output.person(person.look(deployed, address, events), events, caller=digest, raw=raw)
 
 
 @command(app, "doctor", section=LOOK)

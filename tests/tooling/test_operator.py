@@ -16,7 +16,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.problems import TokenStoreUnavailableError
 from token_vendor.settings import Settings
-from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
 from infra import terminal
@@ -35,9 +34,9 @@ from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
 from infra.operator.commands import MOVED
 from infra.operator.doctor import Finding
+from infra.operator.person import Known
 from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
-from infra.operator.tokens import Known
 from infra.operator.vend import Vend
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -385,32 +384,6 @@ def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bo
 
 
 NOW = 1_750_000_000.0
-HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")
-
-
-@pytest.mark.parametrize(
-    ("item", "said"),
-    [
-        (HELD, "Holds a token for 2 h 0 min more."),
-        (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
-        (replace(HELD, expires_at=int(NOW)), "Holds no token"),
-        (replace(HELD, jwt=""), "Holds no token"),
-        (replace(HELD, generating_since=NOW - 9), "whose token was lost"),
-        (replace(HELD, turn_at=NOW + 40, jwt=""), "Has a turn in 40 s"),
-        (replace(HELD, turn_at=NOW - 40), "Holds a token"),
-        (
-            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", generating_since=NOW),
-            "In cool-down after aurora-timeout, for 20 s more",
-        ),
-        (
-            replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20, generating_since=NOW),
-            "lease ends in 5 s",
-        ),
-    ],
-    ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
-)
-def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: str) -> None:
-    assert said in tokens.verdict(item, now=NOW, margin=3600)
 
 
 def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
