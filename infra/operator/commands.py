@@ -123,18 +123,15 @@ def command(
     return decorate
 
 
-def secret(prompt: str, *, first: bool = False) -> str:
+def secret(prompt: str) -> str:
     """
     Read a secret without showing it, and never from the command line, which everybody can list.
-
-    `first` of several answers, it is the first line of stdin.
     """
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True)).strip()
-    given = sys.stdin.readline() if first else sys.stdin.read()
-    if not given.strip():
+    if not (given := sys.stdin.read().strip()):
         raise UsageError(f"{prompt}: nothing came on stdin")
-    return given.strip()
+    return given
 
 
 def run(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from infra.outbound import request
 from infra.probe.exchange import Exchange, parsed
-from infra.probe.pacing import HaltedError, Reserved, Spaced
+from infra.probe.pacing import HaltedError, Reserved
 
 TIMEOUT = 25
 
@@ -33,7 +33,7 @@ class Line:
     def __init__(
         self,
         target: Target,
-        pacing: Reserved | Spaced,
+        pacing: Reserved,
         *,
         most: int,
         clock: Callable[[], float],
