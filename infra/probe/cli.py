@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra import terminal
-from infra.operator.commands import Stage, command, new_app, run
+from infra.operator.commands import Stage, command, find, new_app, run
 from infra.terminal import Answer, Table
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ def probe(
     write: Annotated[bool, typer.Option("--write", help="change cdk.json by the outcome")] = False,
 ) -> Answer:
     """Find out what Aurora's pages leave open. Asks first; costs 8 of its requests, or 23."""
-    from infra.operator.deployed import Deployed
     from infra.probe.calls import People
     from infra.probe.command import Probe
 
     people = People()
     try:
-        steps = Probe.of(Deployed.find(stage), people)
+        steps = Probe.of(find(stage), people)
         outcome = steps.run(allow_production=production)
         for line in steps.finish(outcome, write=write):
             terminal.noted(line)
