@@ -24,7 +24,6 @@ from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
-    alarm_queries,
     statistic,
     widget_queries,
 )
@@ -132,25 +131,6 @@ def test_unknown_math_is_refused() -> None:
         samples.values([], Query(expression="ANOMALY(1)"))
 
 
-def test_a_search_finds_what_was_emitted_and_nothing_else() -> None:
-    samples = Samples(
-        [
-            emf(NOON, "AuroraCall", 2, operation="list_users", outcome="ok"),
-            emf(NOON, "AuroraCall", 3, operation="list_users", outcome="429"),
-            emf(NOON, "AuroraCall", 1, operation="invite_user", outcome="ok"),
-            emf(NOON, "AuroraLatency", 9, operation="list_users"),
-        ]
-    )
-    search = (
-        "SEARCH('{AuroraTokenVendor,service,operation,outcome} "
-        'MetricName="AuroraCall" service="token-vendor-test" operation="list_users"\', '
-        "'Sum', 60)"
-    )
-    row = {"expression": search, "label": "${PROP('Dim.outcome')}"}
-    found = samples.found(widget_queries([[row]]))
-    assert {each.label: samples.values(found, each)[NOON] for each in found} == {"ok": 2, "429": 3}
-
-
 ALARM = {
     "Namespace": "AuroraTokenVendor",
     "MetricName": "Generated",
@@ -173,19 +153,6 @@ def test_an_alarm_below_is_not_set_off_by_silence() -> None:
     below = ALARM | {"ComparisonOperator": "LessThanThreshold"}
     samples = Samples([emf(NOON, "Generated", 1), emf(NOON + 5, "Generated", 1)])
     assert alarm_periods(below, samples) == set()
-
-
-def test_an_alarm_on_one_labelled_metric() -> None:
-    metric = {name: ALARM[name] for name in ("Namespace", "MetricName", "Dimensions")}
-    queries, watched = alarm_queries(
-        {"Metrics": [{"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
-    )
-    assert queries == [watched]
-    assert watched.metric == (
-        "AuroraTokenVendor",
-        "Generated",
-        frozenset({("service", "token-vendor-test")}),
-    )
 
 
 # The command line, where no stage is needed ------------------------------------------------
