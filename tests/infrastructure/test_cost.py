@@ -45,7 +45,7 @@ def test_a_month_stays_below_its_bar(template: dict[str, Any]) -> None:
 
 
 def test_documentation_shows_the_computed_bill(template: dict[str, Any]) -> None:
-    shown = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
     computed = bill(template)
     assert computed.markdown() in shown
     for figure in (computed.billed, computed.beside_other_functions, computed.listed):

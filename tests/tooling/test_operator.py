@@ -38,7 +38,7 @@ from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
 from infra.operator.vend import Vend
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
 RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
@@ -201,7 +201,7 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
     assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
     for shift, row in table.items():
         cells = " | ".join(f"{people:,}" for people in row.values())
-        assert f"| {shift} h | {cells} |" in OPERATIONS.read_text(), "docs/operations.md"
+        assert f"| {shift} h | {cells} |" in PREWARM.read_text(), "docs/prewarm.md"
 
 
 ERASED = Erased(deleted=1, scanned=1, left=("TOKEN",))
