@@ -2,7 +2,7 @@
 # PyPI), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
+.PHONY: help help-all setup run stop test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -15,7 +15,10 @@ ARGS ?=
 # Images for CI often set it. Each process would then compile the CDK anew, five seconds long.
 unexport PYTHONDONTWRITEBYTECODE
 
-help: ## list the targets
+help: ## the targets that users need
+	@grep -hE '^(run|stop|test|bootstrap synth deploy destroy|help-all):?.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-33s %s\n", $$1, $$2}'
+
+help-all: ## every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-33s %s\n", $$1, $$2}'
 
 .uv/$(UV_VERSION):

@@ -43,6 +43,8 @@ ONE_SHIFT = 8 * 3600
 MOST_ARRIVALS = 16
 """A shift in the morning and one in the evening, on each of the days that are kept."""
 HOUR = 3600
+GROWTH = 0.9
+"""Below 1, so that somebody who asks every minute waits through no whole minute more."""
 LONGEST_COOL_DOWN = 900
 """Seconds; only a refused account may cool down for longer."""
 
@@ -118,7 +120,7 @@ class Outcome:
         if problem.turn or isinstance(problem, TokenStoreUnavailableError):
             return cls(may_have_generated=generated, turn=turn)
         if generated and item.is_marked:
-            pause = max(pause, min(now - item.generating_since, LONGEST_COOL_DOWN))
+            pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
         until = problem.retry_at or now + pause
         return cls(may_have_generated=generated, turn=turn, failure=problem.slug, until=until)
 

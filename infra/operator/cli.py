@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from infra.operator.commands import Hours, Stage, Yes, command, new_app, run, secret
+from infra.operator.commands import Hours, Stage, Yes, command, find, new_app, run, secret
 from infra.operator.exits import OperatorError, UsageError
 from infra.terminal import Answer, done
 
@@ -37,14 +37,13 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="also what the table has, never JWTs")] = False,
 ) -> Answer:
     """Say why one person gets in or does not, and what to do."""
-    from infra.operator import audit_log, output, tokens
-    from infra.operator.deployed import Deployed
+    from infra.operator import audit_log, output, person
 
-    deployed = Deployed.find(stage)
     address = audit_log.address(email)
+    deployed = find(stage)
     digest = audit_log.caller_digest(address)
     events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=digest)
-    return output.person(tokens.state(deployed, address), events, caller=digest, raw=raw)
+    return output.person(person.look(deployed, address, events), events, caller=digest, raw=raw)
 
 
 @command(app, "doctor", section=LOOK)
@@ -57,9 +56,8 @@ def doctor_(
 ) -> Answer:
     """Check everything from end to end, and name the fix of each finding."""
     from infra.operator import doctor, output, sign_in_token
-    from infra.operator.deployed import Deployed
 
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     id_token = secret("ID token") if token else ""
     findings = list(doctor.examine(deployed))
     if token:
@@ -82,9 +80,8 @@ def dashboard(
 ) -> Answer:
     """Print the dashboards' addresses; draw those of the local stack."""
     from infra.operator import dashboards, output
-    from infra.operator.deployed import Deployed
 
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     if stage == LOCAL:
         found = dashboards.drawn(deployed, to=to, png=png, hours=hours, period=period)
     else:
@@ -100,11 +97,10 @@ def smoke(
 ) -> Answer:
     """Vend for an ID token, and say where the time went."""
     from infra.operator import output, vend
-    from infra.operator.deployed import Deployed
 
     if as_ and stage != LOCAL:
         raise UsageError("--as: only the local stack signs people in")
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     id_token = vend.local_sign_in(as_) if as_ else secret("ID token")
     return output.smoke(vend.once(deployed, id_token, patience=LOG_PATIENCE))
 
@@ -126,7 +122,6 @@ def switch(  # noqa: PLR0913 - one option each.
 ) -> Answer:
     """Show what is switched, or switch it for the next requests."""
     from infra.operator import output, switches
-    from infra.operator.deployed import Deployed
 
     if name:
         # What was typed is looked at before AWS is asked.
@@ -135,11 +130,11 @@ def switch(  # noqa: PLR0913 - one option each.
             if off
             else switches.entry(name, value, until=until, reason=reason, now=time.time())
         )
-        deployed = Deployed.find(stage)
+        deployed = find(stage)
         by_whom = replace(wanted, by=switches.operator(deployed))
         (switches.clear if off else switches.set_)(deployed, by_whom)
     else:
-        deployed = Deployed.find(stage)
+        deployed = find(stage)
     return output.switched(switches.board(deployed).entries)
 
 
@@ -153,9 +148,8 @@ def set_api_key(stage: Stage) -> Answer:
     from token_vendor.api_key import why_unusable
 
     from infra.operator import key_rights
-    from infra.operator.deployed import Deployed
 
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     settings = deployed.settings
     api_key = secret(f"Aurora API key ({settings.aurora_environment})")
     if wrong := why_unusable(api_key, settings.aurora_environment):
@@ -181,13 +175,10 @@ def holders(
 ) -> Answer:
     """List who holds a token, since when, and until when."""
     from infra.operator import output, tokens
-    from infra.operator.deployed import Deployed
 
     if sort not in {"email", "since", "until"}:
         raise UsageError("--sort: email, since or until")
-    found = [
-        each for each in tokens.holders(Deployed.find(stage)) if containing.lower() in each.email
-    ]
+    found = [each for each in tokens.holders(find(stage)) if containing.lower() in each.email]
     return output.holders(sorted(found, key=lambda holder: getattr(holder, sort)))
 
 
@@ -199,18 +190,16 @@ def unused(
 ) -> Answer:
     """List who has an active seat at Aurora and does not use this service."""
     from infra.operator import output, seats
-    from infra.operator.deployed import Deployed
 
-    return output.seats(seats.unused(Deployed.find(stage), days=days))
+    return output.seats(seats.unused(find(stage), days=days))
 
 
 @command(people, "export")
 def export(email: Email, stage: Stage) -> Answer:
     """Print all that the table holds of a person, as JSON, without the JWT."""
     from infra.operator import audit_log, output, seats
-    from infra.operator.deployed import Deployed
 
-    found = seats.export(Deployed.find(stage), audit_log.address(email))
+    found = seats.export(find(stage), audit_log.address(email))
     if not found:
         raise OperatorError(f"the table holds nothing of {email}")
     return output.exported(found)
@@ -220,9 +209,8 @@ def export(email: Email, stage: Stage) -> Answer:
 def erase(email: Email, stage: Stage, *, yes: Yes = False) -> Answer:
     """Delete all that the table holds of a person, and prove it. Aurora is not told."""
     from infra.operator import audit_log, output, seats
-    from infra.operator.deployed import Deployed
 
-    deployed, address = Deployed.find(stage), audit_log.address(email)
+    deployed, address = find(stage), audit_log.address(email)
     if not yes:
         # Without its token the next sign-in generates, which can end an open session.
         typer.confirm(f"Erase all items of {address}?", abort=True)
@@ -239,11 +227,10 @@ def forget(
 ) -> Answer:
     """Drop a stored token: the person's next request generates. Aurora is not told."""
     from infra.operator import audit_log, tokens
-    from infra.operator.deployed import Deployed
 
     if (email is None) != everybody:
         raise UsageError("name one e-mail, or --all")
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     whom = [audit_log.address(email)] if email else [h.email for h in tokens.holders(deployed)]
     if not yes:
         # Each one forgotten costs a request to Aurora when its person comes back.
@@ -306,10 +293,9 @@ def prewarm(
 ) -> Answer:
     """Say whom `prewarm` would serve, when, and how many it covers; nothing is generated."""
     from infra.operator import output, prewarm_plan, switches
-    from infra.operator.deployed import Deployed
 
     begins_at = switches.moment(start, time.time(), option="--from")
-    deployed = Deployed.find(stage)
+    deployed = find(stage)
     found = prewarm_plan.forecast(deployed, begins_at=begins_at)
     settings = deployed.settings
     covered = prewarm_plan.coverage(rate=settings.request_rate)

@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,9 @@ from typer.core import TyperGroup
 from infra import terminal
 from infra.operator.exits import INTERRUPTED, USAGE, UsageError, told
 from infra.terminal import Answer
+
+if TYPE_CHECKING:
+    from infra.operator.deployed import Deployed
 
 Stage = Annotated[str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")]
 Hours = Annotated[float, typer.Option("--hours", min=0.01, help="how far back to look")]
@@ -123,18 +126,24 @@ def command(
     return decorate
 
 
-def secret(prompt: str, *, first: bool = False) -> str:
+def find(stage: str) -> "Deployed":
+    """
+    Look a stage up; its module brings AWS's SDK.
+    """
+    from infra.operator.deployed import Deployed  # noqa: PLC0415
+
+    return Deployed.find(stage)
+
+
+def secret(prompt: str) -> str:
     """
     Read a secret without showing it, and never from the command line, which everybody can list.
-
-    `first` of several answers, it is the first line of stdin.
     """
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True)).strip()
-    given = sys.stdin.readline() if first else sys.stdin.read()
-    if not given.strip():
+    if not (given := sys.stdin.read().strip()):
         raise UsageError(f"{prompt}: nothing came on stdin")
-    return given.strip()
+    return given
 
 
 def run(app: typer.Typer) -> None:

@@ -68,6 +68,9 @@ class Deployed:
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             where = f"{session.region_name}, profile {session.profile_name}"
+            if "does not exist" in message(error):
+                mend = f"make deploy STAGE={stage}, or look at AWS_PROFILE and AWS_REGION"
+                raise NotDeployedError(f"{name} is not deployed ({where}): {mend}") from error
             raise NotDeployedError(f"{name} ({where}): {message(error)}") from error
         except (NoCredentialsError, NoRegionError, ProfileNotFound) as error:
             mend = "set AWS_PROFILE, or AWS_REGION and credentials"

@@ -15,9 +15,10 @@ from token_vendor.table import KEPT_FOR
 from infra.operator.burst_simulation import Burst
 from infra.operator.doctor import Finding
 from infra.operator.exits import FAILED
+from infra.operator.person import Known
 from infra.operator.prewarm_plan import Forecast
 from infra.operator.seats import Erased, Unused
-from infra.operator.tokens import Holder, Known, duration
+from infra.operator.tokens import Holder, duration
 from infra.operator.vend import Vend
 from infra.terminal import Answer, Table
 
@@ -25,6 +26,7 @@ MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")
 BAR = 60
 SHOWN_PHASES = ("store", "lease", "account", "budget", "aurora")
 OK = 200
+UNKNOWN = "Nobody of this address has come: neither the table nor the log of these hours knows it."
 
 
 def when(moment: float) -> str:
@@ -152,7 +154,7 @@ def person(
     """
     Tell why a person gets in or does not, what to do, and what happened.
     """
-    said: list[Any] = [known.verdict if known else "The table holds nothing of this person."]
+    said: list[Any] = [known.verdict if known else UNKNOWN]
     if known and known.fix:
         said.append(("→", known.fix))
     said.append("")

@@ -4,21 +4,18 @@ Find out what Aurora's pages leave open. Asks first; costs 8 of Aurora's request
 Exit codes are those of `token-vendor`: 0 done, 1 not done, 2 wrong usage, 3 out of reach.
 """
 
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infra import terminal
-from infra.operator.commands import command, new_app, run, secret
-from infra.operator.exits import UsageError
+from infra.operator.commands import Stage, command, find, new_app, run
 from infra.terminal import Answer, Table
 
 if TYPE_CHECKING:
     from infra.probe.report import Outcome
 
-TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 COLOURS = {"+": "green", "-": "red"}
 VERDICTS = {
     "seen": ("✓ seen", "green"),
@@ -31,38 +28,20 @@ app = new_app(__doc__)
 
 @command(app, "probe")
 def probe(
+    stage: Stage,
     *,
-    stage: Annotated[
-        str, typer.Option("--stage", envvar="TOKEN_VENDOR_STAGE", help="the deployment")
-    ] = "",
-    url: Annotated[str, typer.Option(help="an Aurora to probe instead, with --tenant")] = "",
-    tenant: Annotated[str, typer.Option(help="the id of the tenant there")] = "",
     production: Annotated[bool, typer.Option("--production", help="allow production")] = False,
     write: Annotated[bool, typer.Option("--write", help="change cdk.json by the outcome")] = False,
 ) -> Answer:
     """Find out what Aurora's pages leave open. Asks first; costs 8 of its requests, or 23."""
-    from token_vendor.settings import is_origin
-
-    from infra.operator.deployed import Deployed
-    from infra.probe import command as steps
     from infra.probe.calls import People
-    from infra.probe.line import Target
+    from infra.probe.command import Probe
 
-    if bool(stage) == bool(url) or bool(url) != bool(tenant):
-        raise UsageError("name --stage, or --url and --tenant")
-    if write and url:
-        raise UsageError("--write: only a stage has options in cdk.json")
-    if url and not (is_origin(url) and TENANT_ID.fullmatch(tenant)):
-        raise UsageError("--url: an https origin, and a tenant's id")
     people = People()
     try:
-        if url:
-            api_key = secret("Aurora API key", first=True)
-            place = steps.at_address(Target(origin=url, tenant_id=tenant, api_key=api_key))
-        else:
-            place = steps.at_stage(Deployed.find(stage))
-        outcome = steps.probe(place, people, allow_production=production)
-        for line in steps.finish(place, outcome, write=write):
+        steps = Probe.of(find(stage), people)
+        outcome = steps.run(allow_production=production)
+        for line in steps.finish(outcome, write=write):
             terminal.noted(line)
     finally:
         # Also after Ctrl-C: each may cost a seat.

@@ -8,13 +8,11 @@ from token_vendor.models import normalised_email
 from infra.operator.exits import OperatorError
 from infra.probe.calls import ALL_CALLS, READING_CALLS
 from infra.probe.line import Target
-from infra.probe.pacing import LEFT_TO_OTHERS, SPACING
-
-NOTHING, READING, PEOPLE = "0", "1", "2"
+from infra.probe.pacing import LEFT_TO_OTHERS
 
 SCREEN = f"""\
 Probe of {{origin}}
-tenant {{tenant}}, {{whose}}
+tenant {{tenant}}, with the key of stage {{stage}}
 
 What may it do?
 
@@ -26,14 +24,9 @@ What may it do?
     may cost a seat, until an Aurora admin removes them.
  0  Nothing.
 
-{{pace}}
-"""
-ON_A_STAGE = f"""\
 Each call is reserved like the function's own, and {LEFT_TO_OTHERS} of each
-minute's calls are left to others."""
-WITHOUT_A_STAGE = f"""\
-Nothing is known of others who use this key: the calls are
-{SPACING:g} s apart."""
+minute's calls are left to others.
+"""
 
 
 def consent(target: Target, *, stage: str) -> bool:
@@ -44,14 +37,7 @@ def consent(target: Target, *, stage: str) -> bool:
         OperatorError: The operator allows nothing.
 
     """
-    say(
-        SCREEN.format(
-            origin=target.origin,
-            tenant=target.tenant_id,
-            whose=f"with the key of stage {stage}" if stage else "with the key that you gave",
-            pace=ON_A_STAGE if stage else WITHOUT_A_STAGE,
-        )
-    )
+    say(SCREEN.format(origin=target.origin, tenant=target.tenant_id, stage=stage))
     while True:
         match typer.prompt("1, 2 or 0", err=True).strip():
             case "1":
@@ -73,9 +59,7 @@ def production(target: Target, *, allowed: bool) -> None:
 
     """
     if not allowed:
-        raise OperatorError(
-            f"{target.origin} or the key may be production: probe a sandbox, or add --production"
-        )
+        raise OperatorError(f"{target.origin} is production: probe a sandbox, or add --production")
     if typer.prompt("This is production. Type the tenant's id", err=True) != target.tenant_id:
         raise OperatorError("that is another id; Aurora was not asked")
 

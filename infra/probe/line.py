@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from infra.outbound import request
 from infra.probe.exchange import Exchange, parsed
-from infra.probe.pacing import HaltedError, Reserved, Spaced
+from infra.probe.pacing import HaltedError, Reserved
 
 TIMEOUT = 25
 
@@ -34,7 +34,7 @@ class Line:
     def __init__(
         self,
         target: Target,
-        pacing: Reserved | Spaced,
+        pacing: Reserved,
         *,
         most: int,
         clock: Callable[[], float],

@@ -1,9 +1,8 @@
 """
 When a probe may call: as one of those who share the key's minute, and the last of them.
 
-On a stage each call is reserved in the function's own items, as slowly as operators have switched
-it, and leaves room for the people who use the key. Without a stage nothing is known of others, and
-calls are spaced.
+Each call is reserved in the function's own items, as slowly as operators have switched it, and
+leaves room for the people who use the key.
 """
 
 from collections import deque
@@ -25,10 +24,6 @@ LEFT_TO_OTHERS = 20
 """
 Calls of a minute that a probe never comes near.
 """
-SPACING = 2.0
-"""
-Seconds between two calls with a key of which nothing is known.
-"""
 PATIENCE = 70
 """
 Seconds to wait for a slot: more than one turn of any ring.
@@ -40,36 +35,6 @@ class HaltedError(Exception):
     """
     No further call may be made; says why.
     """
-
-
-class Spaced:
-    """
-    Leave `SPACING` seconds between two calls.
-    """
-
-    def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._clock = clock
-        self._sleep = sleep
-        self._next = 0.0
-
-    def admit(self, calls: int) -> None:
-        """
-        Admit any number: nothing is known of others who use the key.
-        """
-
-    def before(self, operation: str) -> None:
-        """
-        Wait until the last call is far enough back.
-        """
-        del operation
-        if (wait := self._next - self._clock()) > 0:
-            self._sleep(wait)
-        self._next = self._clock() + SPACING
-
-    def pause(self, seconds: float, operation: str) -> None:
-        """
-        Tell nobody of Aurora's pause: nobody else is known.
-        """
 
 
 class Reserved:

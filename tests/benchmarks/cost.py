@@ -108,7 +108,7 @@ class Counted:
     log_lines: int
 
 
-# As `make bench` counted them on 2026-11-25; docs/operations.md is computed from these.
+# As `make bench` counted them on 2026-11-25; docs/cost.md is computed from these.
 STORED = Counted(calls=1, read_units=2, write_units=0, log_bytes=925, log_lines=2)
 GENERATED = Counted(calls=6, read_units=3, write_units=6, log_bytes=1643, log_lines=3)
 
@@ -168,7 +168,7 @@ class Bill:
 
     def markdown(self) -> str:
         """
-        Return the table that docs/operations.md shows.
+        Return the table that docs/cost.md shows.
         """
         rows = [
             "| a month of | quantity | price | of it free | list price | billed |",

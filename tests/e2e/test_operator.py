@@ -465,9 +465,11 @@ def test_a_stage_that_is_not_deployed(deployed: Running, monkeypatch: pytest.Mon
     # boto3 by itself reads AWS_DEFAULT_REGION alone.
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    result = CliRunner().invoke(app, ["people", "list", "--stage", "sandbox"])
+    result = CliRunner().invoke(app, ["show", NOBODY, "--stage", "sandbox"])
     assert result.exit_code == 3
-    assert "AuroraTokenVendor-sandbox (eu-west-1" in result.stderr
+    [line] = result.stderr.splitlines()
+    assert "AuroraTokenVendor-sandbox is not deployed (eu-west-1" in line
+    assert "make deploy STAGE=sandbox" in line
 
 
 def test_a_network_failure_is_not_blamed_on_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_a_month_stays_below_its_bar(bill: cost.Bill) -> None:
 
 
 def test_documentation_shows_the_computed_bill(bill: cost.Bill) -> None:
-    shown = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
     assert bill.markdown() in shown
     for figure in (bill.billed, bill.beside_other_functions, bill.listed):
         assert f"${figure:.2f}" in shown

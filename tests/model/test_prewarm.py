@@ -43,7 +43,7 @@ QUARTER = 900
 LIFE = 12 * 3600
 LIMIT, RATE, BURST = 90, 88, 90
 MANY = pytest.mark.parametrize("people", [500, pytest.param(5000, marks=pytest.mark.nightly)])
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = Path(__file__).parents[2] / "docs" / "prewarm.md"
 PARTITION = "sandbox#tenant"
 SUBJECT = "who signed in"
 
@@ -343,7 +343,7 @@ def test_run_that_is_the_only_one_serves_what_is_due_in_it() -> None:
     assert at_four.calls == []
     served = len(at_half_past_seven.calls)
     assert served == pytest.approx(RATE * SHARE * (QUARTER - prewarm.CALL_NEEDS) / 60, rel=0.02)
-    assert f"about {round(served, -1):,} people" in OPERATIONS.read_text()
+    assert f"about {round(served, -1):,} people" in PAGE.read_text()
 
 
 def test_lowered_rate_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

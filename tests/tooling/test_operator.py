@@ -16,7 +16,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.problems import TokenStoreUnavailableError
 from token_vendor.settings import Settings
-from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
 from infra import terminal
@@ -25,7 +24,6 @@ from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
-    alarm_queries,
     statistic,
     widget_queries,
 )
@@ -35,12 +33,12 @@ from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
 from infra.operator.commands import MOVED
 from infra.operator.doctor import Finding
+from infra.operator.person import Known
 from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
-from infra.operator.tokens import Known
 from infra.operator.vend import Vend
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
 RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
@@ -133,25 +131,6 @@ def test_unknown_math_is_refused() -> None:
         samples.values([], Query(expression="ANOMALY(1)"))
 
 
-def test_a_search_finds_what_was_emitted_and_nothing_else() -> None:
-    samples = Samples(
-        [
-            emf(NOON, "AuroraCall", 2, operation="list_users", outcome="ok"),
-            emf(NOON, "AuroraCall", 3, operation="list_users", outcome="429"),
-            emf(NOON, "AuroraCall", 1, operation="invite_user", outcome="ok"),
-            emf(NOON, "AuroraLatency", 9, operation="list_users"),
-        ]
-    )
-    search = (
-        "SEARCH('{AuroraTokenVendor,service,operation,outcome} "
-        'MetricName="AuroraCall" service="token-vendor-test" operation="list_users"\', '
-        "'Sum', 60)"
-    )
-    row = {"expression": search, "label": "${PROP('Dim.outcome')}"}
-    found = samples.found(widget_queries([[row]]))
-    assert {each.label: samples.values(found, each)[NOON] for each in found} == {"ok": 2, "429": 3}
-
-
 ALARM = {
     "Namespace": "AuroraTokenVendor",
     "MetricName": "Generated",
@@ -174,19 +153,6 @@ def test_an_alarm_below_is_not_set_off_by_silence() -> None:
     below = ALARM | {"ComparisonOperator": "LessThanThreshold"}
     samples = Samples([emf(NOON, "Generated", 1), emf(NOON + 5, "Generated", 1)])
     assert alarm_periods(below, samples) == set()
-
-
-def test_an_alarm_on_one_labelled_metric() -> None:
-    metric = {name: ALARM[name] for name in ("Namespace", "MetricName", "Dimensions")}
-    queries, watched = alarm_queries(
-        {"Metrics": [{"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
-    )
-    assert queries == [watched]
-    assert watched.metric == (
-        "AuroraTokenVendor",
-        "Generated",
-        frozenset({("service", "token-vendor-test")}),
-    )
 
 
 # The command line, where no stage is needed ------------------------------------------------
@@ -235,7 +201,7 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
     assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
     for shift, row in table.items():
         cells = " | ".join(f"{people:,}" for people in row.values())
-        assert f"| {shift} h | {cells} |" in OPERATIONS.read_text(), "docs/operations.md"
+        assert f"| {shift} h | {cells} |" in PREWARM.read_text(), "docs/prewarm.md"
 
 
 ERASED = Erased(deleted=1, scanned=1, left=("TOKEN",))
@@ -385,32 +351,6 @@ def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bo
 
 
 NOW = 1_750_000_000.0
-HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")
-
-
-@pytest.mark.parametrize(
-    ("item", "said"),
-    [
-        (HELD, "Holds a token for 2 h 0 min more."),
-        (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
-        (replace(HELD, expires_at=int(NOW)), "Holds no token"),
-        (replace(HELD, jwt=""), "Holds no token"),
-        (replace(HELD, generating_since=NOW - 9), "whose token was lost"),
-        (replace(HELD, turn_at=NOW + 40, jwt=""), "Has a turn in 40 s"),
-        (replace(HELD, turn_at=NOW - 40), "Holds a token"),
-        (
-            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", generating_since=NOW),
-            "In cool-down after aurora-timeout, for 20 s more",
-        ),
-        (
-            replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20, generating_since=NOW),
-            "lease ends in 5 s",
-        ),
-    ],
-    ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
-)
-def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: str) -> None:
-    assert said in tokens.verdict(item, now=NOW, margin=3600)
 
 
 def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
