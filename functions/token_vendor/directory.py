@@ -161,8 +161,17 @@ class Reading(Value):
         if self.lease_id != come.lease_id:
             return self
         # The end of the lease stays: it tells when the reading last went on.
-        after = replace(self.at(come.page, come.after_id), lease_id="", lease_until=now)
-        after = replace(after, reading_since=come.reading_since)
+        after = replace(
+            self,
+            lease_id="",
+            lease_until=now,
+            reading_since=come.reading_since,
+            next_page=come.next_page,
+            next_query=come.next_query,
+            promised=come.promised,
+            rows_read=come.rows_read,
+            after_id=come.after_id,
+        )
         if problem.turn:
             return replace(after, turn_at=problem.turn.at, turn_slots=problem.turn.slots)
         if problem.keeps_turn:
@@ -354,7 +363,7 @@ class Directory:
             empty = 0 if listing.accounts else empty + 1
             if fault := _fault(listing, page, repeated=repeated, empty=empty):
                 # The people on the pages that follow would be taken for new, and invited.
-                yield replace(come.at(Page()), reading_since=0)
+                yield replace(come.at(Page(number=0)), reading_since=0)
                 raise AuroraInvalidResponseError(cause=f"list_users: page {page.number} {fault}")
             if not repeated or len(rows) <= LARGEST_PAGE:
                 for start in range(0, len(rows), CHUNK):

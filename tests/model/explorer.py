@@ -342,9 +342,13 @@ class World:
             raise ViolationError("an older token overwrote a newer one")
         if self.aurora.generated - self.before > 1 + self.extra:
             raise ViolationError("a second generate that nothing forced")
+        holder = after.get("lease_id", {}).get("S", "")
+        if client.waits_for == "done" and holder == f"lease of {client.number}":
+            raise ViolationError(f"caller {client.number} ended, and kept its lease")
         if self.asked > 1:
             raise ViolationError("Aurora was asked twice whose token it is")
-        if self.scenario.strangers and not self.scenario.replacing and self.aurora.generated > 1:
+        calm = not (self.scenario.replacing or self.scenario.signs_out)
+        if self.scenario.strangers and calm and self.aurora.generated > 1:
             raise ViolationError("a new identity cost a generate")
 
     def _crash(self, client: Client) -> None:

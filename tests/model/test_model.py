@@ -166,6 +166,7 @@ MUTATIONS: dict[str, tuple[str, Any]] = {
     "a lost lease stores": ("token_item.TokenItem.stored", unfenced),
     "a sign-out is ignored": ("token_item.TokenItem.stored", deaf_to_sign_outs),
     "a later token is overwritten": ("token_item.TokenItem.stored", first_come),
+    "a later token keeps the lease": ("token_item.TokenItem.stored", keeps_the_lease),
     "a found mark is cleared": ("token_item.TokenItem.released", forgetful),
     "a conflict is not applied again": ("table.Table.change", not_applied_again),
 }
