@@ -174,7 +174,7 @@ class Reading(Value):
         )
         if problem.turn:
             return replace(after, turn_at=problem.turn.at, turn_slots=problem.turn.slots)
-        if problem.keeps_turn:
+        if problem.ours:
             return after
         failures = self.failures + 1
         pause = min(cool_down * 2 ** (failures - 1), max(cool_down, LONGEST_FAILURE))

@@ -27,8 +27,8 @@ class ProblemError(Exception):
 
     permanent: ClassVar[bool] = False
     """Waiting does not solve it; it lasts until Aurora's user list is read again."""
-    keeps_turn: ClassVar[bool] = False
-    """It is nobody's failure: the caller keeps the calls that were reserved for it."""
+    ours: ClassVar[bool] = False
+    """Nothing of Aurora's failed: our own limit, or our own table, stands in the way."""
 
     slug: ClassVar[str] = "internal-error"
     status: ClassVar[int] = 500
@@ -124,7 +124,7 @@ class TooManyRenewalsError(ProblemError):
 class AuroraBusyError(ProblemError):
     """The shared request budget, or Aurora's own limit, has no room right now."""
 
-    keeps_turn = True
+    ours = True
     slug = "aurora-busy"
     status = 503
     title = "Many people are signing in right now"
@@ -179,7 +179,7 @@ class AuroraKeyRejectedError(ProblemError):
 class TokenStoreUnavailableError(ProblemError):
     """DynamoDB did not answer; going on to Aurora without it would stampede."""
 
-    keeps_turn = True
+    ours = True
     slug = "token-store-unavailable"
     status = 503
     title = "The token store is not available"

@@ -112,17 +112,17 @@ class Outcome:
 
         A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
         down from for as long as they have lasted: what Aurora answers to one reload, it may answer
-        to all of them. A caller who failed for want of a place, or of the table, keeps the calls
-        that are `unspent`.
+        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
         """
         generated = problem.in_doubt == GENERATE
-        turn = problem.turn or (unspent if problem.keeps_turn else None)
-        if problem.turn or isinstance(problem, TokenStoreUnavailableError):
-            return cls(may_have_generated=generated, turn=turn)
+        if isinstance(problem, TokenStoreUnavailableError):
+            return cls(may_have_generated=generated, turn=unspent)
+        if problem.turn:
+            return cls(may_have_generated=generated, turn=problem.turn)
         if generated and item.is_marked:
             pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
         until = problem.retry_at or now + pause
-        return cls(may_have_generated=generated, turn=turn, failure=problem.slug, until=until)
+        return cls(may_have_generated=generated, failure=problem.slug, until=until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -170,7 +170,7 @@ def raising(deployment: Deployment) -> Version:
 
     deployment.restart()
     service = deployment.service
-    service._vendor.vend = raise_what_nobody_foresaw
+    service._caller = raise_what_nobody_foresaw  # type: ignore[method-assign,assignment]
     return lambda event: service.answer(event, Context())
 
 

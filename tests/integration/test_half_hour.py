@@ -176,7 +176,7 @@ def test_table_errors(scene: Scene) -> None:
 
 def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
     """
-    Aurora lists and refuses to generate; those with a stored token notice nothing.
+    Aurora lists and refuses to generate: the key's fault; those with a stored token notice nothing.
     """
     steady, newcomers = people(scene, "steady", 4), people(scene, "newcomer", 9)
     minutes(scene, 3, steady)
@@ -185,7 +185,6 @@ def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
         scene.minute(*come, *steady)
     minutes(scene, 1, steady + newcomers)
     scene.deployment.aurora.behave(forbidden=[])
-    # A refusal holds for `directory_ttl`.
     minutes(scene, 6, steady + newcomers)
     assert scene.on() == {"generate-refused": [4, 5, 6]}
     assert scene.served == {*steady, *newcomers}
@@ -196,7 +195,7 @@ def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
     Only the person is told, however often it comes back.
     """
     (caller,) = people(scene, "caller", 1)
-    scene.deployment.aurora.behave(forbidden=["generate_token"])
+    scene.deployment.aurora.add_users([{"email": caller, "account_status": "inactive"}])
     minutes(scene, 12, [caller])
     assert scene.on() == {}
     assert scene.served == set()
