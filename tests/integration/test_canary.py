@@ -5,6 +5,8 @@ The canary: its event is one as API Gateway sends it, and its alarm tells a brok
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,7 +172,8 @@ def raising(deployment: Deployment) -> Version:
 
     deployment.restart()
     service = deployment.service
-    service._caller = raise_what_nobody_foresaw  # type: ignore[method-assign,assignment]
+    broken: Any = SimpleNamespace(vend=raise_what_nobody_foresaw)
+    service._parts = replace(deployment.parts, vendor=broken)
     return lambda event: service.answer(event, Context())
 
 
@@ -240,7 +243,7 @@ def test_one_call_in_ten_takes_a_version_with_a_defect_back(
     assert "internal-error" in guards
 
 
-@pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4]})])
+@pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4, 5]})])
 def test_aurora_that_fails_the_canary_for_long_is_told(
     watch: Watch, scene: Scene, minutes: int, on: dict[str, list[int]]
 ) -> None:
