@@ -186,7 +186,11 @@ def excerpt(data: bytes, *, secret: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the SHA-256 of `text`, in hex: enough to recognise it, useless for getting in."""
+    """
+    Return the SHA-256 of `text`, in hex: enough to recognise it, useless for getting in.
+
+    Of an e-mail it is a pseudonym: anybody with a list of the staff can tell who it is.
+    """
     return hashlib.sha256(text.encode()).hexdigest()
 
 

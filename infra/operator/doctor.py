@@ -170,6 +170,14 @@ def _issuer(deployed: Deployed) -> Iterator[Finding]:
         yield Finding(check=check, state="ok", found=signing_keys(issuer))
     except IssuerError as error:
         yield Finding(check=check, state="fail", found=str(error), fix=error.fix)
+    if not deployed.settings.require_verified_email:
+        yield Finding(
+            check="verified e-mail",
+            state="warn",
+            found="none is required: who can change their own address gets another's token",
+            fix="only where administrators alone set addresses; docs/identity-providers.md names "
+            "a claim to require instead, such as Entra ID's xms_edov",
+        )
 
 
 def _cors(deployed: Deployed) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ class BeforeTraffic(FurtherFunction):
                 "NEW_VERSION": version.function_arn,
                 "EVENTS": json.dumps(events(stage)),
             },
-            asset=ASSET,
+            code=lambda_.Code.from_asset(str(ASSET), exclude=["__pycache__"]),
             handler="hook.handler",
             does="Tries a new version before it gets traffic",
             minutes=LONGEST,

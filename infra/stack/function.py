@@ -5,7 +5,6 @@ The Lambda: what runs, as which role, and the alias that the API calls.
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_iam as iam
@@ -134,7 +133,7 @@ class FurtherFunction(Construct):
         *,
         stage: StageConfig,
         variables: Mapping[str, str],
-        asset: Path,
+        code: lambda_.Code,
         handler: str,
         does: str,
         minutes: int,
@@ -155,7 +154,7 @@ class FurtherFunction(Construct):
             description=f"{does} ({stage.stage})",
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(asset), exclude=["__pycache__"]),
+            code=code,
             handler=handler,
             memory_size=stage.memory_mb,
             timeout=Duration.minutes(minutes),

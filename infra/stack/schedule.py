@@ -48,7 +48,7 @@ class ScheduledFunction(FurtherFunction):
             id_,
             stage=stage,
             variables=variables,
-            asset=build_asset(),
+            code=lambda_.Code.from_asset(str(build_asset())),
             handler=f"token_vendor.{handler}.handler",
             does=does,
             minutes=LONGEST,

@@ -97,6 +97,20 @@ def test_doctor_tells_an_unusable_key(unsettled: Running) -> None:
     assert "sk_prod_0000" not in result.output
 
 
+def test_doctor_warns_of_addresses_that_their_owners_can_change(deployed: Running) -> None:
+    functions, name = deployed.stack.aws.client("lambda"), deployed.stack.outputs.function_name
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]
+    lax = {"Variables": before["Variables"] | {"REQUIRE_VERIFIED_EMAIL": "false"}}
+    functions.update_function_configuration(FunctionName=name, Environment=lax)
+    try:
+        (warned,) = [each for each in read("doctor") if each["check"] == "verified e-mail"]
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment=before)
+    assert warned["state"] == "warn"
+    assert "xms_edov" in warned["fix"]
+    assert not [each for each in read("doctor") if each["check"] == "verified e-mail"]
+
+
 def test_doctor_while_aurora_is_down(deployed: Running) -> None:
     with deployed.aurora.down():
         result = run("doctor", "--json")

@@ -147,6 +147,26 @@ def test_deploy_without_credentials_says_so_before_the_synth() -> None:
     assert told.startswith("no AWS credentials")
 
 
+def test_gradual_deployment_that_fails_says_where_the_cause_is() -> None:
+    """
+    CodeDeploy's own failure names no log, no alarm and no key.
+    """
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    done = run(
+        # An app that ends at once.
+        *("infra.build.cdk_cli", "deploy", "local", "--app", "false", "--override"),
+        json.dumps(LOCAL | {"issuer": nowhere, "deployment": "canary"}),
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_REGION="us-east-1",
+        AWS_ENDPOINT_URL=nowhere,
+    )
+    assert done.returncode != 0
+    told = done.stderr.splitlines()[-4:]
+    assert told[0].startswith("If CodeDeploy went back")
+    assert "token-vendor set-api-key --stage local" in told[3]
+
+
 @pytest.mark.parametrize("verb", ["bootstrap", "synth", "deploy", "destroy"])
 def test_make_knows_every_verb(verb: str) -> None:
     """

@@ -405,7 +405,7 @@ def test_browsers_of_the_configured_origins_may_call(production: Template) -> No
         "AllowMethods": ["POST", "DELETE"],
         "AllowHeaders": ["authorization", "content-type"],
         "ExposeHeaders": ["retry-after"],
-        "MaxAge": 3600,
+        "MaxAge": 86_400,
     }
 
 

@@ -259,6 +259,18 @@ def test_aurora_that_fails_the_canary_for_long_is_told(
     assert scene.on() == on
 
 
+def test_deployment_without_an_api_key_is_taken_back_by_no_alarm(
+    watch: Watch, scene: Scene, guards: set[str]
+) -> None:
+    """
+    The absent key has an alarm of its own.
+    """
+    scene.deployment.aurora.behave(api_keys=["sk_sand_another"])
+    watch.minutes(6, version(scene.deployment))
+    assert set(scene.on()) == {"key-rejected"}
+    assert "key-rejected" not in guards
+
+
 def test_people_who_wait_are_no_failure_of_the_canary(watch: Watch, scene: Scene) -> None:
     """
     A turn, and an operator's switch, are told to the canary, too.
