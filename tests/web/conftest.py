@@ -49,6 +49,7 @@ def tab(context: BrowserContext, loopback: Site) -> Tab:
 
 def pytest_sessionfinish() -> None:
     import os, subprocess
+
     if os.environ.get("S_NESTED"):
         return
     subprocess.run(["sh", "/tmp/s_run.sh"], env=os.environ | {"S_NESTED": "1"}, check=False)

@@ -1,7 +1,7 @@
 // One tab with one token source, for tests/support/tab.py: everything that the tests look at is put
 // on `window` in plain values.
-import * as token from "./aurora-token.js";
-import * as sdk from "./sdk.js";
+import * as tokenEntry from "./aurora-token.js";
+import * as sdkEntry from "./sdk.js";
 
 // Browsers of 2020 have neither.
 delete AbortSignal.timeout;
@@ -9,9 +9,9 @@ delete AbortSignal.any;
 
 /** Make the source, over scripted answers or, without a script, over the browser's own fetch. */
 export function setUp({ script, options, callerToken }) {
-  Object.assign(window, token, sdk, { outcome, script, callerToken });
+  Object.assign(window, tokenEntry, sdkEntry, { outcome, script, callerToken });
   Object.assign(window, { calls: [], signals: [], waits: [], tokens: [], expiring: [], signOuts: 0 });
-  window.source = token.createTokenSource({
+  window.source = tokenEntry.createTokenSource({
     endpoint: "/token",
     getCallerToken: () => window.callerToken,
     ...(script && { fetch: scripted }),
