@@ -48,7 +48,8 @@ def tab(context: BrowserContext, loopback: Site) -> Tab:
 
 
 def pytest_sessionfinish() -> None:
-    import os, subprocess
+    import os
+    import subprocess
 
     if os.environ.get("S_NESTED"):
         return

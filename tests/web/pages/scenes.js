@@ -40,6 +40,20 @@ async function pass(milliseconds) {
   }
 }
 
+/** Let time pass in which no timer comes, and then those that are due. */
+async function leap(milliseconds) {
+  clock.wall += milliseconds;
+  clock.monotonic += milliseconds;
+  await pass(0);
+}
+
+/** Let the machine sleep and wake up: the monotonic clock may stand still meanwhile. */
+async function sleepFor(milliseconds) {
+  clock.wall += milliseconds;
+  globalThis.dispatchEvent(new Event("pageshow"));
+  await settle(4);
+}
+
 async function until(condition) {
   for (const limit = real.now() + 5000; !condition(); ) {
     if (real.now() > limit) throw new Error(`never: ${condition}`);
@@ -105,6 +119,26 @@ function whole(answer, signal) {
     text: () => Promise.race([text(), aborted]),
     json: async () => JSON.parse(await Promise.race([text(), aborted])),
   });
+}
+
+/** Open a session on a stand-in of the SDK, and give what the page hears of it. */
+async function session({ watchSession }, tab, { bus = "gives a function", ...options } = {}) {
+  const handlers = new Map();
+  const on = (name, handler) => {
+    handlers.set(name, handler);
+    return bus === "gives a function" ? () => handlers.delete(name) : undefined;
+  };
+  const event = { on: bus === "throws" ? () => { throw new Error("no such event"); } : on, off: (name) => handlers.delete(name) };
+  const heard = [];
+  const stop = watchSession({
+    tokenSource: tab.source,
+    sdk: bus === "none" ? {} : { event },
+    token: await tab.source.getToken(),
+    onExpiring: ({ at }) => heard.push(`ends in ${Math.round((at - clock.wall) / SECOND)} s`),
+    onOver: ({ reason, detail }) => heard.push(detail ? [reason, detail] : reason),
+    ...options,
+  });
+  return { heard, stop, handlers };
 }
 
 function same(actual, expected) {
@@ -271,6 +305,112 @@ export const scenes = {
     const { length } = scene.calls;
     await pass(20 * SECOND);
     same(scene.calls.length, length);
+  },
+  // The life of a session -------------------------------------------------------------------------
+  async "a long day loses no session without a word and costs no second request"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const tab = scene.open();
+    const { heard } = await session(helper, tab);
+    await leap(11 * HOUR - MINUTE);
+    same(heard, []);
+    await leap(2 * MINUTE);
+    same([heard, await outcome(tab.source.getToken())], [["ends in 3540 s"], "first"]);
+    await leap(HOUR);
+    same([heard, scene.calls.length], [["ends in 3540 s", "expired"], 1]);
+  },
+  async "who sleeps through the end hears of it at once, and of nothing else"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { heard } = await session(helper, scene.open());
+    await sleepFor(13 * HOUR);
+    same(heard, ["expired"]);
+  },
+  async "a short life is told of in its last quarter"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first", { life: 1200 })];
+    const { heard } = await session(helper, scene.open());
+    await leap(890 * SECOND);
+    same(heard, []);
+    await leap(20 * SECOND);
+    same(heard, ["ends in 290 s"]);
+  },
+  async "the SDK's events end a session for the reason that there is"(helper) {
+    for (const bus of ["gives a function", "has an off"]) {
+      const scene = stage(helper);
+      scene.script = [vended("first"), vended("second")];
+      const tab = scene.open();
+      const one = await session(helper, tab, { bus });
+      one.handlers.get("session.ended")({ by: "another device" });
+      same([one.heard, one.handlers.size], [[["taken-over", { by: "another device" }]], 0]);
+      const two = await session(helper, tab, { bus, endEvents: ["bye"] });
+      await tab.source.replaceToken("first");
+      two.handlers.get("bye")();
+      const three = await session(helper, tab, { bus });
+      await leap(12 * HOUR - 30 * SECOND);
+      three.handlers.get("session.expired")();
+      same([two.heard, three.heard.at(-1)], [["replaced"], "expired"]);
+    }
+  },
+  async "without a bus the clock tells, and a session that the page closed is not over"(helper) {
+    for (const bus of ["none", "throws"]) {
+      const scene = stage(helper);
+      scene.script = [vended("first")];
+      const tab = scene.open();
+      const [open, closed] = [await session(helper, tab, { bus }), await session(helper, tab, { bus })];
+      closed.stop();
+      await leap(12 * HOUR + SECOND);
+      same([open.heard, closed.heard], [["expired"], []]);
+    }
+  },
+  async "a session that is open in another tab is left alone until it is closed"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const [one, two] = [scene.open(), scene.open()];
+    const { stop } = await session(helper, one);
+    await settle();
+    same(await outcome(two.source.getToken()), "second");
+    await leap(11 * HOUR + MINUTE);
+    same([await outcome(two.source.getToken()), scene.calls.length], ["second", 2]);
+    stop();
+    await settle();
+    scene.script = [vended("third")];
+    same(await outcome(two.source.getToken()), "third");
+  },
+  async "a page renews when it says so, over an open session too"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const tab = scene.open();
+    await session(helper, tab);
+    same(await outcome(tab.source.renew()), "first");
+    await leap(11 * HOUR + MINUTE);
+    same([await outcome(tab.source.getToken()), await outcome(tab.source.renew())], ["first", "second"]);
+    same(scene.requests.map(({ body }) => body), ["{}", '{"min_ttl":3660}']);
+  },
+  async "a page out of the back/forward cache looks who is there"(helper) {
+    for (const [caller, heard, signOuts] of [[null, ["signed-out"], 1], [signIn(BOB), ["signed-out"], 0], [signIn(), [], 0]]) {
+      const scene = stage(helper);
+      scene.script = [vended("first")];
+      const tab = scene.open(signIn(), { storage: "session" });
+      const open = await session(helper, tab);
+      tab.caller = caller;
+      globalThis.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+      await settle();
+      same([open.heard, tab.signOuts, tab.tokens.length], [heard, signOuts, heard.length + 1]);
+      same(JSON.stringify({ ...sessionStorage }).includes("jwt-first"), heard.length === 0);
+      tab.source.close();
+      sessionStorage.clear();
+    }
+  },
+  async "a sign-out in one tab ends the session in the other"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("first"), () => new Response(null, { status: 204 })];
+    const [one, two] = [scene.open(), scene.open()];
+    await one.source.getToken();
+    const { heard } = await session(helper, two);
+    await one.source.forget();
+    await until(() => heard.length === 1);
+    same(heard, ["signed-out"]);
   },
   // Other tabs --------------------------------------------------------------------------------
   async "tabs that wait for another's request have its token without a timer"(helper) {
