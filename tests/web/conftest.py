@@ -45,12 +45,3 @@ def tab(context: BrowserContext, loopback: Site) -> Tab:
     # From here on, time passes only where a test says so.
     context.clock.pause_at(NOW)
     return Tab(context.new_page(), loopback.url)
-
-
-def pytest_sessionfinish() -> None:
-    import os
-    import subprocess
-
-    if os.environ.get("S_NESTED"):
-        return
-    subprocess.run(["sh", "/tmp/s_run.sh"], env=os.environ | {"S_NESTED": "1"}, check=False)
