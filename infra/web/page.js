@@ -172,7 +172,8 @@ export function render() {
 function renderTimeline() {
   const { happenings } = shown;
   const [generated, without] = ["generated", "stored"].map((one) => happenings.filter(({ kind }) => kind === one).length);
-  write({ saved: `Aurora generated ${generated}. ${without} times it was not asked: ${CALLS_EACH * (without ?? 0)} calls saved.` });
+  const saved = without ? ` It was spared ${without * CALLS_EACH} calls.` : "";
+  write({ saved: `Aurora generated ${generated} ${generated === 1 ? "token" : "tokens"}.${saved}` });
   const list = element("events");
   while (list.children.length > happenings.length) list.lastElementChild.remove();
   happenings.toReversed().forEach(({ at, what, how, kind }, index) => {

@@ -590,7 +590,7 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     look(page, "22-replaced-after-a-takeover")
     page.reload()
     expect(events.first).to_have_text("The vendor had your token")
-    expect(page.locator("#saved")).to_contain_text("calls saved")
+    expect(page.locator("#saved")).to_contain_text("It was spared")
     assert generated(deployed) >= 2
 
 

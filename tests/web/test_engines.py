@@ -120,6 +120,7 @@ def test_every_scene_ends_as_it_should(engine: str, loopback: Site, tmp_path: Pa
             "/engine.html": (PAGE, "text/html"),
             "/engine.js": (program.encode(), "text/javascript"),
             "/scenes.js": ((PAGES / "scenes.js").read_bytes(), "text/javascript"),
+            "/stage.js": ((PAGES / "stage.js").read_bytes(), "text/javascript"),
         }
         said = report(engine, loopback, tmp_path)
     assert len(said) > 20

@@ -1,19 +1,17 @@
 """
-What becomes of a token and of the session on it in a long day, by a clock that tests turn.
+Loading the SDK, and how calls end, by a clock that tests turn.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.tab import HOUR, LIFE, MINUTE, NOW, Tab, jwt, refused, vended
+from tests.support.tab import HOUR, MINUTE, Tab, jwt, refused, vended
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
-
     from tests.support.chromium import Site
 
 # Nothing else ends a test whose page hangs.
@@ -23,75 +21,12 @@ pytestmark = pytest.mark.timeout(60)
 ALL_DAY = jwt(exp=4_000_000_000)
 
 
-def open_session(tab: Tab, **options: Any) -> None:
-    tab.run("openSession", options)
-
-
 def sleep(tab: Tab, milliseconds: int) -> None:
     """
     Let time pass that no timer of the page sees, as in sleep.
     """
     now = tab["Date.now()"]
     tab.page.clock.set_system_time((now + milliseconds) / 1000)
-
-
-def wake(tab: Tab, event: str = "new Event('visibilitychange')", target: str = "document") -> None:
-    tab.page.evaluate(f"{target}.dispatchEvent({event}); 0")
-    tab.settle()
-
-
-# The whole day ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("step", [10 * MINUTE, 12 * HOUR], ids=["awake", "asleep"])
-def test_twelve_hours_lose_no_session_without_a_word_and_cause_no_generate(
-    tab: Tab, step: int
-) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    told_at = None
-    for passed in range(step, 12 * HOUR + step, step):
-        tab.page.clock.fast_forward(step)
-        tab.settle()
-        if told_at is None and tab["expiring.length"]:
-            told_at = passed
-        # Whatever asks for a token meanwhile is not a page that decided to renew.
-        if passed < 12 * HOUR - MINUTE:
-            assert tab.get()["jti"] == "first"
-    # Who slept through the end hears of nothing else.
-    assert (told_at, tab["expiring"]) == ((11 * HOUR, [HOUR]) if step < HOUR else (None, []))
-    assert tab["overs"] == [{"reason": "expired"}]
-    assert len(tab["calls"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("event", "target"),
-    [
-        ("new Event('visibilitychange', { bubbles: true })", "document"),
-        ("new Event('resume')", "document"),
-        ("new PageTransitionEvent('pageshow', { persisted: true })", "window"),
-        ("new Event('online')", "window"),
-    ],
-    ids=["visible again", "thawed", "out of the cache", "online"],
-)
-def test_page_that_slept_through_the_end_is_told_at_once(tab: Tab, event: str, target: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab)
-    sleep(tab, 13 * HOUR)
-    tab.settle()
-    assert (tab["expiring"], tab["overs"]) == ([], [])
-    wake(tab, event, target)
-    assert tab["expiring"] == []
-    assert tab["overs"] == [{"reason": "expired"}]
-
-
-def test_page_is_told_a_quarter_before_the_end_of_a_short_life(tab: Tab) -> None:
-    tab.start(vended(life=1200), caller=ALL_DAY)
-    open_session(tab)
-    tab.pass_time(890_000)
-    assert tab["expiring"] == []
-    tab.pass_time(11_000)
-    assert len(tab["expiring"]) == 1
 
 
 def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
@@ -106,95 +41,7 @@ def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
     assert (tab["heard"], tab["tokens"]) == (["first"], ["first", "second"])
 
 
-# Renewing -----------------------------------------------------------------------------------
-
-
-def test_session_in_another_tab_is_left_alone(context: BrowserContext, loopback: Site) -> None:
-    context.clock.install(time=NOW)
-    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended(), caller=ALL_DAY)
-    open_session(first)
-    second.start(vended(), vended("second"), caller=ALL_DAY)
-    second.get()
-    second.page.clock.fast_forward(11 * HOUR + MINUTE)
-    assert (second.get()["jti"], len(second["calls"])) == ("first", 1)
-    first.page.close()
-    # The browser lets a closed tab's locks go a little later.
-    second.wait_for_locks("held", 0)
-    assert second.get()["jti"] == "second"
-
-
-def test_page_renews_when_it_says_so(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    assert tab.get("renew()")["jti"] == "first"
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.settle()
-    assert tab.get()["jti"] == "first"
-    assert tab.get("renew()")["jti"] == "second"
-    assert [call["body"] for call in tab["calls"]] == [{}, {"min_ttl": 3660}]
-
-
-# The SDK's own events -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bus", ["unsubscribes", "off"])
-def test_session_of_a_good_token_was_taken_over(tab: Tab, bus: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, bus=bus)
-    tab.page.evaluate("sdk.handlers.get('session.ended')({ by: 'another device' })")
-    over = {"reason": "taken-over", "event": "session.ended", "detail": {"by": "another device"}}
-    assert tab["overs"] == [over]
-    assert tab["sdk.handlers.size"] == 0
-
-
-def test_session_whose_token_ran_out_has_expired(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, endEvents=["bye"])
-    tab.page.clock.fast_forward(LIFE * 1000 - 30_000)
-    tab.page.evaluate("sdk.handlers.get('bye')()")
-    assert [(each["reason"], each["event"]) for each in tab["overs"]] == [("expired", "bye")]
-
-
-def test_session_on_a_token_that_was_replaced_here(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    tab.get("replaceToken('first')")
-    assert tab["overs"] == []
-    tab.page.evaluate("sdk.handlers.get('session.ended')()")
-    assert [each["reason"] for each in tab["overs"]] == ["replaced"]
-
-
-def test_sign_out_in_one_tab_ends_the_session_in_the_other(
-    context: BrowserContext, loopback: Site
-) -> None:
-    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended(), {"status": 204}, caller=ALL_DAY)
-    second.start(vended(), caller=ALL_DAY)
-    first.get()
-    open_session(second)
-    first.get("forget()")
-    second.page.wait_for_function("overs.length === 1")
-    assert second["overs"] == [{"reason": "signed-out"}]
-
-
-@pytest.mark.parametrize("bus", ["none", "throws"])
-def test_sdk_without_a_bus_is_watched_by_the_clock(tab: Tab, bus: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, bus=bus)
-    tab.page.clock.fast_forward(12 * HOUR + 1000)
-    tab.settle()
-    assert tab["overs"] == [{"reason": "expired"}]
-
-
-def test_session_that_the_page_closed_is_not_over(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab)
-    tab.page.evaluate("unwatch()")
-    assert tab["sdk.handlers.size"] == 0
-    tab.page.clock.fast_forward(13 * HOUR)
-    tab.settle()
-    assert tab["overs"] == []
+# Loading the SDK ----------------------------------------------------------------------------
 
 
 def test_loading_the_sdk_watches_its_session(tab: Tab) -> None:
@@ -247,33 +94,6 @@ def test_sdk_that_loads_for_nobody_is_closed(tab: Tab, loopback: Site) -> None:
 
 
 # The back/forward cache ---------------------------------------------------------------------
-
-PAGESHOW = "new PageTransitionEvent('pageshow', { persisted: true })"
-
-
-def test_page_from_the_cache_learns_that_the_person_left(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY, storage="session")
-    open_session(tab)
-    tab.page.evaluate("window.callerToken = null")
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab["signOuts"], tab["sessionStorage.length"]) == (["first", None], 1, 0)
-    assert tab["overs"] == [{"reason": "signed-out"}]
-
-
-def test_page_from_the_cache_drops_the_last_persons_token(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    tab.get()
-    tab.page.evaluate("robert => { window.callerToken = robert; }", jwt(sub="robert"))
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab["signOuts"]) == (["first", None], 0)
-
-
-def test_page_from_the_cache_keeps_the_same_persons_token(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    tab.get()
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab.get()["jti"], len(tab["calls"])) == (["first"], "first", 1)
-
 
 # Timers -------------------------------------------------------------------------------------
 

@@ -1,133 +1,10 @@
 // Scenes of the helper that run in Node and in every browser engine, over a clock that they turn
 // and over what the engine itself has of locks and channels.  Each source stands for one tab.
-
-const real = { setTimeout: globalThis.setTimeout.bind(globalThis), now: Date.now.bind(Date) };
-// `skew` is how far the browser's clock is ahead of everybody else's.
-const clock = { wall: Date.UTC(2026, 2, 2, 8), skew: 0, monotonic: 5000, timers: new Map(), id: 0 };
-const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000];
-
-function takeTheClock() {
-  Date.now = () => clock.wall;
-  performance.now = () => clock.monotonic;
-  globalThis.clearTimeout = (id) => void clock.timers.delete(id);
-  globalThis.setTimeout = (work, after = 0) => {
-    clock.timers.set(++clock.id, { work, at: clock.monotonic + Math.max(0, after) });
-    return clock.id;
-  };
-}
-
-function setClock(skew) {
-  clock.wall += skew - clock.skew;
-  clock.skew = skew;
-}
-
-const turn = () => new Promise((resolve) => real.setTimeout(resolve, 1));
-/** Let locks and channels come through, which take turns of the event loop but no time. */
-const settle = async (turns = 12) => { while (turns--) await turn(); };
-
-/** Let time pass, timer by timer. */
-async function pass(milliseconds) {
-  const end = clock.monotonic + milliseconds;
-  for (;;) {
-    await settle(4);
-    const [next] = [...clock.timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at);
-    const to = next ? Math.max(next[1].at, clock.monotonic) : end;
-    clock.wall += to - clock.monotonic;
-    clock.monotonic = to;
-    if (!next) return;
-    clock.timers.delete(next[0]);
-    next[1].work();
-  }
-}
-
-async function until(condition) {
-  for (const limit = real.now() + 5000; !condition(); ) {
-    if (real.now() > limit) throw new Error(`never: ${condition}`);
-    await turn();
-  }
-}
-
-const ANN = { iss: "https://idp.example.com", sub: "ann", email: "ann@example.com" };
-const BOB = { ...ANN, sub: "bob", email: "bob@example.com" };
-/** A sign-in token as far as a browser reads it. */
-function signIn(claims = ANN, life = 24 * HOUR) {
-  return `e30.${btoa(JSON.stringify({ exp: (clock.wall - clock.skew + life) / SECOND, ...claims }))}.c2ln`;
-}
-
-const vended = (jti = "first", { life = 43_200, email = ANN.email } = {}) => () => {
-  const token = { jwt: `jwt-${jti}`, jti, expires_in: life, expires_at: new Date(clock.wall - clock.skew + life * SECOND) };
-  return new Response(JSON.stringify({ token, user: { id: "1", email }, source: "stored" }));
-};
-const refused = (slug, status, after) => () => {
-  const body = { type: `urn:problem:aurora-token-vendor:${slug}`, title: "A title", detail: "A sentence.", status };
-  return new Response(JSON.stringify(body), { status, headers: after ? { "retry-after": after } : {} });
-};
-const lost = () => { throw new TypeError("Failed to fetch"); };
-const never = () => new Promise(() => {});
-
-const outcome = (promise) => promise.then(({ jti }) => jti, (error) => error.slug ?? error.name);
-let endpoints = 0;
-
-/** What one scene has: tabs over one endpoint, whose answers it scripts. */
-function stage({ createTokenSource }) {
-  const endpoint = `https://${++endpoints}.example.com/token`;
-  const scene = { calls: [], requests: [], script: [], opened: [] };
-  const fetch = async (url, init) => {
-    scene.calls.push(init.method ?? "GET");
-    scene.requests.push({ url, ...init });
-    // A question whether anybody answers at all, see below.
-    if (init.mode === "no-cors") return scene.reachable ? new Response() : lost();
-    const answer = await (scene.script.shift() ?? lost)(init);
-    return init.signal ? whole(answer, init.signal) : answer;
-  };
-  scene.open = (caller = signIn(), options = {}) => {
-    const tab = { caller, waits: [], tokens: [], signOuts: 0 };
-    tab.source = createTokenSource({
-      endpoint, fetch,
-      getCallerToken: () => tab.caller,
-      onWaiting: (wait) => tab.waits.push(wait),
-      onToken: (token) => tab.tokens.push(token && token.jti),
-      onSignedOut: () => { tab.signOuts += 1; },
-      ...options,
-    });
-    scene.opened.push(tab.source);
-    return tab;
-  };
-  return scene;
-}
-
-/** As the browser's own answers, a body ends with its signal. */
-function whole(answer, signal) {
-  const text = answer.text.bind(answer);
-  const aborted = new Promise((_, reject) => signal.addEventListener("abort", () => reject(new DOMException("", "AbortError"))));
-  aborted.catch(() => {});
-  return Object.assign(answer, {
-    text: () => Promise.race([text(), aborted]),
-    json: async () => JSON.parse(await Promise.race([text(), aborted])),
-  });
-}
-
-function same(actual, expected) {
-  const [one, other] = [JSON.stringify(actual), JSON.stringify(expected)];
-  if (one !== other) throw new Error(`${one}, not ${other}`);
-}
-
-function online(is) {
-  Object.defineProperty(navigator, "onLine", { configurable: true, get: () => is });
-  if (is) globalThis.dispatchEvent?.(new Event("online"));
-}
-
-/** A loader that writes down what becomes of its sessions. */
-const loader = (text) => `data:text/javascript,${encodeURIComponent(text)}`;
-const LOADER = loader(`
-  export async function load({ token }) {
-    const log = (globalThis.sdkLog ??= []);
-    log.push("load " + token);
-    if (globalThis.sdkHeld) await globalThis.sdkHeld;
-    log.push("loaded " + token);
-    return { close: async () => { log.push("close " + token); await null; log.push("closed " + token); } };
-  }
-`);
+import {
+  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, leap, likeABrowser, loader, lost, never,
+  online, outcome, pass, real, refused, same, session, setClock, settle, signIn, sleepFor,
+  stage, takeTheClock, turn, until, vended,
+} from "./stage.js";
 
 export const scenes = {
   // Whose token -------------------------------------------------------------------------------
@@ -175,6 +52,17 @@ export const scenes = {
     await until(() => one.tokens.length === 2);
     await settle();
     same(two.tokens.includes("anns too"), false);
+  },
+  async "whoever waits for the last person's token is told that somebody else is there"(helper) {
+    const scene = stage(helper);
+    scene.script = [refused("aurora-busy", 503, "60"), vended("bobs", { email: BOB.email }), vended("anns")];
+    const tab = scene.open();
+    const anns = outcome(tab.source.getToken());
+    await settle();
+    tab.caller = signIn(BOB);
+    same([await outcome(tab.source.getToken({ minTtl: 1 })), await anns], ["bobs", "caller-changed"]);
+    await pass(2 * MINUTE);
+    same(scene.calls.length, 2);
   },
   // Who is the same ---------------------------------------------------------------------------
   async "a renewed sign-in is the same person whatever it leaves out or writes otherwise"(helper) {
@@ -261,6 +149,112 @@ export const scenes = {
     await pass(20 * SECOND);
     same(scene.calls.length, length);
   },
+  // The life of a session -------------------------------------------------------------------------
+  async "a long day loses no session without a word and costs no second request"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const tab = scene.open();
+    const { heard } = await session(helper, tab);
+    await leap(11 * HOUR - MINUTE);
+    same(heard, []);
+    await leap(2 * MINUTE);
+    same([heard, await outcome(tab.source.getToken())], [["ends in 3540 s"], "first"]);
+    await leap(HOUR);
+    same([heard, scene.calls.length], [["ends in 3540 s", "expired"], 1]);
+  },
+  async "who sleeps through the end hears of it at once, and of nothing else"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { heard } = await session(helper, scene.open());
+    await sleepFor(13 * HOUR);
+    same(heard, ["expired"]);
+  },
+  async "a short life is told of in its last quarter"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first", { life: 1200 })];
+    const { heard } = await session(helper, scene.open());
+    await leap(890 * SECOND);
+    same(heard, []);
+    await leap(20 * SECOND);
+    same(heard, ["ends in 290 s"]);
+  },
+  async "the SDK's events end a session for the reason that there is"(helper) {
+    for (const bus of ["gives a function", "has an off"]) {
+      const scene = stage(helper);
+      scene.script = [vended("first"), vended("second")];
+      const tab = scene.open();
+      const one = await session(helper, tab, { bus });
+      one.handlers.get("session.ended")({ by: "another device" });
+      same([one.heard, one.handlers.size], [[["taken-over", { by: "another device" }]], 0]);
+      const two = await session(helper, tab, { bus, endEvents: ["bye"] });
+      await tab.source.replaceToken("first");
+      two.handlers.get("bye")();
+      const three = await session(helper, tab, { bus });
+      await leap(12 * HOUR - 30 * SECOND);
+      three.handlers.get("session.expired")();
+      same([two.heard, three.heard.at(-1)], [["replaced"], "expired"]);
+    }
+  },
+  async "without a bus the clock tells, and a session that the page closed is not over"(helper) {
+    for (const bus of ["none", "throws"]) {
+      const scene = stage(helper);
+      scene.script = [vended("first")];
+      const tab = scene.open();
+      const [open, closed] = [await session(helper, tab, { bus }), await session(helper, tab, { bus })];
+      closed.stop();
+      await leap(12 * HOUR + SECOND);
+      same([open.heard, closed.heard], [["expired"], []]);
+    }
+  },
+  async "a session that is open in another tab is left alone until it is closed"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const [one, two] = [scene.open(), scene.open()];
+    const { stop } = await session(helper, one);
+    await settle();
+    same(await outcome(two.source.getToken()), "second");
+    await leap(11 * HOUR + MINUTE);
+    same([await outcome(two.source.getToken()), scene.calls.length], ["second", 2]);
+    stop();
+    await settle();
+    scene.script = [vended("third")];
+    same(await outcome(two.source.getToken()), "third");
+  },
+  async "a page renews when it says so, over an open session too"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const tab = scene.open();
+    await session(helper, tab);
+    same(await outcome(tab.source.renew()), "first");
+    await leap(11 * HOUR + MINUTE);
+    same([await outcome(tab.source.getToken()), await outcome(tab.source.renew())], ["first", "second"]);
+    same(scene.requests.map(({ body }) => body), ["{}", '{"min_ttl":3660}']);
+  },
+  async "a page out of the back/forward cache looks who is there"(helper) {
+    for (const [caller, heard, signOuts] of [[null, ["signed-out"], 1], [signIn(BOB), ["signed-out"], 0], [signIn(), [], 0]]) {
+      const scene = stage(helper);
+      scene.script = [vended("first")];
+      const tab = scene.open(signIn(), { storage: "session" });
+      const open = await session(helper, tab);
+      tab.caller = caller;
+      globalThis.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+      await settle();
+      same([open.heard, tab.signOuts, tab.tokens.length], [heard, signOuts, heard.length + 1]);
+      same(JSON.stringify({ ...sessionStorage }).includes("jwt-first"), heard.length === 0);
+      tab.source.close();
+      sessionStorage.clear();
+    }
+  },
+  async "a sign-out in one tab ends the session in the other"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("first"), () => new Response(null, { status: 204 })];
+    const [one, two] = [scene.open(), scene.open()];
+    await one.source.getToken();
+    const { heard } = await session(helper, two);
+    await one.source.forget();
+    await until(() => heard.length === 1);
+    same(heard, ["signed-out"]);
+  },
   // Other tabs --------------------------------------------------------------------------------
   async "tabs that wait for another's request have its token without a timer"(helper) {
     const scene = stage(helper);
@@ -303,7 +297,7 @@ export const scenes = {
     const tab = scene.open();
     online(false);
     const pending = outcome(tab.source.getToken());
-    await pass(3 * MINUTE);
+    await pass(MINUTE);
     scene.script = [vended("first")];
     online(true);
     await pass(2 * SECOND);
@@ -332,8 +326,18 @@ export const scenes = {
     scene.script = [vended("first"), ...Array(8).fill(lost), vended("second")];
     await tab.source.getToken();
     const pending = outcome(tab.source.replaceToken("first"));
-    await pass(3 * MINUTE);
+    await pass(4 * MINUTE);
     same(await pending, "second");
+  },
+  async "a service that is down is asked less and less often"(helper) {
+    const scene = stage(helper);
+    const tab = scene.open();
+    scene.script = [vended("first")];
+    await tab.source.getToken();
+    tab.source.replaceToken("first").catch(() => {});
+    await pass(MINUTE);
+    same([scene.calls.length > 3, scene.calls.length < 9], [true, true]);
+    tab.source.close();
   },
   async "a clock that is an hour fast and one failed call sign nobody out"(helper) {
     const scene = stage(helper);
@@ -440,6 +444,27 @@ export const scenes = {
     other.subscribe(() => {});
     await until(() => other.get().status === "failed");
   },
+  async "components that reload twice and leave on the way leave no session open"(helper) {
+    globalThis.sdkLog = [];
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { source } = scene.open();
+    const store = helper.sdkStore(source, () => ({ loaderUrl: LOADER }));
+    const leave = store.subscribe(() => {});
+    await until(() => store.get().status === "ready");
+    store.restart();
+    await turn();
+    store.restart();
+    leave();
+    await pass(SECOND);
+    await until(() => sdkLog.filter((line) => line.startsWith("loaded")).length === sdkLog.filter((line) => line.startsWith("closed")).length);
+    let open = 0;
+    for (const line of sdkLog) {
+      if (line.startsWith("load ")) same(++open, 1);
+      if (line.startsWith("closed ")) open -= 1;
+    }
+    same([open, store.get().status], [0, "loading"]);
+  },
   // What people read ------------------------------------------------------------------------------
   async "every problem has a title and a sentence for people"(helper) {
     for (const slug of Object.keys(helper.PROBLEMS)) {
@@ -480,22 +505,9 @@ export async function run(...modules) {
     clock.timers.clear();
     setClock(0);
     online(true);
-    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 20_000));
+    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 60_000));
     said[name] = await Promise.race([limit, scene(helper).then(() => "", String)]);
     sessionStorage.clear();
   }
   return said;
-}
-
-/** What Node has not. */
-function likeABrowser() {
-  const events = new EventTarget();
-  for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"]) globalThis[name] = events[name].bind(events);
-  const items = {};
-  globalThis.sessionStorage = Object.defineProperties(items, {
-    getItem: { value: (name) => items[name] ?? null },
-    setItem: { value: (name, text) => { items[name] = text; } },
-    removeItem: { value: (name) => { delete items[name]; } },
-    clear: { value: () => { for (const name of Object.keys(items)) delete items[name]; } },
-  });
 }
