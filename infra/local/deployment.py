@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STACK = "AuroraTokenVendor-local"
-TIMEOUT = 180
+TIMEOUT = 600
 
 
 @dataclass(frozen=True, kw_only=True)

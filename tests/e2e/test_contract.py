@@ -251,7 +251,7 @@ def test_failures_of_aurora_are_documented(deployed: Running, configure: Configu
     Its tokens live so briefly that every request generates, and no cool-down hides the next fault.
     """
     deployed.aurora.behave(rate_limit=0, token_lifetime=600)
-    configure(**LIFTED, **UNCAPPED, COOL_DOWN="0", AURORA_READ_TIMEOUT="0.2")
+    configure(**LIFTED, **UNCAPPED, COOL_DOWN="0", AURORA_READ_TIMEOUT="0.5")
     tokens = [deployed.sign_in(f"caller-{n}@example.com") for n in range(5)]
 
     def callers() -> Iterator[str]:

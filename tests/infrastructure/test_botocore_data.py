@@ -132,7 +132,7 @@ def test_operations_that_ship_are_those_in_the_code() -> None:
     """
     All that the functions call ship, and none that they do not call.
     """
-    sources, known = list(SOURCES.rglob("*.py")), operations(WHOLE)
+    sources, known = list((SOURCES / "token_vendor").rglob("*.py")), operations(WHOLE)
     check_calls(sources, known)
     for service, names in CALLED.items():
         for name in names:
@@ -159,7 +159,7 @@ def test_call_of_what_does_not_ship_fails_the_build(
         build_asset()
 
 
-@pytest.mark.parametrize("method", ["get_paginator", "get_waiter", "query", "list_functions"])
+@pytest.mark.parametrize("method", ["get_paginator", "get_waiter", "query", "describe_secret"])
 def test_call_is_seen_whatever_it_is_called_on(tmp_path: Path, method: str) -> None:
     source = tmp_path / "some.py"
     source.write_text(f"made()['client'].{method}()\n")
@@ -182,12 +182,14 @@ def rename_operation(data: Path) -> None:
         ),
         pytest.param(lambda data: (data / "_retry.json").unlink(), "_retry", id="one shared less"),
         pytest.param(
-            lambda data: (data / "lambda" / "2015-03-31" / "rules.json").touch(),
-            r"lambda has other files: \['rules\.json'\]",
+            lambda data: (data / "dynamodb" / "2012-08-10" / "rules.json").touch(),
+            r"dynamodb has other files: \['rules\.json'\]",
             id="another of a service",
         ),
         pytest.param(
-            lambda data: shutil.rmtree(data / "codedeploy"), "codedeploy", id="a service less"
+            lambda data: shutil.rmtree(data / "secretsmanager"),
+            "secretsmanager",
+            id="a service less",
         ),
         pytest.param(rename_operation, "botocore knows no GetItem", id="an operation less"),
     ],
