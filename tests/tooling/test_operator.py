@@ -211,7 +211,6 @@ EXITS: dict[str, tuple[list[str], int]] = {
         for arguments in (
             ["no-such-command"],
             ["people", "list"],
-            ["people", "list", "--stage", "local", "--sort", "age"],
             ["people", "unused", "--stage", "local", "--days", "0"],
             ["people", "forget", "--stage", "local"],
             ["people", "forget", "--stage", "local", "a@example.com", "--all"],
