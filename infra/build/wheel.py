@@ -21,7 +21,7 @@ PACKAGE = "aurora_token_vendor"
 TO = ROOT / ".local" / "wheel"
 # What a stack is made of. The tools around it are for this repository.
 MODULES = (
-    *("stack/*.py", "stage/*.py", "build/__init__.py", "build/lambda_asset.py"),
+    *("stack/*.py", "stage/*.py", "outbound.py", "build/__init__.py", "build/lambda_asset.py"),
     *("web/__init__.py", "web/demo_files.py", "web/*.js", "web/*.html", "web/*.css"),
     "node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js",
 )
