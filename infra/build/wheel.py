@@ -24,6 +24,7 @@ MODULES = (
     *(
         "stack/*.py",
         "stage/*.py",
+        "outbound.py",
         "build/__init__.py",
         "build/botocore_data.py",
         "build/lambda_asset.py",

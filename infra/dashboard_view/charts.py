@@ -4,7 +4,7 @@ Charts in the look of CloudWatch, and pictures of pages.
 
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,24 +109,6 @@ def graph(widget: Mapping[str, Any], samples: Samples, *, height: int) -> go.Fig
         },
     )
     return figure
-
-
-def burst(
-    calls: Mapping[str, Sequence[tuple[int, int]]], waits: Mapping[str, Sequence[float]]
-) -> list[go.Figure]:
-    """
-    Return simulated mornings by name: Aurora's calls by minute, and the waits by percentile.
-    """
-    size = {"height": 380, "width": WIDTH - 40}
-    by_minute, by_percentile = go.Figure(), go.Figure()
-    for (name, minutes), color in zip(calls.items(), COLORS, strict=False):
-        x, y = zip(*minutes, strict=True)
-        by_minute.add_bar(x=x, y=y, name=name, marker_color=color)
-        shares = list(range(1, 1 + len(waits[name])))
-        by_percentile.add_scatter(x=shares, y=list(waits[name]), name=name, line_color=color)
-    by_minute.update_layout(title="Aurora's calls by minute", **size)
-    by_percentile.update_layout(title="Seconds that callers wait, by percentile", **size)
-    return [by_minute, by_percentile]
 
 
 def as_html(figure: go.Figure) -> Markup:

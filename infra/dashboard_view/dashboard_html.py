@@ -2,7 +2,6 @@
 Draw the dashboards as they are deployed, with what the local stack's function has emitted.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,6 @@ ROWS = 10
 Rows of a query that its widget has room for.
 """
 ANYBODY = "CALLER_SHA256"
-SCRIPT = Markup(f'<script src="{LIBRARY}"></script>')  # noqa: S704 - A name of ours.
 
 
 def render(  # noqa: PLR0913 - what a page is made of.
@@ -69,24 +67,6 @@ def render(  # noqa: PLR0913 - what a page is made of.
     return written
 
 
-def burst_picture(
-    calls: Mapping[str, Sequence[tuple[int, int]]], waits: Mapping[str, Sequence[float]], png: Path
-) -> None:
-    """
-    Draw simulated mornings, each under its name.
-
-    Raises:
-        PictureError: The picture cannot be drawn.
-
-    """
-    figures = Markup().join(map(charts.as_html, charts.burst(calls, waits)))
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "burst.html")
-        source.write_text(_document("Simulated burst", above=SCRIPT + figures), encoding="utf-8")
-        source.with_name(LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
-        picture(source, png, height=820)
-
-
 def page(
     name: str,
     widgets: Iterable[Mapping[str, Any]],
@@ -117,17 +97,19 @@ def page(
         place = {side: widget[side] for side in ("x", "y", "width", "height")}
         shown.append({"title": properties.get("title", ""), **place, **content})
     title = name if samples.period == MINUTE else f"{name}: {samples.period} s count as a minute"
-    return _document(f"{title}, {_days(samples)}UTC", above=SCRIPT, widgets=shown)
+    return _template().render(
+        title=f"{title}, {_days(samples)}UTC",
+        library=LIBRARY,
+        widgets=shown,
+        width=WIDTH,
+        row=ROW,
+    )
 
 
 @cache
 def _template() -> jinja2.Template:
     source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return jinja2.Environment(autoescape=True, trim_blocks=True).from_string(source)
-
-
-def _document(title: str, *, above: Markup, widgets: Sequence[Mapping[str, Any]] = ()) -> str:
-    return _template().render(title=title, above=above, widgets=widgets, width=WIDTH, row=ROW)
 
 
 def _graph(widget: Mapping[str, Any], samples: Samples) -> dict[str, Any]:

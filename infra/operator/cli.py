@@ -167,19 +167,11 @@ app.add_typer(plan, name="plan", rich_help_panel=PREPARE)
 
 
 @command(people, "list", csv=True)
-def holders(
-    stage: Stage,
-    *,
-    containing: Annotated[str, typer.Option("--filter", help="a part of the e-mail")] = "",
-    sort: Annotated[str, typer.Option(help="email, since or until")] = "until",
-) -> Answer:
+def holders(stage: Stage) -> Answer:
     """List who holds a token, since when, and until when."""
     from infra.operator import output, tokens
 
-    if sort not in {"email", "since", "until"}:
-        raise UsageError("--sort: email, since or until")
-    found = [each for each in tokens.holders(find(stage)) if containing.lower() in each.email]
-    return output.holders(sorted(found, key=lambda holder: getattr(holder, sort)))
+    return output.holders(sorted(tokens.holders(find(stage)), key=lambda each: each.email))
 
 
 @command(people, "unused", csv=True)
@@ -242,7 +234,7 @@ def forget(
 
 
 @command(plan, "burst")
-def burst(  # noqa: PLR0913 - one option each.
+def burst(
     *,
     users: Annotated[int, typer.Option(min=1, max=100_000, help="people who come")] = 1000,
     known: Annotated[
@@ -256,14 +248,13 @@ def burst(  # noqa: PLR0913 - one option each.
         float,
         typer.Option("--prewarm", min=0, max=1, help="also with `prewarm`: share who are expected"),
     ] = 0,
-    png: Annotated[Path | None, typer.Option(help="write the plot to this file too")] = None,
 ) -> Answer:
     """Simulate a morning without stored tokens: how long people wait, and what Aurora sees."""
     from functools import partial
 
     from token_vendor.settings import Options, Settings
 
-    from infra.operator import dashboards, output
+    from infra.operator import output
     from infra.operator.burst_simulation import simulate
 
     morning = partial(
@@ -278,8 +269,6 @@ def burst(  # noqa: PLR0913 - one option each.
     mornings = {"as it is": morning()}
     if prewarmed:
         mornings["with prewarm"] = morning(prewarmed=prewarmed)
-    if png:
-        dashboards.draw_burst(mornings, png)
     return output.burst(mornings)
 
 

@@ -64,7 +64,7 @@ class Sections(TyperGroup):
         for name in self.list_commands(ctx):
             if command := self.get_command(ctx, name):
                 section = str(getattr(command, "rich_help_panel", None) or "Commands")
-                sections.setdefault(section, []).append((name, command.get_short_help_str(80)))
+                sections.setdefault(section, []).append((name, command.get_short_help_str(150)))
         for section, rows in sections.items():
             with formatter.section(section):
                 formatter.write_dl(rows)

@@ -4,7 +4,6 @@ Where the dashboards are; those of the local stack are drawn here, since MiniSta
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ from infra.dashboard_view.charts import PictureError
 from infra.dashboard_view.cloudwatch_math import Samples
 from infra.dashboard_view.wire_tap import TAPPED
 from infra.operator import audit_log
-from infra.operator.burst_simulation import Burst
 from infra.operator.deployed import LOCAL_OUTPUTS, Deployed
 from infra.operator.exits import OperatorError
-from infra.operator.output import calls_by_minute
 from infra.outbound import request
 
 
@@ -72,23 +69,6 @@ def drawn(deployed: Deployed, *, to: Path, png: bool, hours: float, period: int)
         pictures = {name: str(path.with_suffix(".png")) for name, path in written.items()}
         found |= {f"{name} (picture)": path for name, path in pictures.items()}
     return found
-
-
-def draw_burst(mornings: Mapping[str, Burst], png: Path) -> None:
-    """
-    Draw simulated mornings beside each other.
-
-    Raises:
-        OperatorError: The picture cannot be drawn.
-
-    """
-    shares = [number / 100 for number in range(1, 101)]
-    waits = {name: [*map(each.percentile, shares)] for name, each in mornings.items()}
-    calls = {name: calls_by_minute(each) for name, each in mornings.items()}
-    try:
-        dashboard_html.burst_picture(calls, waits, png)
-    except PictureError as error:
-        raise OperatorError(str(error)) from error
 
 
 def _alarms(stage: str) -> dict[str, Any]:

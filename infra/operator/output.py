@@ -270,17 +270,11 @@ def _drawn(morning: Burst) -> list[Any]:
     if morning.turned_away:
         said.append(f"{morning.turned_away} find the queue full and are told when to ask again.")
     said += [f"Aurora's fullest minute holds {morning.fullest_minute} calls:", ""]
-    by_minute = calls_by_minute(morning)
+    # What `prewarm` does lies before the first minute.
+    before = [(-minute, calls) for minute, calls in morning.ahead_by_minute]
+    by_minute = [*before, *enumerate(morning.calls_by_minute)]
     most = max(1, *(calls for _, calls in by_minute))
     for minute, calls in by_minute:
         bar = "█" * round(BAR * calls / most)
         said.append((f"{minute:4} min", (bar, "blue"), str(calls)))
     return said
-
-
-def calls_by_minute(morning: Burst) -> list[tuple[int, int]]:
-    """
-    Return Aurora's calls, by minutes from the first one on; what `prewarm` does lies before it.
-    """
-    before = [(-minute, calls) for minute, calls in morning.ahead_by_minute]
-    return [*before, *enumerate(morning.calls_by_minute)]

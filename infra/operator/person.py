@@ -74,9 +74,9 @@ class Look:
                 end = duration(item.lease_until - self.now)
                 return f"A token is being generated: it is there, or has failed, in {end}.", ""
             case State.COOLING_DOWN:
-                return self._refused(item.failure, f" until {_clock(item.failed_until)}")
+                return self._refused(item.failure, f" until {self._clock(item.failed_until)}")
             case State.QUEUED:
-                return f"In the queue, turn at {_clock(item.turn_at)}.", ""
+                return f"In the queue, turn at {self._clock(item.turn_at)}.", ""
         if self.control.stops_generating():
             return self._switched(Switch.STOP_GENERATING, "Gets no new token: generating stopped")
         if self.refused or (self.account and self.account["account_status"] != ACTIVE):
@@ -88,11 +88,15 @@ class Look:
             return f"Gets a new token at the next request; the stored one ends in {left}.", ""
         return "Gets a new token at the next request.", ""
 
+    def _clock(self, moment: float) -> str:
+        now, then = (datetime.fromtimestamp(each, UTC) for each in (self.now, moment))
+        return f"{then:%H:%M:%S} UTC" if then.date() == now.date() else f"{then:%d %b %H:%M} UTC"
+
     def _switched(self, switch: Switch, what: str) -> tuple[str, str]:
         entry = next(each for each in self.control.entries if self._concerns(each, switch))
         name = f"{switch} {entry.value}".strip()
         clear = f"token-vendor switch {name} --clear --reason … --stage {self.stage}"
-        return f"{what} until {_clock(entry.until)} by {entry.by} ({entry.reason}).", clear
+        return f"{what} until {self._clock(entry.until)} by {entry.by} ({entry.reason}).", clear
 
     def _concerns(self, entry: Entry, switch: Switch) -> bool:
         domain = self.email.rpartition("@")[2]
@@ -194,7 +198,3 @@ def look(deployed: Deployed, email: str, events: Sequence[Mapping[str, Any]]) ->
     return Known(
         verdict=verdict, fix=fix, token=shown if item.version else {}, account=dict(account)
     )
-
-
-def _clock(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S} UTC"

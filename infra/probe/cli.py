@@ -59,7 +59,7 @@ def found(outcome: "Outcome") -> Answer:
     counts = Counter[str](each.verdict for each in outcome.answers)
     counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     said: list[Any] = [Table(columns=("", "Statement", "Found"), rows=rows), ""]
-    said.append(f"{counted}, by {outcome.calls} calls")
+    said.append(f"{counted}, by {len(outcome.exchanges)} calls")
     if outcome.halted:
         said.append(f"It ended early: {outcome.halted}.")
     if outcome.diff:

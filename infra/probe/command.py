@@ -91,7 +91,6 @@ class Probe:
             stage=self.deployed.stage,
             aurora=target.origin,
             at=clock(),
-            calls=len(line.exchanges),
             halted=halted,
             left_behind=len(people.left_behind),
             answers=tuple(answers(record)),

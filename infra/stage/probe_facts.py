@@ -3,7 +3,6 @@ What the facts of a probe mean for the options of a stage.
 """
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from math import floor
@@ -29,7 +28,6 @@ COMPARED = (
     "aurora_version_header",
     "aurora_version",
 )
-FENCE = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class ReportError(Exception):
@@ -45,9 +43,9 @@ def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
 
     """
     found = []
-    for path in folder.glob(f"probe-{stage}-*.md"):
+    for path in folder.glob(f"probe-{stage}-*.json"):
         try:
-            data = json.loads(FENCE.findall(path.read_text(encoding="utf-8"))[-1])
+            data = json.loads(path.read_text(encoding="utf-8"))
             if data["stage"] == stage:
                 found.append((str(data["at"]), path, dict(data["facts"])))
         except (OSError, ValueError, LookupError, TypeError) as error:

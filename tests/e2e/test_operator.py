@@ -204,7 +204,7 @@ def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path)
     stages = json.loads((tmp_path / "cdk.json").read_text())["context"]["stages"]
     assert stages["local"]["refresh_margin"] == 900
     assert "refresh_margin" not in stages["production"]
-    (report,) = tmp_path.glob("probe-local-*.md")
+    (report,) = tmp_path.glob("probe-local-*.json")
     warned = [each for each in read("doctor") if each["check"] == "probe's report"]
     assert [each["found"] for each in warned] == [
         f"refresh_margin is 3600.0; {report.name} asks for 900"
@@ -299,13 +299,10 @@ def test_a_key_is_stored_whatever_else_aurora_answers_for_nobody(
 
 def test_who_holds_a_token(deployed: Running) -> None:
     jessica, robert = (deployed.vend(person["email"]) for person in (JESSICA, ROBERT))
-    everybody = read("people", "list", "--sort", "email")
+    everybody = read("people", "list")
     assert [each["email"] for each in everybody] == [JESSICA["email"], ROBERT["email"]]
     assert [each["jti"] for each in everybody] == [
         each["token"]["jti"] for each in (jessica, robert)
-    ]
-    assert [each["email"] for each in read("people", "list", "--filter", "rob")] == [
-        ROBERT["email"]
     ]
     assert "2 hold a token" in run("people", "list").stdout
 

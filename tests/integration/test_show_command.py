@@ -60,10 +60,10 @@ def reject(deployment: Deployment, _: Deployed) -> int:
 
 
 SITUATIONS: dict[str, tuple[Callable[[Deployment, Deployed], int], int, str]] = {
-    "blocked": (block, 403, r"Blocked until [\d:]+ UTC by arn:\S+ \(a test\)\."),
-    "deactivated": (deactivate, 403, r"Refused by Aurora until [\d:]+ UTC: deactivated\."),
-    "queued": (queue, 503, r"In the queue, turn at [\d:]+ UTC\."),
-    "pending": (invite, 409, r"Refused until [\d:]+ UTC: invited, and .* not accepted yet\."),
+    "blocked": (block, 403, r"Blocked until [\w: ]+ UTC by arn:\S+ \(a test\)\."),
+    "deactivated": (deactivate, 403, r"Refused by Aurora until [\w: ]+ UTC: deactivated\."),
+    "queued": (queue, 503, r"In the queue, turn at [\w: ]+ UTC\."),
+    "pending": (invite, 409, r"Refused until [\w: ]+ UTC: invited, and .* not accepted yet\."),
     "key": (reject, 502, r"Gets no new token until .*, and nobody does: Aurora rejects the API"),
 }
 

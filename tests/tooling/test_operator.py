@@ -19,7 +19,7 @@ from token_vendor.settings import Settings
 from typer.testing import CliRunner
 
 from infra import terminal
-from infra.dashboard_view import dashboard_html
+from infra.dashboard_view import charts, dashboard_html
 from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
@@ -211,7 +211,6 @@ EXITS: dict[str, tuple[list[str], int]] = {
         for arguments in (
             ["no-such-command"],
             ["people", "list"],
-            ["people", "list", "--stage", "local", "--sort", "age"],
             ["people", "unused", "--stage", "local", "--days", "0"],
             ["people", "forget", "--stage", "local"],
             ["people", "forget", "--stage", "local", "a@example.com", "--all"],
@@ -444,6 +443,15 @@ def test_one_moment_makes_a_page() -> None:
     samples = Samples([emf(NOON, "Latency", 5)])
     assert "No data" in dashboard_html.page("service", [graph("Other")], samples, {})
     assert "plotly" in dashboard_html.page("service", [graph("Latency")], samples, {})
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 5])
+def test_axis_has_no_label_twice(minutes: int) -> None:
+    """Marks are a minute apart at least, since their labels tell no seconds."""
+    samples = Samples([emf(NOON + at, "Latency", 5) for at in range(minutes)])
+    drawn = charts.graph(graph("Latency"), samples, height=200)
+    assert drawn.layout.xaxis.nticks == min(6, minutes)
+    assert drawn.layout.xaxis.tickformat == "%H:%M"
 
 
 def test_page_says_units_and_what_is_counted() -> None:

@@ -922,7 +922,6 @@ def outcome(at: float, stage: str = "sandbox", **known: Any) -> Outcome:
         stage=stage,
         aurora="https://api-sandbox.aurorasolar.com",
         at=at,
-        calls=1,
         halted="",
         left_behind=0,
         answers=tuple(answers(Record(exchanges={}))),
@@ -955,7 +954,7 @@ def test_doctor_holds_options_against_the_newest_report(
     assert found.endswith("asks for 900")
     [(state, found)] = findings(replace(SETTINGS, refresh_margin=900))
     assert state == "ok"
-    assert len(list(tmp_path.glob("probe-sandbox-2025-06-15*.md"))) == 2
+    assert len(list(tmp_path.glob("probe-sandbox-2025-06-15*.json"))) == 2
 
 
 def test_doctor_names_a_damaged_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
