@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "request_budget": {"control", "places", "table"} | VALUES,
     "places": {"control", "table"} | VALUES,
     "control": {"table"} | VALUES,
-    "token_item": {"models"},
+    "token_item": {"models", "problems"},
     "table": {"models", "problems"},
     "request_body": VALUES,
     "api_key": VALUES,
