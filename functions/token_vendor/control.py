@@ -181,8 +181,7 @@ class Switches:
             return kind.of(self._table.get(*mine)), Control.of(self._item, now=now)
         spared = [] if self._item is None else [control]
         found = self._table.get_all([mine, control], spared=spared)
-        if control in found:
-            self._item, self._read_at = found[control], now
+        self._item, self._read_at = found.get(control, self._item), now
         return kind.of(found[mine]), Control.of(self._item or {}, now=now)
 
     def now(self) -> Control:
