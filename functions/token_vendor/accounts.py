@@ -148,8 +148,11 @@ class Accounts:
 
         """
         account = Account(user_id=user_id, email=email, status=ACTIVE)
-        if self._is_current(self._ask(account, allowance, since), account):
+        current = self._ask(account, allowance, since)
+        if current and current.active and current.user_id == user_id:
             return True
+        if not current:
+            self._wait_while_new(email)
         self._directory.doubt(account)
         return False
 
@@ -165,13 +168,8 @@ class Accounts:
 
         """
         now = self._clock()
-        settles_at = self._invitation(account.email).settles_at(now) if refusal.if_active else None
-        if settles_at:
-            raise AuroraUnavailableError(
-                "Your account at Aurora is new. Try again in a few seconds.",
-                cause=f"the account was invited a moment ago: {refusal.cause}",
-                retry_at=settles_at,
-            )
+        if refusal.if_active:
+            self._wait_while_new(account.email)
         doubted_at = self._directory.doubt(account)
         current = self._ask(account, allowance, doubted_at)
         if not current or not current.active:
@@ -209,9 +207,14 @@ class Accounts:
                 return current
         return self._directory.look_up(account.email, allowance, not_before=since)
 
-    @staticmethod
-    def _is_current(current: Account | None, account: Account) -> bool:
-        return current is not None and current.active and current.user_id == account.user_id
+    def _wait_while_new(self, email: str) -> None:
+        """Raise a passing problem if the account may be too new for all of Aurora to know it."""
+        if settles_at := self._invitation(email).settles_at(self._clock()):
+            raise AuroraUnavailableError(
+                "Your account at Aurora is new. Try again in a few seconds.",
+                cause="the account was invited a moment ago",
+                retry_at=settles_at,
+            )
 
     def _invitation(self, email: str) -> Invitation:
         return self._table.load(Invitation, email)

@@ -6,7 +6,8 @@ holder at a time, and mark the item first. Whatever else a request asks Aurora, 
 same lease, and leaves the same cool-down or turn to those who come after it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -187,11 +188,8 @@ class _Request:
             return lease
         allowance = self._allowance()
         since = lease.held.first_seen(subject)
-        try:
-            with recorder.phase("account"):
-                mine = accounts.confirm(self.caller.email, item.user_id, allowance, since=since)
-        except ProblemError as problem:
-            raise self._release(lease, problem, allowance) from None
+        with self._giving_back(lease, allowance), recorder.phase("account"):
+            mine = accounts.confirm(self.caller.email, item.user_id, allowance, since=since)
         if mine:
             return self._admit(lease.held, lease)
         recorder.count(Metric.WRONG_ACCOUNT)
@@ -244,17 +242,10 @@ class _Request:
 
     def generated(self, lease: Lease, allowance: Allowance) -> AccessToken:
         """Generate and store under the lease, or release it and raise the problem."""
-        try:
+        with self._giving_back(lease, allowance):
             if turn := lease.item.turn:
                 allowance.redeem(turn)
             token = self._ask_aurora(allowance)
-        except ProblemError as problem:
-            # In most cases it is the same problem.
-            raise self._release(lease, problem, allowance) from None
-        except Exception as exc:
-            # Aurora may have generated.
-            self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE), allowance)
-            raise
         recorder.count(Metric.GENERATED)
         asked = self.request.replace or self.request.min_ttl or not lease.item.jwt
         if asked and lease.item.is_renewal(lease.at):
@@ -279,6 +270,19 @@ class _Request:
             with recorder.phase("account"):
                 account = accounts.after_refusal(account, refusal, allowance)
         return aurora.generate_token(account, allowance)
+
+    @contextmanager
+    def _giving_back(self, lease: Lease, allowance: Allowance) -> Iterator[None]:
+        """Give the lease back if the block fails; raise what that means for this caller."""
+        try:
+            yield
+        except ProblemError as problem:
+            # In most cases it is the same problem.
+            raise self._release(lease, problem, allowance) from None
+        except Exception as exc:
+            # Aurora may have generated.
+            self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE), allowance)
+            raise
 
     def _release(self, lease: Lease, problem: ProblemError, allowance: Allowance) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
