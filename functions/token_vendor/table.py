@@ -95,7 +95,8 @@ class Table:
 
         If somebody has written since, the transition is applied to the value as it is then. A
         transition that does not apply any more returns its argument: nothing is written. A write
-        whose answer was lost is sent again by botocore, fails on itself, and is found in the item.
+        whose answer was lost is sent again by botocore and fails on itself. A transition therefore
+        changes nothing of its own result.
         """
         for _ in range(MOST_CONFLICTS):
             after = transition(seen)
@@ -104,10 +105,7 @@ class Table:
             after = replace(after, version=seen.version + 1)
             if self._write(seen, after, email):
                 return after
-            current = self.load(type(seen), email)
-            if _to_wire(current.attributes()) == _to_wire(after.attributes()):
-                return after
-            seen = current
+            seen = self.load(type(seen), email)
         raise TokenStoreUnavailableError(
             cause=f"{MOST_CONFLICTS} others wrote {seen.sk}", retry_at=self.now() + ASK_AGAIN
         )

@@ -210,6 +210,23 @@ def test_answer_about_one_token_says_nothing_of_the_next(transition: str) -> Non
     assert (after.jti, after.subjects, after.lease_id) == ("t9", ("earlier",), "")
 
 
+def test_transition_changes_nothing_of_its_own_result() -> None:
+    """A write whose answer was lost is sent again, fails on itself, and is applied once more."""
+    lease = leased(replace(TOKENS["stale"], subjects=(OWNER,)))
+    held, written = lease.held, {"version": 2}
+    asking = leased(replace(TOKENS["good"], subjects=("earlier",)), generates=False)
+    admitted = asking.held.admitted(OWNER, asking, jti="t1", **KEEP)
+    disowned = asking.held.disowned(asking)
+    stored = held.stored(lease, NEW, **KEEP)
+    released = held.released(lease, QUEUED)
+    assert replace(held, **written).leased(lease) == replace(held, **written)
+    assert stored.stored(lease, NEW, **KEEP) == stored
+    assert released.released(lease, QUEUED) == released
+    assert admitted.admitted(OWNER, asking, jti="t1", **KEEP) == admitted
+    assert disowned.disowned(asking) == disowned
+    assert TOKENS["good"].forgotten().forgotten() == TOKENS["good"].forgotten()
+
+
 def test_arrival_is_recorded_once_a_shift() -> None:
     item = replace(TOKENS["good"], ahead=1)
     once = item.arrived(now=NOW)
