@@ -58,7 +58,7 @@ export const scenes = {
     scene.script = [refused("aurora-busy", 503, "60"), vended("bobs", { email: BOB.email }), vended("anns")];
     const tab = scene.open();
     const anns = outcome(tab.source.getToken());
-    await settle();
+    await until(() => tab.waits.length === 1);
     tab.caller = signIn(BOB);
     same([await outcome(tab.source.getToken({ minTtl: 1 })), await anns], ["bobs", "caller-changed"]);
     await pass(2 * MINUTE);
@@ -97,7 +97,7 @@ export const scenes = {
     scene.script = [refused("aurora-busy", 503, "60"), vended("first")];
     const tab = scene.open(signIn({ ...ANN, oid: "1" }));
     const pending = outcome(tab.source.getToken());
-    await settle();
+    await until(() => tab.waits.length === 1);
     tab.caller = signIn(ANN);
     await pass(61 * SECOND);
     same(await pending, "first");
@@ -505,7 +505,7 @@ export async function run(...modules) {
     clock.timers.clear();
     setClock(0);
     online(true);
-    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 60_000));
+    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 20_000));
     said[name] = await Promise.race([limit, scene(helper).then(() => "", String)]);
     sessionStorage.clear();
   }

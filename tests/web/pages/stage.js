@@ -20,7 +20,11 @@ export function setClock(skew) {
   clock.skew = skew;
 }
 
-export const turn = () => new Promise((resolve) => real.setTimeout(resolve, 1));
+/** One way to where the engine keeps its locks and back, so that what was granted before is here. */
+export const turn = async () => {
+  await navigator.locks.query();
+  await new Promise((resolve) => real.setTimeout(resolve, 0));
+};
 /** Let locks and channels come through, which take turns of the event loop but no time. */
 export const settle = async (turns = 12) => { while (turns--) await turn(); };
 
