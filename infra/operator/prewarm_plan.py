@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from token_vendor.control import CONTROL, Control
-from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, comings, plan
+from token_vendor.forecast import LEAD, SHARE, WEEK, Expected, Person, arrivals, plan
 from token_vendor.places import Pace
 from token_vendor.token_item import TokenItem
 
@@ -42,7 +42,7 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     return Forecast(
         begins_at=begins_at,
         planned=tuple(plan(people, now=begins_at, zone=zone, rate=rate)),
-        came=comings(people, now=begins_at, zone=zone, days=range(1, WEEK + 1)),
+        came=arrivals(people, now=begins_at, zone=zone, days=range(1, WEEK + 1)),
     )
 
 

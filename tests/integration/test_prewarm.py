@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import SHARE, WEEK, Person, comings, plan
+from token_vendor.forecast import SHARE, WEEK, Person, arrivals, plan
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
@@ -241,4 +241,4 @@ def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:
     noted = [Person.of(email, TokenItem.of(item)) for email, item in items]
     tomorrow = noting.clock.now + DAY - HOUR
     assert {each.email for each in plan(noted, now=tomorrow, zone=UTC, rate=88)} == set(PEOPLE)
-    assert comings(noted, now=tomorrow, zone=UTC, days=(1, 2)) == {1: 12, 2: 0}
+    assert arrivals(noted, now=tomorrow, zone=UTC, days=(1, 2)) == {1: 12, 2: 0}
