@@ -48,32 +48,18 @@ def holders(deployed: Deployed) -> Iterator[Holder]:
     """
     Yield everybody whose stored token has not expired.
     """
-    prefix = f"{deployed.settings.partition}#"
-    pages = (
-        deployed.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=deployed.outputs["TableName"],
-            # Everything but the JWT: an operator needs it no more than the log does.
-            ProjectionExpression="pk, user_id, jti, expires_at, lifetime",
-            FilterExpression="sk = :token AND begins_with(pk, :prefix) AND expires_at > :now "
-            "AND attribute_exists(jti)",
-            ExpressionAttributeValues={
-                ":token": {"S": "TOKEN"},
-                ":prefix": {"S": prefix},
-                ":now": {"N": str(int(time.time()))},
-            },
-        )
-    )
-    for page in pages:
-        for item in page["Items"]:
-            until = int(item["expires_at"]["N"])
+    now = time.time()
+    # Everything but the JWT: an operator needs it no more than the log does.
+    names = ("user_id", "jti", "expires_at", "lifetime")
+    for email, found in table(deployed).scan(TokenItem.sk, names):
+        item = TokenItem.of(found)
+        if item.jti and item.expires_at > now:
             yield Holder(
-                email=item["pk"]["S"].removeprefix(prefix),
-                user_id=item["user_id"]["S"],
-                jti=item["jti"]["S"],
-                since=until - int(item.get("lifetime", {}).get("N", AURORA_LIFE)),
-                until=until,
+                email=email,
+                user_id=item.user_id,
+                jti=item.jti,
+                since=item.expires_at - (item.lifetime or AURORA_LIFE),
+                until=item.expires_at,
             )
 
 
