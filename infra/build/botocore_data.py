@@ -20,9 +20,7 @@ from botocore import xform_name
 from infra.build import BundlingError
 
 CALLED = {
-    "codedeploy": {"GetDeployment", "PutLifecycleEventHookExecutionStatus"},
     "dynamodb": {"BatchGetItem", "BatchWriteItem", "GetItem", "Scan", "UpdateItem"},
-    "lambda": {"Invoke"},
     "secretsmanager": {"GetSecretValue"},
 }
 """The operations that the functions call, by service."""
