@@ -119,7 +119,7 @@ class Outcome:
             return cls(may_have_generated=generated, turn=unspent)
         if problem.turn:
             return cls(may_have_generated=generated, turn=problem.turn)
-        if generated and item.is_marked:
+        if pause and generated and item.is_marked:
             pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
         until = problem.retry_at or now + pause
         return cls(may_have_generated=generated, failure=problem.slug, until=until)

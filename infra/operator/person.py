@@ -67,7 +67,7 @@ class Look:
         known = item.subjects[-1] if item.subjects else ""
         wanted = Wanted(subject=known, margin=self.settings.refresh_margin)
         match state := item.state(self.now, wanted):
-            case State.GOOD:
+            case State.GOOD | State.UNCONFIRMED:
                 left = duration(item.expires_at - self.now)
                 return f"Gets the stored token, which is good for {left} more.", ""
             case State.LEASED:

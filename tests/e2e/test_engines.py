@@ -66,7 +66,7 @@ def with_token(browser: Driver) -> str:
     """
     Wait for the token and give its `jti`; until then the page takes no click.
     """
-    browser.reads("#token-email", EMAIL)
+    browser.wait_until("document.querySelector('#token-email').textContent === arguments[0]", EMAIL)
     browser.wait_until("document.querySelector('main').ariaBusy === 'false'")
     return browser.text("#token-jti")
 

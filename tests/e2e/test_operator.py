@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from token_vendor.control import Control
+from token_vendor.models import Deadline
 from token_vendor.request_budget import RequestBudget
 from typer.testing import CliRunner, Result
 
@@ -224,7 +226,8 @@ def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
         queue_horizon=900,
         sleep=time.sleep,
     )
-    budget.reserve(63)
+    deadline = Deadline(time.time() + 60, time.time, time.sleep)
+    budget.allowance(deadline, Control()).reserve(63)
     result = run(stdin="1\n", command=probe_app)
     assert result.exit_code == 1
     assert "in use: 63 of this minute's 90" in result.stderr
@@ -354,7 +357,7 @@ def test_switch_is_obeyed_and_told(deployed: Running) -> None:
     [entry] = read("switch", "block", JESSICA["email"], "--reason", "left", "--until", "1h")
     assert (entry["switch"], entry["value"]) == ("block", JESSICA["email"])
     assert entry["by"].startswith("arn:")
-    assert deployed.request("POST", deployed.sign_in(JESSICA["email"])).status == 403
+    answers_with(deployed, 403)
     assert JESSICA["email"] in run("switch").stdout
     [finding] = [each for each in read("doctor") if each["check"] == "switches"]
     assert (finding["state"], "left" in finding["found"]) == ("warn", True)
@@ -362,7 +365,18 @@ def test_switch_is_obeyed_and_told(deployed: Running) -> None:
     assert [(each["by"], each["reason"]) for each in told] == [(entry["by"], "left")]
     assert read("switch", "block", JESSICA["email"], "--clear", "--reason", "is back") == []
     assert run("switch", "block", JESSICA["email"], "--clear", "--reason", "again").exit_code == 1
+    answers_with(deployed, 200)
     assert deployed.vend(JESSICA["email"])["token"]["jti"] == vend["token"]["jti"]
+
+
+def answers_with(deployed: Running, status: int) -> None:
+    """
+    Ask until a switch is obeyed: an environment looks every two seconds.
+    """
+    id_token, until = deployed.sign_in(JESSICA["email"]), time.monotonic() + 60
+    while deployed.request("POST", id_token).status != status:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_seats_export_and_erasure(deployed: Running) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore import xform_name
-from token_vendor.handler import DYNAMODB, SECRETS_MANAGER
 from token_vendor.settings import RESERVE, Settings
+from token_vendor.wiring import DYNAMODB, SECRETS_MANAGER
 
 from infra.build.lambda_asset import SOURCES
 from infra.stack.token_vendor import EVERYBODY_ACTION, TABLE_ACTIONS, TABLE_KEY_ACTIONS

@@ -111,6 +111,12 @@ class Client:
     signs_out: bool = False
     ahead: bool = False
     subject: str = SUBJECT
+    leases: int = 0
+
+    @property
+    def lease(self) -> str:
+        """The lease that it took last."""
+        return f"lease {self.leases} of {self.number}"
 
 
 class World:
@@ -163,7 +169,9 @@ class World:
 
     def lease_id(self) -> str:
         """Name a lease after its holder, so that a replayed schedule leads to the same state."""
-        return f"lease of {self._client().number}"
+        client = self._client()
+        client.leases += 1
+        return client.lease
 
     # What the vendor is wired to --------------------------------------------------------------
 
@@ -205,7 +213,7 @@ class World:
         if client.ahead and self.aurora.live:
             raise ViolationError("prewarm generated while a token of that person was alive")
         token = self.aurora.generate()
-        self.lease_of[token.jti] = f"lease of {client.number}"
+        self.lease_of[token.jti] = client.lease
         client.unstored = True
         if self._step("answer") == "lose":
             raise AuroraTimeoutError(cause="lost answer", in_doubt=GENERATE)
@@ -343,7 +351,7 @@ class World:
         if self.aurora.generated - self.before > 1 + self.extra:
             raise ViolationError("a second generate that nothing forced")
         holder = after.get("lease_id", {}).get("S", "")
-        if client.waits_for == "done" and holder == f"lease of {client.number}":
+        if client.waits_for == "done" and holder == client.lease:
             raise ViolationError(f"caller {client.number} ended, and kept its lease")
         if self.asked > 1:
             raise ViolationError("Aurora was asked twice whose token it is")

@@ -21,6 +21,7 @@ import typer
 import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from token_vendor.control import Control
 from token_vendor.models import GENERATE, LIST, Deadline
 from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import Settings
@@ -619,7 +620,7 @@ class Stage:
         """Let the function call so often."""
         for _ in range(calls):
             deadline = Deadline(self.clock() + 99, self.clock, self.clock.sleep)
-            self.function.allowance(deadline).take(GENERATE)
+            self.function.allowance(deadline, Control()).take(GENERATE)
 
     def switch(self, name: str, value: str) -> None:
         """Set a switch for ten minutes."""
