@@ -108,8 +108,8 @@ class Walk:
             before=lambda: self._harness.dynamodb.update_item(
                 TableName=TABLE,
                 Key=key,
-                UpdateExpression="SET lease_id = :another",
-                ExpressionAttributeValues={":another": {"S": "another's"}},
+                UpdateExpression="SET lease_id = :another ADD version :one",
+                ExpressionAttributeValues={":another": {"S": "another's"}, ":one": {"N": "1"}},
             ),
         )
         assert self._ask(self._known).status == 200
