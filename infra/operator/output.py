@@ -80,7 +80,8 @@ def seats(found: Unused) -> Answer:
         f"{len(found.seats)} of {found.active} active accounts in Aurora's list of "
         f"{when(found.read_at)} UTC. An SDK User works only with tokens of this service; at "
         "a level that can use Aurora's web application, absence here proves nothing. A token is "
-        "vended for up to 12 hours after its generate."
+        "vended for up to 12 hours after its generate. A person whose e-mail changed has a seat "
+        "under each of the two addresses."
     )
     if found.days * 86_400 > KEPT_FOR:
         beside += (
