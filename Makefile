@@ -68,7 +68,7 @@ stop: $(READY) ## end the stack of `make run`, from any terminal
 
 test test-all: TOOLS := audit contract dashboards test wheel
 test: $(TESTED) ## run the tests
-	@echo "the tests: about six minutes on two cores"
+	@echo "the tests: about twelve minutes on two cores"
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 4 --no-loadscope-reorder
 

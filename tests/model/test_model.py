@@ -35,6 +35,9 @@ SIGNED_OUT = [
         name="one replaces, signed out", callers=2, stored="good", replacing=1, signs_out=True
     ),
 ]
+SHRINKING = [
+    Scenario(name="each ends sooner", callers=2, kill="never", shrinking=True, faults=2),
+]
 THREE = [
     Scenario(name="three, stale token", callers=3, stored="stale"),
     Scenario(name="three, one replaces", callers=3, stored="good", replacing=1),
@@ -62,6 +65,13 @@ def repeatable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("scenario", TWO, ids=lambda s: s.name)
 def test_two_callers(scenario: Scenario, kill: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert explore(replace(scenario, kill=kill), monkeypatch) > 50
+
+
+@pytest.mark.parametrize("scenario", SHRINKING, ids=lambda s: s.name)
+def test_lease_ends_whichever_token_stays(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert explore(scenario, monkeypatch) > 50
 
 
 @pytest.mark.parametrize("scenario", SIGNED_OUT, ids=lambda s: s.name)
@@ -178,5 +188,6 @@ def test_broken_protocol_is_found_out(mutation: str, monkeypatch: pytest.MonkeyP
     where, instead = MUTATIONS[mutation]
     monkeypatch.setattr(f"token_vendor.{where}", instead)
     with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.
-        for scenario in (*TWO, *SIGNED_OUT, *THREE, *STRANGERS):
-            explore(scenario, monkeypatch)
+        for scenario in (*TWO, *SHRINKING, *SIGNED_OUT, *STRANGERS, *THREE):
+            # Some of them need two faults among three callers.
+            explore(replace(scenario, faults=2), monkeypatch)

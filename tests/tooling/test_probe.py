@@ -1116,8 +1116,13 @@ def test_ctrl_c_says_who_was_invited() -> None:
                 time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
 
+        # A shell starts what runs in the background with the signal ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         threading.Thread(target=interrupt, daemon=True).start()
-        result = run(aurora, said=f"2\n{PEOPLE[0]}\n{PEOPLE[1]}\n")
+        try:
+            result = run(aurora, said=f"2\n{PEOPLE[0]}\n{PEOPLE[1]}\n")
+        finally:
+            signal.signal(signal.SIGINT, before)
     assert result.exit_code not in {0, None}
     assert f"{PEOPLE[0]}: throw-away person, exists" in result.stderr
     assert f"{PEOPLE[1]}: throw-away person, may exist" in result.stderr
