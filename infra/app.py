@@ -6,7 +6,7 @@ import sys
 
 from aws_cdk import App
 
-from infra.build.lambda_asset import BundlingError
+from infra.build import BundlingError
 from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig, StageError, parse_override
 

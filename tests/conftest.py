@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import os
 import socket
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -53,25 +54,46 @@ with pytest.MonkeyPatch.context() as patch:
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)  # type: ignore[attr-defined]
 
 
-SHARED = ("tests/e2e/", "tests/infrastructure/")
-"""Folders whose tests share a deployed stack, or a synth."""
+SHARED = {
+    "a synth": ("tests/infrastructure/",),
+    "a stack, by browser": (
+        *("tests/e2e/test_browser", "tests/e2e/test_engines"),
+        *("tests/e2e/test_example_app", "tests/e2e/test_other_pages"),
+    ),
+    "a stack, by its operator": ("tests/e2e/test_operator", "tests/e2e/test_local_stack"),
+    "a stack, by contract": ("tests/e2e/",),
+}
+"""What is slow to make, and the tests that share it; the first that fits."""
 
 
 class ByWhatIsShared(LoadScopeScheduling):
     """
-    Keep in one process what shares something slow to make: such a folder, or a file.
+    Keep in one process what shares something slow to make, and else a file.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in SHARED if file.startswith(folder)), file)
+        return next((what for what, files in SHARED.items() if file.startswith(files)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """
-    Give `make test`, which runs two processes, its order.
+    Give `make test`, which runs several processes, its order.
     """
     return ByWhatIsShared(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """
+    Say in one line what did not run; each reason names the command that changes it.
+    """
+    skipped = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    if skipped:
+        told = "; ".join(f"{number} ({reason})" for reason, number in skipped.items())
+        terminalreporter.write_line(f"skipped: {told}")
 
 
 class NetworkForbiddenError(AssertionError):

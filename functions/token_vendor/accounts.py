@@ -1,61 +1,98 @@
 """From a caller's e-mail to an Aurora account: stored mapping, directory, invitation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from token_vendor.aurora import INVITE, AuroraClient
+from token_vendor.aurora import AuroraClient
 from token_vendor.directory import Directory
-from token_vendor.models import ACTIVE, Account, Caller
+from token_vendor.models import ACTIVE, INVITE, Account, Caller, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.problems import (
     AuroraBusyError,
+    AuroraInvalidResponseError,
+    AuroraTimeoutError,
+    AuroraUnavailableError,
     InvitationPendingError,
     ProblemError,
     UserNotEligibleError,
 )
 from token_vendor.request_budget import Allowance
+from token_vendor.settings import Settings
 from token_vendor.table import Table
-from token_vendor.token_store import KEPT_FOR
 
 SDK_USER = "SDK User"
 """The one level that needs no accepted invitation: Aurora's "Access Token" page."""
-INVITATION = "INVITATION"
-"""
-The item of an invitation. `answer` is what Aurora said, and `asked_at` is when. Until there is an
-answer, `asked_at` is the end of the request that sent the invitation.
-"""
 ACCEPTED, REFUSED = "accepted", "refused"
 """What Aurora answered to an invitation; without an answer, nobody knows."""
+SETTLING = 120
+"""Seconds in which an account that was just invited may not be known to all of Aurora."""
+SETTLES_IN = (3, 30)
+"""Least and most seconds until such an account is tried again; in between, as long as its age."""
+FIRST_LOOK = 5
+"""Seconds after which a person is looked for who was invited and not listed; doubled each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class InvitationPolicy:
-    """Whom to invite, and at which level."""
+class Invitation(Value):
+    """
+    The INVITATION item of a person; it is marked before it is sent, as a generate is.
 
-    enabled: bool = True
-    domains: tuple[str, ...] = ()
-    level: str = SDK_USER
-    levels_by_group: tuple[tuple[str, str], ...] = ()
-    partner_ids: tuple[str, ...] = ()
+    `answer` is what Aurora said, and `asked_at` is when. Until there is an answer, `asked_at` is
+    the end of the request that sent the invitation.
+    """
 
-    def refusal(self, caller: Caller) -> str:
-        """Say why the caller is not invited, or return an empty string."""
-        if not self.enabled:
-            return "invitations are switched off"
-        if self.domains and caller.email.rpartition("@")[2] not in self.domains:
-            return "the e-mail's domain is not among those that are invited"
-        return ""
+    sk: ClassVar[str] = "INVITATION"
 
-    def level_of(self, caller: Caller) -> str:
-        """Return the level of the first group, in the order configured, that the caller is in."""
-        for group, level in self.levels_by_group:
-            if group in caller.groups:
-                return level
-        return self.level
+    asked_at: float = 0
+    answer: str = ""
+    user_level: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether Aurora accepted it; the person may have to do so, too."""
+        return self.asked_at > 0 and self.answer == ACCEPTED
+
+    def settles_at(self, now: float) -> float | None:
+        """Return when to try an account again that is too new for Aurora; None if it is not."""
+        age = now - self.asked_at
+        if not self.accepted or age > SETTLING:
+            return None
+        least, most = SETTLES_IN
+        return now + min(max(age, least), most)
+
+    def looks(self, now: float) -> tuple[float, float]:
+        """
+        Return the last and the next moment at which the list is to be read for the person.
+
+        The moments follow from the stored one: each request finds the same.
+        """
+        after = FIRST_LOOK
+        last = self.asked_at
+        while self.asked_at + after <= now:
+            last = self.asked_at + after
+            after *= 2
+        return last, self.asked_at + after
+
+    # Transitions ------------------------------------------------------------------------------
+
+    def begun(self, seen: "Invitation", *, over_at: float, level: str) -> "Invitation":
+        """Mark it before it is sent, if nobody has done so since it was read."""
+        if self.version != seen.version:
+            return self
+        return replace(self, asked_at=over_at, answer="", user_level=level)
+
+    def answered(self, *, accepted: bool, at: float) -> "Invitation":
+        """Note what Aurora said."""
+        return replace(self, asked_at=at, answer=ACCEPTED if accepted else REFUSED)
+
+    def withdrawn(self) -> "Invitation":
+        """Note that it certainly was not sent."""
+        return replace(self, asked_at=0, answer="")
 
 
 class Accounts:
-    """Find a caller's account, inviting where the policy says so."""
+    """Find a caller's account, inviting where the settings say so."""
 
     def __init__(
         self,
@@ -63,18 +100,19 @@ class Accounts:
         directory: Directory,
         aurora: AuroraClient,
         *,
-        invitations: InvitationPolicy,
+        settings: Settings,
         clock: Callable[[], float],
     ) -> None:
         self._table = table
         self._directory = directory
         self._aurora = aurora
-        self._invitations = invitations
+        self._settings = settings
         self._clock = clock
 
-    def is_known(self, email: str) -> bool:
-        """Tell whether `find` needs no call to Aurora for a person."""
-        return self._directory.mapping(email) is not None
+    def known_id(self, email: str) -> str:
+        """Return the id of the account that `find` returns without a call to Aurora, or ""."""
+        mapping = self._directory.mapping(email)
+        return mapping.user_id if mapping else ""
 
     def find(self, caller: Caller, allowance: Allowance) -> Account:
         """
@@ -82,7 +120,7 @@ class Accounts:
 
         Raises:
             UserNotEligibleError: Deactivated, gone, or absent and not to be invited.
-            InvitationPendingError: Invited at a level that must accept an e-mail first.
+            InvitationPendingError: Invited, and not yet accepted by the person or not yet listed.
             ProblemError: Whatever asking Aurora raises.
 
         """
@@ -90,102 +128,157 @@ class Accounts:
             return mapping
         known = self._directory.known(caller.email)
         doubted_at = known.doubted_at if known else 0
-        account = self._directory.look_up(
-            caller.email, allowance, not_before=doubted_at, doubt=bool(doubted_at)
-        )
+        account = self._directory.look_up(caller.email, allowance, not_before=doubted_at)
         # A person who was deactivated or refused, and is no longer listed, is not new: an
         # invitation must not undo what an administrator did.
         account = account or known or self._invited(caller, allowance)
         if account.active and not account.doubted_at:
             return account
-        if not account.doubted_at and self._table.get(INVITATION, caller.email):
+        if not account.doubted_at and self._invitation(caller.email).accepted:
             raise InvitationPendingError(cause=f"invited; account_status {account.status!r}")
         gone = "; Aurora refused it since" if account.doubted_at else ""
         raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
-    def confirm(self, email: str, user_id: str, allowance: Allowance) -> bool:
+    def confirm(self, email: str, user_id: str, allowance: Allowance, *, since: float) -> bool:
         """
-        Ask Aurora whether an id still is the active account of an address.
+        Tell whether an id is the active account of an address, as Aurora said after `since`.
 
-        If Retrieve User says nothing, the directory decides, as old as it may be.
+        Raises:
+            ProblemError: Nobody can say yet.
+
         """
-        current = self._aurora.retrieve_user(user_id, allowance)
-        current = current or self._directory.look_up(email, allowance)
-        if current and (current.user_id, current.email) == (user_id, email) and current.active:
+        account = Account(user_id=user_id, email=email, status=ACTIVE)
+        current = self._ask(account, allowance, since)
+        if current and current.active and current.user_id == user_id:
             return True
-        self._directory.doubt(Account(user_id=user_id, email=email, status=ACTIVE))
+        if not current:
+            self._wait_while_new(email)
+        self._directory.doubt(account)
         return False
 
     def after_refusal(
         self, account: Account, refusal: UserNotEligibleError, allowance: Allowance
     ) -> Account:
         """
-        Return the account that took the place of one that Aurora refused.
+        Return the refused account's replacement.
 
         Raises:
             UserNotEligibleError: There is none.
+            ProblemError: Aurora says that the account is active: the fault is not the person's.
 
         """
-        doubted_at = self._directory.doubt(account)
         now = self._clock()
-        current = self._aurora.retrieve_user(account.user_id, allowance)
-        if current and current.email == account.email:
-            # It exists: deactivated, or refused for another reason.
-            self._directory.remember([current], seen_at=now)
+        if refusal.if_active:
+            self._wait_while_new(account.email)
+        doubted_at = self._directory.doubt(account)
+        current = self._ask(account, allowance, doubted_at)
+        if not current or not current.active:
             raise refusal
-        found = self._directory.look_up(account.email, allowance, not_before=doubted_at, doubt=True)
-        if found and found.active and found.user_id != account.user_id:
-            return found
-        raise refusal
+        if current.user_id != account.user_id:
+            return current
+        self._directory.remember([current], seen_at=now)
+        raise refusal.if_active or refusal
+
+    def _ask(self, account: Account, allowance: Allowance, since: float) -> Account | None:
+        """
+        Return who has the address of an account, as Aurora said after `since`.
+
+        One person costs a call of Retrieve User, if a place is free. Several people in doubt at the
+        same time cost one reading of the list, and wait for it together. Where Retrieve User says
+        nothing of the address, the list does.
+        """
+        if self._directory.may_ask_alone(since):
+            now = self._clock()
+            try:
+                current = self._aurora.retrieve_user(
+                    account.user_id, allowance.apart(queueing=False)
+                )
+            except (
+                AuroraBusyError,
+                AuroraInvalidResponseError,
+                AuroraTimeoutError,
+                AuroraUnavailableError,
+            ) as problem:
+                recorder.event["retrieve_user"] = problem.slug
+                current = None
+            if current and current.email == account.email:
+                if not current.active:
+                    self._directory.remember([current], seen_at=now)
+                return current
+        return self._directory.look_up(account.email, allowance, not_before=since)
+
+    def _wait_while_new(self, email: str) -> None:
+        """Raise a passing problem if the account may be too new for all of Aurora to know it."""
+        if settles_at := self._invitation(email).settles_at(self._clock()):
+            raise AuroraUnavailableError(
+                "Your account at Aurora is new. Try again in a few seconds.",
+                cause="the account was invited a moment ago",
+                retry_at=settles_at,
+            )
+
+    def _invitation(self, email: str) -> Invitation:
+        return self._table.load(Invitation, email)
 
     def _invited(self, caller: Caller, allowance: Allowance) -> Account:
         """
         Invite the caller; if that was done before, find out what came of it.
 
-        An invitation is marked before it is sent. While its outcome is unknown, nobody invites that
-        person again: a reading of the list that began later decides.
+        While the outcome of an invitation is unknown, nobody invites that person again: a reading
+        of the list that began later decides.
         """
-        if refusal := self._invitations.refusal(caller) or allowance.control.inviting_stopped():
+        if refusal := self._refusal(caller) or allowance.control.inviting_stopped():
             raise UserNotEligibleError(cause=refusal)
-        begun = self._table.get(INVITATION, caller.email)
-        # Items of version 0.1 have the moment under another name, and were accepted.
-        asked_at: float = begun.get("asked_at", 0.0) or begun.get("seen_at", 0.0)
-        answer: str = begun.get("answer", ACCEPTED if "seen_at" in begun else "")
-        if asked_at > self._clock():
+        begun, now = self._invitation(caller.email), self._clock()
+        if begun.asked_at > now:
             raise AuroraBusyError(
-                cause="an invitation of this person may still be under way", retry_at=asked_at
+                cause="an invitation of this person may still be under way",
+                retry_at=begun.asked_at,
             )
-        if asked_at:
-            found = self._directory.look_up(
-                caller.email, allowance, not_before=asked_at, doubt=answer == REFUSED
-            )
-            if found:
+        if begun.asked_at:
+            if found := self._listed(caller, begun, allowance):
                 return found
-            if answer == ACCEPTED:
-                raise _absent(answer)
-        return self._invite(caller, allowance, before=asked_at)
+            if begun.accepted:
+                raise self._absent(begun)
+        return self._invite(caller, begun, allowance)
 
-    def _invite(self, caller: Caller, allowance: Allowance, *, before: float) -> Account:
-        level = self._invitations.level_of(caller)
+    def _listed(
+        self, caller: Caller, invitation: Invitation, allowance: Allowance
+    ) -> Account | None:
+        """Return an invited person's row of the list, read after the last moment to look."""
+        last, _ = invitation.looks(self._clock())
+        not_before = last if invitation.accepted else invitation.asked_at
+        try:
+            return self._directory.look_up(caller.email, allowance, not_before=not_before)
+        except AuroraBusyError as problem:
+            if not invitation.accepted:
+                raise
+            raise self._absent(invitation, retry_at=problem.retry_at) from problem
+
+    def _invite(self, caller: Caller, seen: Invitation, allowance: Allowance) -> Account:
+        level = self._level_of(caller)
         allowance.reserve(2)  # The invitation and the generate after it.
         # The invitation may reach Aurora until then, even if this request is killed. A list that
         # was read earlier decides nothing.
-        over_at = allowance.deadline.lease_until(self._clock())
-        if not self._mark(caller, level, over_at, before=before):
+        over_at = round(allowance.deadline.lease_until(self._clock()), 3)
+        mark = self._table.change(
+            seen, lambda it: it.begun(seen, over_at=over_at, level=level), caller.email
+        )
+        if mark.asked_at != over_at:
             raise AuroraBusyError(cause="somebody else invites this person", retry_at=over_at)
         try:
             accepted, user_id = self._aurora.invite_user(
-                caller, level=level, partner_ids=self._invitations.partner_ids, allowance=allowance
+                caller,
+                level=level,
+                partner_ids=self._settings.invite_partner_ids,
+                allowance=allowance,
             )
         except ProblemError as problem:
             if problem.in_doubt != INVITE:
-                self._table.update(INVITATION, caller.email, remove=("asked_at", "answer"))
+                self._table.change(mark, Invitation.withdrawn, caller.email)
             raise
-        answer, asked_at = ACCEPTED if accepted else REFUSED, self._clock()
-        self._table.update(
-            INVITATION,
-            caller.email,
-            assign={"answer": answer, "asked_at": asked_at, "ttl": int(asked_at) + KEPT_FOR},
+        asked_at = self._clock()
+        answered = self._table.change(
+            mark, lambda it: it.answered(accepted=accepted, at=asked_at), caller.email
         )
         if accepted:
             recorder.count(Metric.INVITED)
@@ -195,31 +288,38 @@ class Accounts:
             account = Account(user_id=user_id, email=caller.email, status=status)
             self._directory.remember([account], seen_at=asked_at)
             return account
-        found = self._directory.look_up(
-            caller.email, allowance, not_before=asked_at, doubt=not accepted
+        if found := self._listed(caller, answered, allowance):
+            return found
+        raise self._absent(answered)
+
+    def _refusal(self, caller: Caller) -> str:
+        """Say why the caller is not invited, or return an empty string."""
+        domains = self._settings.invite_domains
+        if not self._settings.invitations:
+            return "invitations are switched off"
+        if domains and caller.email.rpartition("@")[2] not in domains:
+            return "the e-mail's domain is not among those that are invited"
+        return ""
+
+    def _level_of(self, caller: Caller) -> str:
+        """Return the level of the first group, in the order configured, that the caller is in."""
+        for group, level in self._settings.invite_levels_by_group:
+            if group in caller.groups:
+                return level
+        return self._settings.invite_level
+
+    def _absent(self, invitation: Invitation, *, retry_at: float | None = None) -> ProblemError:
+        """Return the problem of a person whom Aurora does not list after an invitation."""
+        if invitation.accepted:
+            _, next_look = invitation.looks(self._clock())
+            return InvitationPendingError(
+                "Aurora has invited you, and does not list you yet. Try again then.",
+                cause="invited, and not yet in Aurora's list",
+                retry_at=max(next_look, retry_at or 0),
+            )
+        # Active in another tenant, or not acceptable to Aurora: its list will never show it.
+        return UserNotEligibleError(
+            cause="Aurora refused the invitation, and lists no account: active in another tenant? "
+            "If many people get it, the list is perhaps not read to its end: `token-vendor probe` "
+            "tells"
         )
-        if found is None:
-            raise _absent(answer)
-        return found
-
-    def _mark(self, caller: Caller, level: str, asked_at: float, *, before: float) -> bool:
-        marked = self._table.update(
-            INVITATION,
-            caller.email,
-            assign={"asked_at": asked_at, "user_level": level, "ttl": int(asked_at) + KEPT_FOR},
-            remove=("answer", "seen_at"),
-            condition="attribute_not_exists(asked_at) OR asked_at = :before",
-            values={"before": before},
-        )
-        return marked is not None
-
-
-def _absent(answer: str) -> ProblemError:
-    """Return the problem of a person whom Aurora does not list after an invitation."""
-    if answer == ACCEPTED:
-        return InvitationPendingError(cause="invited, and not yet in Aurora's list")
-    # Active in another tenant, or not acceptable to Aurora: its list will never show it.
-    return UserNotEligibleError(
-        cause="Aurora refused the invitation, and lists no account: active in another tenant? If "
-        "many people get it, the list is perhaps not read to its end: `token-vendor probe` tells"
-    )

@@ -1,67 +1,38 @@
 """
-What Aurora's three calls mean, and their failures as problems.
+What Aurora's four calls mean, and their failures as problems.
 
-Paths and bodies are those of Aurora's page "Access Token". We branch on statuses alone, because
-Aurora says that texts may change. A request that may have been processed although no answer came
-is never sent again.
+Paths and bodies are those of Aurora's pages "Access Token" and, for Retrieve User, "Partners". We
+branch on statuses alone, because Aurora says that texts may change.
 """
 
-import json
-import random
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from math import isfinite
 from typing import Any
 
-from token_vendor.api_key import ApiKey
-from token_vendor.bounded_http import (
-    Answer,
-    BoundedHTTP,
-    ExchangeError,
-    TooLargeError,
-    TooSlowError,
+from token_vendor.access_token import access_token, is_address, is_same_id
+from token_vendor.aurora_http import Answer, AuroraHTTP
+from token_vendor.models import (
+    GENERATE,
+    INVITE,
+    LIST,
+    RETRIEVE,
+    AccessToken,
+    Account,
+    Caller,
+    is_id,
+    normalised_email,
 )
-from token_vendor.models import AccessToken, Account, Caller, normalised_email
-from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
-    AuroraBusyError,
     AuroraInvalidResponseError,
     AuroraKeyRejectedError,
-    AuroraTimeoutError,
     AuroraUnavailableError,
-    ProblemError,
     UserNotEligibleError,
 )
 from token_vendor.request_budget import Allowance
 
-LIST, RETRIEVE = "list_users", "retrieve_user"
-INVITE, GENERATE = "invite_user", "generate_token"
-"""The operations, as logs, metrics and `ProblemError.in_doubt` name them."""
-BODY_LIMIT = 256 * 1024
-LIST_LIMIT = 32 * 2**20
-"""Bytes of an answer that are read; of a list, some 150,000 users without pages."""
-LOGGED_BODY = 300
-GET_ATTEMPTS = 3
-POST_ATTEMPTS = 2
-RETRY_PAUSE = 0.2
-NEEDED_TO_TRY = 0.5
-"""Seconds that must remain for an attempt to be worth sending."""
-DEFAULT_RETRY_AFTER = 60
-LONGEST_RETRY_AFTER = 900
-LONGEST_ID = 128
 LONGEST_STATUS = 64
-LONGEST_JWT = 16_384
-"""Characters: some forty times the sample, and far below what an item and a response may hold."""
-PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
-"""What looks like a JWT, a key, an address or a telephone number."""
-SHORTEST_LIFE = 60
-"""Seconds; a token with less would be over before a page has loaded the SDK with it."""
-LONGEST_LIFE = 48 * 3600
-"""Seconds; Aurora's tokens live 12 hours, and one that claims much more is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,25 +54,9 @@ class AuroraClient:
     or `AuroraKeyRejectedError`.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is wired from.
-        self,
-        api_key: ApiKey,
-        http: BoundedHTTP,
-        *,
-        url: str,
-        tenant_id: str,
-        version_header: tuple[str, str] | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._api_key = api_key
+    def __init__(self, http: AuroraHTTP, *, clock: Callable[[], float]) -> None:
         self._http = http
-        self._base = f"{url}/tenants/{tenant_id}/users"
-        self._headers = {"Accept": "application/json", "User-Agent": "aurora-token-vendor"}
-        if version_header:
-            self._headers[version_header[0]] = version_header[1]
         self._clock = clock
-        self._sleep = sleep
 
     def list_users(self, page: Page, allowance: Allowance) -> Listing:
         """
@@ -111,7 +66,8 @@ class AuroraClient:
         where pages came before, a 403 is no end.
         """
         query = f"?{page.query_string}" if page.query_string else ""
-        status, body, headers = self._call(LIST, "GET", query, allowance)
+        answer = self._http.call(LIST, query, allowance)
+        status, body = answer.status, answer.json()
         if status == HTTPStatus.FORBIDDEN and page.number > 2:  # noqa: PLR2004 - 2 proved paging.
             raise AuroraUnavailableError(
                 cause=f"list_users: 403 to page {page.number} of a paged list"
@@ -122,15 +78,11 @@ class AuroraClient:
             raise AuroraKeyRejectedError(
                 cause=f"Aurora answered {status} to the user list: the key's rights, or the tenant"
             )
-        users = (
-            body.get("users")
-            if isinstance(body, dict) and status < HTTPStatus.MULTIPLE_CHOICES
-            else None
-        )
+        users = body.get("users") if isinstance(body, dict) and answer.ok else None
         if not isinstance(users, list):
-            raise _unexpected(LIST, status, body)
+            raise _unexpected(LIST, answer)
         accounts = tuple(account for row in users if (account := _account(row)))
-        following = page.after(body, headers.get("Link", ""))
+        following = page.after(body, answer.headers.get("Link", ""))
         return Listing(rows=len(users), accounts=accounts, following=following)
 
     def retrieve_user(self, user_id: str, allowance: Allowance) -> Account | None:
@@ -140,9 +92,9 @@ class AuroraClient:
         The call is on Aurora's partners page; its answer is not documented, and a key may lack the
         right. A 4xx therefore says nothing of the person.
         """
-        status, body, _ = self._call(RETRIEVE, "GET", f"/{user_id}", allowance)
-        account = _account(_user(body)) if status < HTTPStatus.MULTIPLE_CHOICES else None
-        return account if account and account.user_id == user_id else None
+        answer = self._http.call(RETRIEVE, f"/{user_id}", allowance)
+        account = _account(_user(answer)) if answer.ok else None
+        return account if account and is_same_id(account.user_id, user_id) else None
 
     def invite_user(
         self, caller: Caller, *, level: str, partner_ids: tuple[str, ...], allowance: Allowance
@@ -163,218 +115,54 @@ class AuroraClient:
             user["phone"] = caller.phone
         if partner_ids:
             user["partner_ids"] = list(partner_ids)
-        status, body, _ = self._call(INVITE, "POST", "/invite", allowance, {"user": user})
-        if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        answer = self._http.call(INVITE, "/invite", allowance, {"user": user})
+        if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             return False, ""
-        if status in {403, 404}:
-            raise AuroraKeyRejectedError(cause=f"Aurora answered {status} to the invitation")
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise _unexpected(INVITE, status, body)
-        user_id = _user(body).get("id")
-        return True, user_id if isinstance(user_id, str) and _is_id(user_id) else ""
+        if answer.status in {403, 404}:
+            raise AuroraKeyRejectedError(cause=f"Aurora answered {answer.status} to the invitation")
+        if not answer.ok:
+            raise _unexpected(INVITE, answer)
+        invited = _user(answer)
+        user_id, email = invited.get("id"), invited.get("email")
+        # An answer about somebody else names no account of the caller's: the list does.
+        theirs = email is None or is_address(email, caller.email)
+        return True, user_id if theirs and is_id(user_id) else ""
 
     def generate_token(self, account: Account, allowance: Allowance) -> AccessToken:
         """
-        Generate a JWT for the account; whatever token it had may die by it.
+        Generate a JWT for the account. This may invalidate the current token.
 
         Raises:
             UserNotEligibleError: Aurora refused this account, or the JWT is another person's.
             ProblemError: With `in_doubt` set where the answer was lost or unusable.
 
         """
-        path = f"/{account.user_id}/generate_token"
-        status, body, _ = self._call(GENERATE, "POST", path, allowance)
-        if status >= HTTPStatus.BAD_REQUEST:
+        answer = self._http.call(GENERATE, f"/{account.user_id}/generate_token", allowance)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            forbidden = answer.status == HTTPStatus.FORBIDDEN
+            kind = AuroraKeyRejectedError if forbidden else AuroraUnavailableError
+            cause = f"Aurora answered {answer.status} to generate_token"
             raise UserNotEligibleError(
-                cause=f"Aurora answered {status} to generate_token. If everybody gets it: does the "
-                "key include access to the Platform API?"
+                cause=f"{cause}; the account is not active, or not the caller's",
+                if_active=kind(
+                    cause=f"{cause}, and says that the account is active. Does the key include "
+                    "access to the Platform API?"
+                ),
             )
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise _unexpected(GENERATE, status, body)
-        return self._access_token(body, account)
-
-    def _access_token(self, body: Any, account: Account) -> AccessToken:
-        # PyJWT is imported where a token was generated, not at a cold start that finds one stored.
-        import jwt  # noqa: PLC0415
-
+        if not answer.ok:
+            raise _unexpected(GENERATE, answer)
+        body = answer.json()
         token = body.get("token") if isinstance(body, dict) else None
         encoded = token.get("jwt") if isinstance(token, dict) else None
-        if not isinstance(encoded, str) or len(encoded) > LONGEST_JWT:
-            raise _unusable("no token.jwt of usable length")
-        try:
-            # Signed with HS256 and Aurora's own secret: it cannot be verified here. It came over
-            # TLS from Aurora, and all that is taken from it is what Aurora says about it.
-            unverified_claims = jwt.decode(
-                encoded,
-                options={
-                    "verify_signature": False,
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                    "verify_aud": False,
-                    "verify_iss": False,
-                },
-            )
-        except (jwt.InvalidTokenError, ValueError, RecursionError) as exc:
-            raise _unusable("unreadable JWT") from exc
-        expires_at = unverified_claims.get("exp")
-        jti = unverified_claims.get("jti")
-        now = self._clock()
-        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-            raise _unusable("the JWT has no exp")
-        if not now + SHORTEST_LIFE < expires_at < now + LONGEST_LIFE:
-            raise _unusable(f"exp is {expires_at!s:.20}, now is {now:.0f}")
-        if unverified_claims.get("id") != account.user_id:
-            recorder.count(Metric.WRONG_ACCOUNT)
-            raise _unusable("the JWT is another user's")
-        if not _is_address(unverified_claims.get("email", account.email), account.email):
-            # The account was renamed: it is somebody else's by now.
-            recorder.count(Metric.WRONG_ACCOUNT)
-            raise UserNotEligibleError(
-                cause="the JWT names another e-mail than the caller's", in_doubt=GENERATE
-            )
-        return AccessToken(
-            jwt=encoded,
-            # The sample tokens have a jti; one without gets a name that cannot be mistaken.
-            jti=jti if isinstance(jti, str) and _is_id(jti) else digest(encoded)[:32],
-            expires_at=int(expires_at),
-            user_id=account.user_id,
-        )
-
-    def _call(
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        allowance: Allowance,
-        body: dict[str, Any] | None = None,
-    ) -> tuple[int, Any, Mapping[str, str]]:
-        """
-        Send a request until it is answered or may not be sent again.
-
-        Return status, JSON and headers.
-
-        A GET is tried three times; a POST again only when it certainly was not processed. A 401
-        leads to one more attempt if the secret holds another key by now.
-        """
-        attempts = GET_ATTEMPTS if method == "GET" else POST_ATTEMPTS
-        rekeyed = False
-        while True:
-            key = self._api_key.current()
-            allowance.take(operation)
-            attempts -= 1
-            try:
-                answer = self._attempt(operation, method, path, key, allowance, body)
-            except (AuroraUnavailableError, AuroraTimeoutError) as problem:
-                pause = RETRY_PAUSE * random.uniform(1, 2)  # noqa: S311 - jitter is no secret.
-                harmless = method == "GET" or not problem.in_doubt
-                in_time = allowance.deadline.remaining() > pause + NEEDED_TO_TRY
-                if not (attempts and harmless and in_time):
-                    raise
-                self._sleep(pause)
-                continue
-            if answer.status != HTTPStatus.UNAUTHORIZED:
-                return answer.status, _json(answer.data), answer.headers
-            if rekeyed or not self._api_key.after_rejection(key):
-                raise AuroraKeyRejectedError(cause="Aurora answered 401 to the API key")
-            rekeyed = True
-
-    def _attempt(  # noqa: PLR0913, PLR0917 - one request has this many parts.
-        self,
-        operation: str,
-        method: str,
-        path: str,
-        key: str,
-        allowance: Allowance,
-        body: dict[str, Any] | None,
-    ) -> Answer:
-        """Send one request; return the answers that mean something, raise for the others."""
-        remaining = allowance.deadline.remaining()
-        if remaining < NEEDED_TO_TRY:
-            raise AuroraTimeoutError(cause=f"{operation}: no time left to ask")
-        started = self._clock()
-        outcome = "unreachable"
-        try:
-            with recorder.phase("aurora"):
-                answer = self._http.request(
-                    method,
-                    self._base + path,
-                    headers=self._headers | {"Authorization": f"Bearer {key}"},
-                    body=body,
-                    remaining=remaining,
-                    limit=LIST_LIMIT if operation == LIST else BODY_LIMIT,
-                )
-            ok = answer.status < HTTPStatus.MULTIPLE_CHOICES
-            outcome = "ok" if ok else str(answer.status)
-        except ExchangeError as exc:
-            outcome, problem = FAILURES[type(exc)]
-            raise problem(
-                cause=f"{operation}: {exc}", in_doubt=operation if exc.sent else ""
-            ) from exc
-        finally:
-            recorder.count(Metric.AURORA_CALL, operation=operation, outcome=outcome)
-            recorder.count(
-                Metric.AURORA_LATENCY, (self._clock() - started) * 1000, operation=operation
-            )
-        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-            asked = retry_after(answer.headers.get("Retry-After"), self._clock())
-            turn = allowance.paused(asked, operation)
-            raise AuroraBusyError(cause=f"{operation}: Aurora answered 429", turn=turn)
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            logger.warning(
-                "Aurora refused a call",
-                extra={
-                    "operation": operation,
-                    "status": answer.status,
-                    "body": _excerpt(answer.data, key),
-                },
-            )
-        if answer.status == HTTPStatus.CONFLICT:
-            # Aurora documents 409 as "currently in use, wait a moment then try again".
-            raise AuroraUnavailableError(cause=f"{operation}: 409")
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise AuroraUnavailableError(cause=f"{operation}: {answer.status}", in_doubt=operation)
-        return answer
+        return access_token(encoded, account, self._clock())
 
 
-FAILURES: dict[type[ExchangeError], tuple[str, type[ProblemError]]] = {
-    ExchangeError: ("unreachable", AuroraUnavailableError),
-    TooSlowError: ("timeout", AuroraTimeoutError),
-    TooLargeError: ("invalid", AuroraInvalidResponseError),
-}
-"""How an exchange without a usable answer is counted, and the problem that it becomes."""
-
-
-def _unexpected(operation: str, status: int, body: Any) -> AuroraInvalidResponseError:
+def _unexpected(operation: str, answer: Answer) -> AuroraInvalidResponseError:
     # A 2xx says that Aurora has acted; a redirect or a refusal, that it has not.
     return AuroraInvalidResponseError(
-        cause=f"{operation}: {status} with an unexpected body of type {type(body).__name__}",
-        in_doubt=operation if status < HTTPStatus.MULTIPLE_CHOICES else "",
+        cause=f"{operation}: {answer.status} with an unexpected body of {len(answer.data)} bytes",
+        in_doubt=operation if answer.ok else "",
     )
-
-
-def _unusable(reason: str) -> AuroraInvalidResponseError:
-    # Aurora has generated, although its answer is no token.
-    return AuroraInvalidResponseError(cause=f"generate_token: {reason}", in_doubt=GENERATE)
-
-
-def retry_after(value: str | None, now: float) -> float:
-    """
-    Return the seconds that a Retry-After asks for, bounded to 1 s … 15 min.
-
-    Aurora does not say in which form it sends it: whole or fractional seconds, an HTTP date, or
-    nothing, which counts as a minute, the window of its limit.
-    """
-    try:
-        seconds = float(value) if value else float(DEFAULT_RETRY_AFTER)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value or "").timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            seconds = DEFAULT_RETRY_AFTER
-    if not isfinite(seconds):
-        seconds = DEFAULT_RETRY_AFTER
-    return min(max(seconds, 1), LONGEST_RETRY_AFTER)
 
 
 def _account(row: Any) -> Account | None:
@@ -382,7 +170,7 @@ def _account(row: Any) -> Account | None:
     if not isinstance(row, dict):
         return None
     user_id, email, status = (row.get(name) for name in ("id", "email", "account_status"))
-    if not isinstance(user_id, str) or not isinstance(email, str) or not _is_id(user_id):
+    if not is_id(user_id) or not isinstance(email, str):
         return None
     try:
         return Account(
@@ -392,34 +180,8 @@ def _account(row: Any) -> Account | None:
         return None
 
 
-def _user(body: Any) -> dict[str, Any]:
+def _user(answer: Answer) -> dict[str, Any]:
     """Return the user of an answer, which has it under `user` or is it."""
+    body = answer.json()
     user = body.get("user", body) if isinstance(body, dict) else None
     return user if isinstance(user, dict) else {}
-
-
-def _is_address(text: Any, email: str) -> bool:
-    try:
-        return normalised_email(str(text)) == email
-    except ValueError:
-        return False
-
-
-def _is_id(text: str) -> bool:
-    """Tell whether `text` can stand in a path; Aurora's ids are UUIDs."""
-    return 0 < len(text) <= LONGEST_ID and all(
-        c.isascii() and (c.isalnum() or c in "-_") for c in text
-    )
-
-
-def _json(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _excerpt(data: bytes, key: str) -> str:
-    """Return the start of an answer for the log, without secrets and personal data."""
-    text = data.replace(key.encode(), b"***")[: LOGGED_BODY * 4].decode("utf-8", "replace")
-    return PRIVATE.sub("…", text)[:LOGGED_BODY]

@@ -8,12 +8,12 @@ are accepted.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from token_vendor.models import Caller, normalised_email
 from token_vendor.observability import digest, logger
 from token_vendor.problems import CallerNotIdentifiedError
+from token_vendor.settings import Options
 
 LONGEST_NAME = 100
 SUBJECT = 16
@@ -22,57 +22,46 @@ ID = re.compile(r"[0-9A-Fa-f-]{32,36}")
 """A group's id, such as Entra's: it has no blanks, and is no part of another one."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClaimNames:
-    """Which claim holds what; `groups` is empty where groups play no part."""
-
-    email: str = "email"
-    email_verified: str = "email_verified"
-    given_name: str = "given_name"
-    family_name: str = "family_name"
-    name: str = "name"
-    phone: str = "phone_number"
-    groups: str = ""
-
-
 def identify(
     claims: Mapping[str, Any],
     profile: Mapping[str, str],
     *,
-    names: ClaimNames,
-    require_verified_email: bool,
+    settings: Options,
 ) -> Caller:
     """
     Return the person whom the claims name.
 
-    `profile` (first_name, last_name, phone) fills what the claims leave open; the e-mail is
-    only ever taken from the claims.
+    The settings name the claims that providers disagree about. Names and telephone number are in
+    the standard ones (OpenID Connect Core 1.0, 5.1). `profile` (first_name, last_name, phone) fills
+    what the claims leave open; the e-mail is only ever taken from the claims.
 
     Raises:
         CallerNotIdentifiedError: The e-mail is missing, malformed, or not verified.
 
     """
-    email = _single(claims.get(names.email))
+    email = _single(claims.get(settings.claim_email))
     if not isinstance(email, str):
-        raise CallerNotIdentifiedError(cause=f"no claim {names.email!r}")
-    verified = claims.get(names.email_verified)
-    if require_verified_email and verified is not True and verified != "true":
-        raise CallerNotIdentifiedError(cause=f"claim {names.email_verified!r} is not true")
+        raise CallerNotIdentifiedError(cause=f"no claim {settings.claim_email!r}")
+    verified = claims.get(settings.claim_email_verified)
+    if settings.require_verified_email and verified is not True and verified != "true":
+        raise CallerNotIdentifiedError(cause=f"claim {settings.claim_email_verified!r} is not true")
     try:
         address = normalised_email(email)
     except ValueError as error:
-        raise CallerNotIdentifiedError(cause=f"claim {names.email!r} is malformed") from error
-    whole_first, _, whole_last = _text(claims, names.name).rpartition(" ")
-    first_name = _text(claims, names.given_name) or whole_first or profile.get("first_name", "")
-    last_name = _text(claims, names.family_name) or whole_last or profile.get("last_name", "")
+        raise CallerNotIdentifiedError(
+            cause=f"claim {settings.claim_email!r} is malformed"
+        ) from error
+    whole_first, _, whole_last = _text(claims, "name").rpartition(" ")
+    first_name = _text(claims, "given_name") or whole_first or profile.get("first_name", "")
+    last_name = _text(claims, "family_name") or whole_last or profile.get("last_name", "")
     return Caller(
         email=address,
         subject=digest(f"{claims.get('iss', '')}|{claims.get('sub', '')}")[:SUBJECT],
         # Aurora's page shows both names in an invitation: the address stands in for a missing one.
         first_name=first_name or address.partition("@")[0][:LONGEST_NAME],
         last_name=last_name or address.rpartition("@")[2][:LONGEST_NAME],
-        phone=_text(claims, names.phone) or profile.get("phone", ""),
-        groups=_groups(claims.get(names.groups)) if names.groups else (),
+        phone=_text(claims, "phone_number") or profile.get("phone", ""),
+        groups=_groups(claims.get(settings.claim_groups)) if settings.claim_groups else (),
     )
 
 

@@ -1,9 +1,9 @@
 """
 What operators switch without a deployment: the CONTROL item of a tenant.
 
-A request reads it in the same call as its caller's TOKEN item. If it is absent or unreadable,
-nothing is switched; an entry that makes no sense is ignored. Every entry has an end, which the code
-checks itself: a forgotten switch ends.
+An execution environment reads it together with a caller's TOKEN item, and keeps it for `KEPT`. If
+the item is absent, nothing is switched. If it cannot be read, what was read last stays in force.
+Every entry has an end, which the code checks itself: a forgotten switch ends.
 
 `entries` is a list of (switch, value, until, reason, by). `token-vendor switch` adds one to
 `version` with each write, on the condition that it is still the version that was read.
@@ -14,13 +14,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from token_vendor.models import Item, Value
 from token_vendor.observability import Metric, recorder
-from token_vendor.problems import GeneratingStoppedError, UserNotEligibleError
+from token_vendor.problems import GeneratingStoppedError, ProblemError, UserNotEligibleError
+from token_vendor.table import Table
 
 CONTROL = "CONTROL"
+KEPT = 2.0
+"""Seconds for which an execution environment does not ask again: a switch is effective then."""
 LOOK_AGAIN = 300
 """Seconds after which a caller asks again for what is stopped: operators may end it early."""
 LEAST_RATE, LEAST_BURST = 0.1, 1
+ENDLESS = 9_999_999_999
+"""When a switch ends whose own end cannot be read."""
 
 
 class Switch(StrEnum):
@@ -49,12 +55,22 @@ class Entry:
 
     @classmethod
     def of(cls, row: Any) -> Self | None:
-        """Return a row of the item as a value, or None where it makes no sense."""
+        """
+        Return a row of the item as a value, or None where it names no switch that we know.
+
+        The rest of a row may be unreadable, because another version wrote it. The switch is in
+        force all the same: a block that fails open lets somebody in.
+        """
         match row:
-            case (str(switch), str(value), int() | float() as until, str(reason), str(by)) if (
-                switch in Switch
-            ):
-                return cls(switch=Switch(switch), value=value, until=until, reason=reason, by=by)
+            case (str(switch), str(value), *rest) if switch in Switch:
+                until, reason, by = (*rest, None, None, None)[:3]
+                return cls(
+                    switch=Switch(switch),
+                    value=value,
+                    until=until if isinstance(until, int | float) else ENDLESS,
+                    reason=reason if isinstance(reason, str) else "",
+                    by=by if isinstance(by, str) else "",
+                )
         return None
 
     @property
@@ -101,20 +117,16 @@ class Control:
         """Tell whether generating is stopped."""
         return bool(self._set(Switch.STOP_GENERATING))
 
-    def admit_generate(self) -> None:
-        """
-        Refuse a caller who needs a generated token while generating is stopped.
-
-        Raises:
-            GeneratingStoppedError: Generating is stopped.
-
-        """
-        if stops := self._set(Switch.STOP_GENERATING):
-            _count_refusal(Switch.STOP_GENERATING)
-            raise GeneratingStoppedError(
-                cause="generating is stopped by a switch",
-                retry_at=min(stops[0].until, self.now + LOOK_AGAIN),
-            )
+    def generating_stopped(self) -> ProblemError | None:
+        """Return the problem of a caller who needs a generated token while that is stopped."""
+        stops = self._set(Switch.STOP_GENERATING)
+        if not stops:
+            return None
+        _count_refusal(Switch.STOP_GENERATING)
+        return GeneratingStoppedError(
+            cause="generating is stopped by a switch",
+            retry_at=min(stops[0].until, self.now + LOOK_AGAIN),
+        )
 
     def inviting_stopped(self) -> str:
         """Say that inviting is stopped, or return an empty string."""
@@ -145,3 +157,33 @@ def _number(text: str, least: float) -> float | None:
 def _count_refusal(switch: Switch) -> None:
     recorder.count(Metric.SWITCHED_OFF, switch=switch.value)
     recorder.event["switch"] = switch.value
+
+
+class Switches:
+    """
+    What is switched, as this execution environment last read it.
+
+    Every request reads the one CONTROL item. DynamoDB leaves it out when too many do, and a blocked
+    person must not get in because it is busy. A new environment waits for the item; any other one
+    goes on with what it read last.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._item: Item | None = None
+        self._read_at = 0.0
+
+    def beside[V: Value](self, kind: type[V], email: str) -> tuple[V, Control]:
+        """Return a person's value, read consistently, and what is switched."""
+        mine, control = (kind.sk, email), (CONTROL, "")
+        now = self._table.now()
+        if self._item is not None and now - self._read_at < KEPT:
+            return kind.of(self._table.get(*mine)), Control.of(self._item, now=now)
+        spared = [] if self._item is None else [control]
+        found = self._table.get_all([mine, control], spared=spared)
+        self._item, self._read_at = found.get(control, self._item), now
+        return kind.of(found[mine]), Control.of(self._item or {}, now=now)
+
+    def now(self) -> Control:
+        """Return what is switched, for work that has no caller."""
+        return Control.of(self._table.get(CONTROL), now=self._table.now())

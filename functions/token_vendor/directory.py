@@ -3,28 +3,41 @@ Aurora's user list, read for everybody at once.
 
 Aurora has no documented look-up by e-mail. Finding one person means reading the whole list. A
 reading writes the mapping of every person. One execution environment reads at a time, and the
-next one goes on where it stopped: a reading always ends, and is never begun anew half-way.
+next one goes on where it stopped: a reading always ends, and is never begun anew half-way. What
+everybody shares is remembered once, in the DIRECTORY item: a failing list, the reading's turn in
+the queue for Aurora, and when the next reading may begin.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 from uuid import uuid4
 
-from token_vendor.aurora import AuroraClient
-from token_vendor.models import Account, Deadline
+from token_vendor.aurora import AuroraClient, Listing
+from token_vendor.models import Account, Deadline, Item, Turn, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
-from token_vendor.problems import AuroraBusyError, AuroraInvalidResponseError, ProblemError
-from token_vendor.request_budget import MINUTE, Allowance
-from token_vendor.table import Item, Table
-from token_vendor.token_store import KEPT_FOR
+from token_vendor.problems import (
+    AuroraBusyError,
+    AuroraInvalidResponseError,
+    ProblemError,
+    problem_of,
+)
+from token_vendor.request_budget import Allowance
+from token_vendor.settings import MINUTE, Settings
+from token_vendor.table import Table
 
-DIRECTORY, ACTIVE_ROW, OTHER_ROW = "DIRECTORY", "ACCOUNT", "INACTIVE"
+ACTIVE_ROW, OTHER_ROW = "ACCOUNT", "INACTIVE"
 SHARE = 20
-"""A reading may take one in so many calls: a long list is kept longer than `ttl`."""
+"""A reading may take one in so many calls: a long list is kept longer than `directory_ttl`."""
 ABANDONED = 3600
 """Seconds after its last page at which an unfinished reading begins anew."""
+LONGEST_FAILURE = 300
+"""Seconds; the pause after a failed reading doubles with each failure in a row, up to this."""
+LONE_QUESTIONS = 10
+"""Questions about single people between two readings, or as many as a reading costs calls."""
+EARLY = 1.0
+"""Seconds before its turn at which a reading may go on; it sleeps them."""
 READER_NEEDS = 4.0
 """Seconds that a reader needs for one more page; with less, the next one goes on from there."""
 SAMPLE = 20
@@ -32,20 +45,26 @@ SAMPLE = 20
 LARGEST_PAGE = 250
 """Rows; Aurora's lists are known to take at most this `per_page`. More is a list without pages."""
 MOST_PAGES = 5000
+MOST_EMPTY = 3
+"""Pages in a row that have nobody, of a list that says that it goes on."""
 CHUNK = 500
-"""Rows that are written between two looks at the deadline."""
+"""Rows per deadline check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class Reading(Value):
     """
     The DIRECTORY item; times are seconds since the epoch.
 
     `read_since`, `read_at` and `pages` are when the last whole reading began and ended, and what
-    it cost. `reading_since`, `next_page`, `next_query`, `promised` and `after_id` are how far an
-    unfinished one has come. `doubted_at` is when a reading last began because somebody's account
-    was refused.
+    it cost. `reading_since`, `next_page`, `next_query`, `promised`, `rows_read` and `after_id` are
+    how far an unfinished one has come, and `turn_at` and `turn_slots` its place in the queue.
+    `failure` lasts until `failed_until`; `failures` is how many there were in a row. `rested_at` is
+    when readings have rested as long as they cost. `questions` counts those about single people,
+    and `questions_before` is how many there were when the last reading began.
     """
+
+    sk: ClassVar[str] = "DIRECTORY"
 
     read_since: float = 0
     read_at: float = 0
@@ -56,89 +75,164 @@ class Reading:
     next_page: int = 0
     next_query: str = ""
     promised: int = 0
+    rows_read: int = 0
     after_id: str = ""
-    doubted_at: float = 0
+    turn_at: float = 0
+    turn_slots: tuple[tuple[int, int], ...] = ()
+    failed_until: float = 0
+    failure: str = ""
+    failures: int = 0
+    rested_at: float = 0
+    questions: int = 0
+    questions_before: int = 0
 
-    def place(self) -> "Place":
-        """Return how far an unfinished reading has come."""
-        page = Page(number=self.next_page, named=self.next_query, promised=bool(self.promised))
-        return Place(page=page, after_id=self.after_id)
+    @property
+    def page(self) -> Page:
+        """Return the page that an unfinished reading is at."""
+        return Page(
+            number=self.next_page or 1,
+            named=self.next_query,
+            promised=bool(self.promised),
+            read=self.rows_read,
+        )
 
+    @property
+    def turn(self) -> Turn | None:
+        """Return the reading's place in the queue for Aurora, or None."""
+        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
 
-ATTRIBUTES = frozenset(field.name for field in fields(Reading))
+    def may_ask_alone(self) -> bool:
+        """Tell whether a question about one person is cheaper than the reading for everybody."""
+        return self.questions - self.questions_before < max(LONE_QUESTIONS, self.pages)
 
+    def rest(self, rate: float) -> float:
+        """Return for how many seconds readings rest so that they take their share of the calls."""
+        return SHARE * self.pages * MINUTE / rate
 
-@dataclass(kw_only=True, slots=True)
-class Place:
-    """How far a reading has come: the page that it is at, and the last row of it written."""
+    def obstacle(self, now: float, rate: float) -> ProblemError | None:
+        """Return why nobody may read now, or None."""
+        if self.failed_until > now:
+            return problem_of(self.failure, retry_at=self.failed_until)
+        if self.turn_at - now > EARLY:
+            return AuroraBusyError(cause="the reading waits for its turn", retry_at=self.turn_at)
+        # Two readings in a row are borne: one finds nobody, the next one the person just invited.
+        begins = self.rested_at - self.rest(rate)
+        if begins > now and not self.reading_since:
+            return AuroraBusyError(
+                "The list of Aurora's users was read a moment ago. Try again then.",
+                cause="readings rest",
+                retry_at=begins,
+            )
+        return None
 
-    page: Page = Page()  # noqa: RUF009 - frozen.
-    after_id: str = ""
+    # Transitions ------------------------------------------------------------------------------
 
-    def attributes(self) -> dict[str, Any]:
-        """Return the place as the DIRECTORY item keeps it."""
-        return {
-            "next_page": self.page.number,
-            "next_query": self.page.named,
-            "promised": int(self.page.promised),
-            "after_id": self.after_id,
-        }
+    def leased(self, lease_id: str, *, now: float, until: float) -> "Reading":
+        """Take the right to read, where nobody has it; begin a reading, or go on with one."""
+        if self.lease_until > now:
+            return self
+        mine = replace(
+            self, lease_id=lease_id, lease_until=until, turn_at=0, turn_slots=(), failure=""
+        )
+        # A killed reader saved no position. Going on from where it began would take its own rows
+        # for those of a list that repeats itself.
+        stopped = self.reading_since and not self.lease_id
+        if stopped and self.lease_until > now - ABANDONED:
+            return mine
+        # Rounded as the table keeps it: rows of this reading are told by it.
+        begun = mine.at(Page())
+        return replace(begun, reading_since=round(now, 3), questions_before=self.questions)
+
+    def at(self, page: Page, after_id: str = "") -> "Reading":
+        """Note the page that a reading is at, and the last row of it that was written."""
+        return replace(
+            self,
+            next_page=page.number,
+            next_query=page.named,
+            promised=int(page.promised),
+            rows_read=page.read,
+            after_id=after_id,
+        )
+
+    def stopped(
+        self, come: "Reading", problem: ProblemError, *, now: float, cool_down: float
+    ) -> "Reading":
+        """Give the right to read back; keep how far the reading has come, and why it stopped."""
+        if self.lease_id != come.lease_id:
+            return self
+        # The end of the lease stays: it tells when the reading last went on.
+        after = replace(
+            self,
+            lease_id="",
+            lease_until=now,
+            reading_since=come.reading_since,
+            next_page=come.next_page,
+            next_query=come.next_query,
+            promised=come.promised,
+            rows_read=come.rows_read,
+            after_id=come.after_id,
+        )
+        if problem.turn:
+            return replace(after, turn_at=problem.turn.at, turn_slots=problem.turn.slots)
+        if problem.ours:
+            return after
+        failures = self.failures + 1
+        pause = min(cool_down * 2 ** (failures - 1), max(cool_down, LONGEST_FAILURE))
+        return replace(after, failures=failures, failed_until=now + pause, failure=problem.slug)
+
+    def finished(self, come: "Reading", *, now: float, rate: float) -> "Reading":
+        """Give the right to read back after the last page."""
+        if self.lease_id != come.lease_id:
+            return self
+        done = replace(
+            self.at(Page(number=0)),  # No unfinished reading.
+            lease_id="",
+            lease_until=now,
+            read_since=come.reading_since,
+            read_at=now,
+            pages=come.page.number,
+            reading_since=0,
+            failures=0,
+            failed_until=0,
+        )
+        return replace(done, rested_at=max(now, self.rested_at) + done.rest(rate))
 
 
 class Directory:
     """Find people in the user list, reading it where the last reading is too old."""
 
     def __init__(
-        self,
-        table: Table,
-        aurora: AuroraClient,
-        *,
-        ttl: float,
-        rate: float,
-        clock: Callable[[], float],
+        self, table: Table, aurora: AuroraClient, *, settings: Settings, clock: Callable[[], float]
     ) -> None:
         self._table = table
         self._aurora = aurora
-        self._ttl = ttl
-        self._rate = rate
+        self._settings = settings
         self._clock = clock
 
-    def look_up(
-        self, email: str, allowance: Allowance, *, not_before: float = 0, doubt: bool = False
-    ) -> Account | None:
+    def look_up(self, email: str, allowance: Allowance, *, not_before: float = 0) -> Account | None:
         """
-        Return what the list says of a person, read recently and after `not_before`.
+        Return what the list says of a person, read recently, and begun after `not_before`.
 
-        Args:
-            email: The person's normalised address.
-            allowance: Pays for a reading.
-            not_before: A stored moment. One that each request took anew would never be reached by
-                a reading that is longer than a request.
-            doubt: The moment is that of a refused account. Such readings are rationed, since a key
-                that loses a right makes everybody's account look wrong: within the list's age, the
-                second one is answered from the list as it is.
+        `not_before` is a stored moment. One that each request took anew would never be reached by a
+        reading that is longer than a request.
 
         Raises:
-            AuroraBusyError: The reading outlasts this request.
+            AuroraBusyError: The reading outlasts this request, or may not begin yet.
+            ProblemError: The list failed, for this request or for another one a moment ago.
 
         """
+        since = self._clock()
         while True:
             reading, now = self._reading(), self._clock()
-            age = self._age(reading)
-            fresh = reading.read_at > now - age
-            rationed = (
-                doubt and reading.doubted_at > now - age and reading.reading_since <= not_before
-            )
-            if fresh and (reading.read_since > not_before or rationed):
+            oldest = now - max(self._settings.directory_ttl, reading.rest(self._rate))
+            if reading.read_at > oldest and reading.read_since > not_before:
                 return self.known(email, since=reading.read_since)
-            if reading.lease_until <= now:
-                self._read(reading, allowance, doubted_at=now if doubt else 0)
-            elif not allowance.deadline.poll():
-                raise AuroraBusyError(
-                    "The list of Aurora's users is being read. Try again then.",
-                    cause="the reading of the directory outlasts this request",
-                    retry_at=reading.lease_until,
-                )
+            if reading.lease_until > now:
+                self._wait(reading, allowance.deadline, since)
+            elif obstacle := reading.obstacle(now, self._rate):
+                raise obstacle
+            else:
+                self._read(reading, allowance)
 
     def refresh(self, begun: float, allowance: Allowance) -> None:
         """
@@ -146,6 +240,7 @@ class Directory:
 
         Raises:
             AuroraBusyError: Not ended in time, or somebody else reads.
+            ProblemError: The list failed.
 
         """
         reading, now = self._reading(), self._clock()
@@ -153,34 +248,29 @@ class Directory:
             return
         if reading.lease_until > now:
             raise AuroraBusyError(cause="somebody else reads", retry_at=reading.lease_until)
-        self._read(reading, allowance, doubted_at=0)
+        self._read(reading, allowance)
+
+    def may_ask_alone(self, since: float) -> bool:
+        """
+        Count a question about one person; tell whether to ask Aurora about that person alone.
+
+        Otherwise a reading serves this person and others: one that was begun after `since`, or the
+        next one, after so many questions that it costs no more.
+        """
+        before = self._table.update(Reading.sk, add={"questions": 1})
+        reading = Reading.of(before or {})
+        return reading.read_since <= since and reading.may_ask_alone()
 
     def mapping(self, email: str) -> Account | None:
         """Return the active account that Aurora named last and has not refused since."""
         item = self._table.get(ACTIVE_ROW, email)
-        if not item or "doubted_at" in item:
-            return None
-        return Account(
-            user_id=item["user_id"],
-            email=email,
-            status=item["account_status"],
-            seen_at=item["seen_at"],
-        )
+        return None if not item or "doubted_at" in item else _account(email, item)
 
     def known(self, email: str, *, since: float = 0) -> Account | None:
         """Return the newest that Aurora said of a person at `since` or later, without asking it."""
+        rows = self._table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
         return max(
-            (
-                Account(
-                    user_id=item["user_id"],
-                    email=email,
-                    status=item["account_status"],
-                    seen_at=item["seen_at"],
-                    doubted_at=item.get("doubted_at", 0),
-                )
-                for item in self._table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
-                if item["seen_at"] >= since
-            ),
+            (_account(email, row) for row in rows if row and row["seen_at"] >= since),
             # Several rows may bear one address, at most one of them active.
             key=lambda account: (account.seen_at, account.active),
             default=None,
@@ -207,78 +297,89 @@ class Directory:
         )
         return float((before or {}).get("doubted_at", now))
 
-    def _age(self, reading: Reading) -> float:
-        return max(self._ttl, SHARE * reading.pages * MINUTE / self._rate)
+    @property
+    def _rate(self) -> float:
+        return self._settings.request_rate
 
-    def _read(self, reading: Reading, allowance: Allowance, *, doubted_at: float) -> None:
+    def _reading(self) -> Reading:
+        return self._table.load(Reading)
+
+    def _wait(self, reading: Reading, deadline: Deadline, since: float) -> None:
+        """Pause before another look at somebody else's reading, for `patience` in all."""
+        now, patience = self._clock(), self._settings.patience
+        if now - since >= patience or not deadline.poll():
+            raise AuroraBusyError(
+                "The list of Aurora's users is being read. Try again then.",
+                cause="the reading of the directory outlasts this request",
+                retry_at=min(reading.lease_until, now + patience),
+            )
+
+    def _read(self, seen: Reading, allowance: Allowance) -> None:
         """Read the list from where the last reader stopped, unless somebody else does."""
         now = self._clock()
-        # A reader that was killed left no word of how far it came. Going on from where it began
-        # would take its own rows for those of a list that repeats itself.
-        stopped = reading.next_page and not reading.lease_id
-        if stopped and reading.lease_until > now - ABANDONED:
-            since, place = reading.reading_since, reading.place()
-        else:
-            # As the table keeps it: rows of this reading are told by it.
-            since, place = round(now, 3), Place()
-        lease_id = str(uuid4())
-        begin = {"reading_since": since, **place.attributes()}
-        if doubted_at and place.page.number == 1:
-            begin["doubted_at"] = doubted_at
-        if not self._write(
-            assign={
-                "lease_id": lease_id,
-                "lease_until": allowance.deadline.lease_until(now),
-                **begin,
-            },
-            condition="attribute_not_exists(lease_until) OR lease_until <= :now",
-            values={"now": now},
-        ):
+        lease_id, until = str(uuid4()), allowance.deadline.lease_until(now)
+        come = held = self._table.change(
+            seen, lambda reading: reading.leased(lease_id, now=now, until=until)
+        )
+        if held.lease_id != lease_id:
             return
+        # The reading pays for itself: a turn that it is given is everybody's, and kept with it.
+        own = allowance.apart()
         try:
-            self._read_pages(place, since, allowance)
-        except ProblemError:
-            self._release(lease_id, assign=place.attributes())
-            raise
+            if seen.turn:
+                own.redeem(seen.turn)
+            for step in self._pages(held, own):
+                come = step
+        except ProblemError as problem:
+            self._stop(held, come, problem)
+            raise problem.ending_at(problem.retry_at) from None
         recorder.count(Metric.DIRECTORY_READ)
-        self._release(
-            lease_id,
-            assign={"read_since": since, "read_at": self._clock(), "pages": place.page.number},
-            remove=("reading_since", *place.attributes()),
+        now = self._clock()
+        self._table.change(held, lambda reading: reading.finished(come, now=now, rate=self._rate))
+
+    def _stop(self, held: Reading, come: Reading, problem: ProblemError) -> None:
+        now, cool_down = self._clock(), self._settings.cool_down
+        self._table.change(
+            held, lambda reading: reading.stopped(come, problem, now=now, cool_down=cool_down)
         )
 
-    def _read_pages(self, place: Place, since: float, allowance: Allowance) -> None:
+    def _pages(self, come: Reading, allowance: Allowance) -> Iterator[Reading]:
         """
-        Read and write pages until the last one; `place` says how far it came.
+        Read and write pages until the last one; yield how far the reading has come.
 
         Where Aurora names no pages, the list ends at a page that is empty, refused, or was read
-        before: a list that knows no pages answers `page=2` with the same rows, or refuses it.
+        before: a list that knows no pages answers `page=2` with the same rows, or refuses it. A
+        page without anybody is no end while Aurora says that others follow.
         """
+        empty = 0
         while True:
-            page = place.page
+            page = come.page
             listing = self._aurora.list_users(page, allowance)
             rows = sorted(
-                (row for row in listing.accounts if row.user_id > place.after_id),
+                (row for row in listing.accounts if row.user_id > come.after_id),
                 key=lambda row: row.user_id,
             )
-            repeated = page.number > 1 and self._was_read(rows, since)
-            if page.promised and (listing.refused or repeated):
-                # A cursor that is over, or a form that is read wrongly. The people on the pages
-                # that follow would be taken for new, and invited.
-                place.page, place.after_id = Page(), ""
-                raise AuroraInvalidResponseError(
-                    cause=f"list_users: page {page.number}, which the answer before it named, "
-                    + ("was refused" if listing.refused else "has the rows of one before")
-                )
+            repeated = page.number > 1 and self._was_read(rows, come.reading_since)
+            empty = 0 if listing.accounts else empty + 1
+            if fault := _fault(listing, page, repeated=repeated, empty=empty):
+                # The people on the pages that follow would be taken for new, and invited.
+                yield replace(come.at(Page(number=0)), reading_since=0)
+                raise AuroraInvalidResponseError(cause=f"list_users: page {page.number} {fault}")
             if not repeated or len(rows) <= LARGEST_PAGE:
-                self._write_rows(rows, place, since, allowance.deadline)
-            unusable = page.number > 1 and not listing.accounts
+                for start in range(0, len(rows), CHUNK):
+                    if start:
+                        self._check_time(allowance.deadline, page.number)
+                    chunk = rows[start : start + CHUNK]
+                    self.remember(chunk, seen_at=come.reading_since)
+                    come = come.at(page, after_id=chunk[-1].user_id)
+                    yield come
             following = listing.following
-            ended = repeated or unusable or not listing.rows or page.number == MOST_PAGES
-            if ended or not following:
+            ended = repeated or empty == MOST_EMPTY or page.number == MOST_PAGES
+            if ended or not following or (empty and not following.promised):
                 return
-            place.page, place.after_id = following, ""
-            _check_time(allowance.deadline, following.number, self._clock())
+            come = come.at(following)
+            yield come
+            self._check_time(allowance.deadline, following.number)
 
     def _was_read(self, rows: Sequence[Account], since: float) -> bool:
         """
@@ -287,53 +388,52 @@ class Directory:
         Not all: people are added while a list is read.
         """
         sample = rows[:: max(1, len(rows) // SAMPLE)]
+        if not sample:
+            return False
         items = self._table.get_all({_key(row) for row in sample})
-        read = [row for row in sample if items.get(_key(row), {}).get("seen_at") == since]
+        read = [row for row in sample if items[_key(row)].get("seen_at") == since]
         return len(read) * 2 > len(sample)
 
-    def _write_rows(
-        self, rows: Sequence[Account], place: Place, since: float, deadline: Deadline
-    ) -> None:
-        for start in range(0, len(rows), CHUNK):
-            if start:
-                _check_time(deadline, place.page.number, self._clock())
-            chunk = rows[start : start + CHUNK]
-            self.remember(chunk, seen_at=since)
-            place.after_id = chunk[-1].user_id
+    def _check_time(self, deadline: Deadline, page: int) -> None:
+        if deadline.remaining() < READER_NEEDS:
+            raise AuroraBusyError(
+                "The list of Aurora's users is long. Try again now.",
+                cause=f"the directory goes on at page {page}",
+                retry_at=self._clock() + 1,
+            )
 
     def _row(self, account: Account, seen_at: float) -> Item:
         return {
             "user_id": account.user_id,
             "account_status": account.status,
             "seen_at": seen_at,
-            "ttl": int(self._clock()) + KEPT_FOR,
+            "ttl": self._table.ttl(),
         }
 
-    def _release(self, lease_id: str, *, assign: Any, remove: tuple[str, ...] = ()) -> None:
-        self._write(
-            # The end of the lease stays: it tells when the reading last went on.
-            assign=assign | {"lease_until": self._clock()},
-            remove=("lease_id", *remove),
-            condition="lease_id = :lease",
-            values={"lease": lease_id},
-        )
 
-    def _write(self, **clauses: Any) -> bool:
-        return self._table.update(DIRECTORY, **clauses) is not None
-
-    def _reading(self) -> Reading:
-        item = self._table.get(DIRECTORY)
-        return Reading(**{name: value for name, value in item.items() if name in ATTRIBUTES})
+def _fault(listing: Listing, page: Page, *, repeated: bool, empty: int) -> str:
+    """Say why a list cannot be read to its end, or return an empty string."""
+    if listing.rows and not listing.accounts and not page.read:
+        return "has no row with a usable id and e-mail"
+    if page.promised and (listing.refused or repeated):
+        # A cursor that is over, or a form that is read wrongly.
+        return "was promised, and " + ("refused" if listing.refused else "has the rows of another")
+    following = listing.following
+    if empty < MOST_EMPTY or not following or (following.counted and page.read):
+        # A total alone may count people who are not listed.
+        return ""
+    return "is empty as those before it, and others are to follow" if following.promised else ""
 
 
 def _key(account: Account) -> tuple[str, str]:
     return (ACTIVE_ROW if account.active else OTHER_ROW, account.email)
 
 
-def _check_time(deadline: Deadline, page: int, now: float) -> None:
-    if deadline.remaining() < READER_NEEDS:
-        raise AuroraBusyError(
-            "The list of Aurora's users is long. Try again now.",
-            cause=f"the directory goes on at page {page}",
-            retry_at=now + 1,
-        )
+def _account(email: str, row: Item) -> Account:
+    return Account(
+        user_id=row["user_id"],
+        email=email,
+        status=row["account_status"],
+        seen_at=row["seen_at"],
+        doubted_at=row.get("doubted_at", 0),
+    )

@@ -45,7 +45,7 @@ class Person:
         return cls(email=email, came=item.came, alive_until=item.expires_at)
 
     def comes_again(self, days: int, *, now: float, zone: tzinfo) -> float | None:
-        """Return the first coming in the hours from `now` on, if days repeat; None for none."""
+        """Return the first arrival in the hours from `now` on, if days repeat; None for none."""
         near = AHEAD + CLOCK_CHANGE
         again = (
             _days_later(at, days, zone) for at in self.came if abs(at + days * DAY - now) < near
@@ -78,11 +78,11 @@ def last_working_day(people: Iterable[Person], *, now: float, zone: tzinfo) -> i
 
     As usual is at least half as many as on the fullest of the days: weekends and holidays are not.
     """
-    counts = comings(people, now=now, zone=zone, days=range(1, LONGEST_WEEKEND + 1))
+    counts = arrivals(people, now=now, zone=zone, days=range(1, LONGEST_WEEKEND + 1))
     return next((day for day, count in counts.items() if count * 2 >= max(counts.values()) > 0), 0)
 
 
-def comings(
+def arrivals(
     people: Iterable[Person], *, now: float, zone: tzinfo, days: Iterable[int]
 ) -> dict[int, int]:
     """Count who came in the hours from now on, by how many days ago that was."""

@@ -1,30 +1,23 @@
 """
-API Gateway event in, HTTP response out: two routes, the one error renderer, the wiring.
+API Gateway event in, HTTP response out: two routes, the one error renderer.
 
 The dispatch is plain: a routing library would lengthen every cold start for the sake of two routes.
 """
 
+import gc
+
+gc.disable()  # What a cold start makes, stays: looking through it for garbage finds none.
+
 import json
 import os
 import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-import botocore
-from botocore.config import Config
-from botocore.session import get_session
-
-from token_vendor.accounts import Accounts, InvitationPolicy
-from token_vendor.api_key import ApiKey
-from token_vendor.aurora import AuroraClient
-from token_vendor.bounded_http import BoundedHTTP
-from token_vendor.caller import ClaimNames, identify
-from token_vendor.directory import Directory
+from token_vendor.caller import identify
 from token_vendor.models import Caller, Deadline, Vended
 from token_vendor.observability import Metric, digest, logger, recorder
 from token_vendor.problems import (
@@ -35,61 +28,18 @@ from token_vendor.problems import (
     ProblemError,
 )
 from token_vendor.request_body import parse_body
-from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import RESERVE, Settings
-from token_vendor.table import Table
-from token_vendor.token_store import TokenStore
-from token_vendor.vendor import Policy, TokenVendor
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb.client import DynamoDBClient
-    from types_boto3_secretsmanager.client import SecretsManagerClient
-
-DYNAMODB = Config(
-    connect_timeout=1,
-    read_timeout=2,
-    # Its first pause for DynamoDB is 50 ms; the standard mode's is up to a second.
-    retries={"mode": "legacy", "total_max_attempts": 3},
-    tcp_keepalive=True,
-    # DynamoDB checks the requests itself; doing it here too takes 3 % of a stored token's CPU.
-    parameter_validation=False,
-    # botocore's own is composed anew, twice, for every call: 7 % of a stored token's CPU.
-    user_agent=f"aurora-token-vendor Botocore/{botocore.__version__}",
-)
-SECRETS_MANAGER = Config(
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2}
-)
+from token_vendor.wiring import Parts, wire
 
 
 class Endpoint:
     """The two routes, over the wired parts of one execution environment."""
 
-    def __init__(
-        self,
-        vendor: TokenVendor,
-        settings: Settings,
-        *,
-        now: Callable[[], float],
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._vendor = vendor
-        self._settings = settings
-        self._now = now
-        self._clock = clock
-        self._sleep = sleep
-        self._claims = ClaimNames(
-            email=settings.claim_email,
-            email_verified=settings.claim_email_verified,
-            given_name=settings.claim_given_name,
-            family_name=settings.claim_family_name,
-            name=settings.claim_name,
-            phone=settings.claim_phone,
-            groups=settings.claim_groups,
-        )
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one event of payload format 2.0; nothing is raised, everything is answered."""
+        """Answer one event of payload format 2.0. Never raises."""
         gateway = event.get("requestContext")
         request_id = str(
             (gateway.get("requestId") if isinstance(gateway, dict) else "")
@@ -118,11 +68,12 @@ class Endpoint:
             case "POST /token":
                 request, profile = parse_body(event)
                 remaining = context.get_remaining_time_in_millis() / 1000 - RESERVE
-                deadline = Deadline(self._clock() + remaining, self._clock, self._sleep)
+                clock = self._parts.clock
+                deadline = Deadline(clock() + remaining, clock, self._parts.sleep)
                 caller = self._caller(event, profile)
-                return self._token(self._vendor.vend(caller, request, deadline))
+                return self._token(self._parts.vendor.vend(caller, request, deadline))
             case "DELETE /token":
-                self._vendor.forget(self._caller(event, {}))
+                self._parts.vendor.forget(self._caller(event, {}))
                 recorder.event["outcome"] = "forgotten"
                 return {"statusCode": 204, "headers": {"cache-control": "no-store"}}
             case _:
@@ -136,13 +87,10 @@ class Endpoint:
         except (KeyError, TypeError) as error:
             raise CallerNotIdentifiedError(cause="the event has no claims") from error
         caller = identify(
-            claims if isinstance(claims, dict) else {},
-            profile,
-            names=self._claims,
-            require_verified_email=self._settings.require_verified_email,
+            claims if isinstance(claims, dict) else {}, profile, settings=self._parts.settings
         )
         recorder.event["caller"] = digest(caller.email)
-        if self._settings.log_email:
+        if self._parts.settings.log_email:
             recorder.event["email"] = caller.email
         return caller
 
@@ -162,7 +110,7 @@ class Endpoint:
                     "jwt": token.jwt,
                     "jti": token.jti,
                     "expires_at": _rfc3339(token.expires_at, "seconds"),
-                    "expires_in": max(0, int(token.expires_at - self._now())),
+                    "expires_in": max(0, int(token.expires_at - self._parts.now())),
                 },
                 "user": {"id": token.user_id, "email": vended.email},
                 "source": vended.source,
@@ -186,7 +134,7 @@ class Endpoint:
         headers = {"content-type": "application/problem+json"}
         if problem.retry_at is not None:
             body["retry_at"] = _rfc3339(problem.retry_at, "milliseconds")
-            headers["retry-after"] = str(max(1, ceil(problem.retry_at - self._now())))
+            headers["retry-after"] = str(max(1, ceil(problem.retry_at - self._parts.now())))
         return _response(problem.status, body, headers)
 
 
@@ -206,127 +154,7 @@ def _rfc3339(moment: float, precision: str) -> str:
     return text.replace("+00:00", "Z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """What is wired once for an execution environment; `now` is the time that all agree on."""
-
-    vendor: TokenVendor
-    store: TokenStore
-    directory: Directory
-    budget: RequestBudget
-    now: Callable[[], float]
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
-def wire(
-    settings: Settings,
-    *,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Endpoint:
-    """Build the endpoint from the settings; tests call it with others."""
-    parts = wire_parts(settings, clock=clock, sleep=sleep)
-    return Endpoint(parts.vendor, settings, now=parts.now, clock=clock, sleep=sleep)
-
-
-def wire_parts(
-    settings: Settings, *, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> Parts:
-    """Build the parts from the settings."""
-    # botocore's session is what boto3 makes its clients with; importing boto3 itself would load
-    # the whole of S3's transfer manager at every cold start.
-    session = get_session()
-    dynamodb = cast("DynamoDBClient", session.create_client("dynamodb", config=DYNAMODB))
-    table = Table(
-        dynamodb,
-        name=settings.table_name,
-        partition=settings.partition,
-        clock=clock,
-        sleep=sleep,
-    )
-    # Stored moments are compared on the time that all environments agree on.
-    now = table.now
-    api_key = ApiKey(
-        lambda: cast(
-            "SecretsManagerClient",
-            session.create_client("secretsmanager", config=SECRETS_MANAGER),
-        ),
-        secret_arn=settings.aurora_secret_arn,
-        environment=settings.aurora_environment,
-        kept_for=settings.api_key_ttl,
-        clock=clock,
-    )
-    version = (settings.aurora_version_header, settings.aurora_version)
-    aurora = AuroraClient(
-        api_key,
-        BoundedHTTP(
-            connect_timeout=settings.aurora_connect_timeout,
-            read_timeout=settings.aurora_read_timeout,
-            clock=clock,
-        ),
-        url=settings.aurora_origin,
-        tenant_id=settings.aurora_tenant_id,
-        version_header=version if all(version) else None,
-        clock=now,
-        sleep=sleep,
-    )
-    directory = Directory(
-        table, aurora, ttl=settings.directory_ttl, rate=settings.request_rate, clock=now
-    )
-    budget = RequestBudget(
-        table,
-        rate=settings.request_rate,
-        burst=settings.request_burst,
-        grace=settings.turn_grace,
-        patience=settings.patience,
-        queue_horizon=settings.queue_horizon,
-        sleep=sleep,
-    )
-    store = TokenStore(
-        table,
-        clock=now,
-        kept_for=settings.kept_days * 86_400,
-        notes_comings=settings.prewarm,
-    )
-    vendor = TokenVendor(
-        store=store,
-        accounts=Accounts(
-            table,
-            directory,
-            aurora,
-            invitations=InvitationPolicy(
-                enabled=settings.invitations,
-                domains=settings.invite_domains,
-                level=settings.invite_level,
-                levels_by_group=settings.invite_levels_by_group,
-                partner_ids=settings.invite_partner_ids,
-            ),
-            clock=now,
-        ),
-        budget=budget,
-        aurora=aurora,
-        policy=Policy(
-            refresh_margin=settings.refresh_margin,
-            patience=settings.patience,
-            cool_down=settings.cool_down,
-            refused_for=settings.directory_ttl,
-            renewals_per_hour=settings.renewals_per_hour,
-        ),
-        clock=now,
-    )
-    return Parts(
-        vendor=vendor,
-        store=store,
-        directory=directory,
-        budget=budget,
-        now=now,
-        clock=clock,
-        sleep=sleep,
-    )
-
-
-handler = wire(Settings.from_environment(os.environ)).answer
+handler = Endpoint(wire(Settings.from_environment(os.environ))).answer
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     # A part of Lambda's own runtime. Without this, all copies of a snapshot would draw the same
@@ -334,3 +162,6 @@ if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     import snapshot_restore_py  # type: ignore[import-untyped]  # It ships no types.
 
     snapshot_restore_py.register_after_restore(random.seed)
+
+gc.freeze()
+gc.enable()

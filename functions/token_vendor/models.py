@@ -3,12 +3,20 @@
 import random
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, TypeGuard
 
 from token_vendor.settings import RESERVE
 
+type Item = dict[str, Any]
+"""Texts, numbers (seconds since the epoch, counts) and tuples of them by attribute name."""
+
+LIST, RETRIEVE = "list_users", "retrieve_user"
+INVITE, GENERATE = "invite_user", "generate_token"
+"""The operations at Aurora, as logs, metrics and `ProblemError.in_doubt` name them."""
 LONGEST_EMAIL = 254
 """Characters: RFC 5321's limit on a path."""
+LONGEST_ID = 128
 ACTIVE = "active"
 """The one `account_status` that Aurora documents; every other value counts as not active."""
 
@@ -17,6 +25,41 @@ LEASE_OUTLASTS_HOLDER = 1.0
 """Seconds between the end of an invocation and that of its leases."""
 POLL = (0.060, 0.250)
 """Least and most seconds between two looks at an item on which somebody else has a lease."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """
+    An item as a value; the base of the versioned ones.
+
+    An attribute that the item does not have has the field's default. One of another type, which
+    another version of this program wrote, counts as absent. A default is not written.
+    """
+
+    sk: ClassVar[str] = ""
+    """The sort key of the items."""
+
+    version: int = 0
+    """How often the item was written; 0 where there is none."""
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """Return the value of an item as the table holds it."""
+        return cls(
+            **{
+                each.name: value
+                for each in fields(cls)
+                if (value := item.get(each.name)) is not None and _is_like(value, each.default)
+            }
+        )
+
+    def attributes(self) -> Item:
+        """Return what differs from the defaults."""
+        return {
+            each.name: value
+            for each in fields(self)
+            if (value := getattr(self, each.name)) != each.default
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +93,17 @@ class TokenRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessToken:
-    """An Aurora JWT and what it says of itself; `expires_at` in seconds since the epoch."""
+    """
+    An Aurora JWT and what is believed of it; `expires_at` in seconds since the epoch.
+
+    It is not `storable` if nobody knows when it ends. `expires_at` then is when to ask again.
+    """
 
     jwt: str = field(repr=False)
     jti: str
     expires_at: int
     user_id: str
+    storable: bool = True
 
     def lives_longer_than(self, seconds: float, *, now: float) -> bool:
         """Tell whether more than `seconds` of life remain."""
@@ -133,19 +181,37 @@ class Deadline:
         return True
 
 
+def _is_like(value: Any, default: Any) -> bool:
+    """Tell whether a value has the type of a default; a number may be whole or not."""
+    return isinstance(value, int | float if isinstance(default, int | float) else type(default))
+
+
+def is_id(text: object) -> TypeGuard[str]:
+    """Tell whether `text` can stand in a path; Aurora's ids are UUIDs."""
+    return (
+        isinstance(text, str)
+        and 0 < len(text) <= LONGEST_ID
+        and all(c.isascii() and (c.isalnum() or c in "-_") for c in text)
+    )
+
+
 def normalised_email(text: str) -> str:
     """
     Return the one form in which an e-mail address is compared and used as a key.
 
     The address is stripped, in NFC and in lower case. A `+tag` stays, because Aurora itself advises
     tags to people with several accounts. It is not case-folded: that makes `ß` an `ss`, and the
-    owner of straße.example would get the tokens of strasse.example.
+    owner of straße.example would get the tokens of strasse.example. A sign that one of these steps
+    would make an ASCII letter is refused for the same reason: the Kelvin sign is no k.
 
     Raises:
         ValueError: `text` is not an address.
 
     """
-    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text.strip()).lower())
+    text = text.strip()
+    if any(not c.isascii() and _folded(c).isascii() for c in text):
+        raise ValueError("a sign that would become another one")
+    email = _folded(text)
     local, at, domain = email.rpartition("@")
     if (
         not (at and local and domain)
@@ -156,3 +222,7 @@ def normalised_email(text: str) -> str:
     ):
         raise ValueError("not an e-mail address")
     return email
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())

@@ -7,6 +7,7 @@ them from this file. No metric has the caller as a dimension, and no log line ho
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ class Metric(StrEnum):
     SWITCHED_OFF = "SwitchedOff"
     DOUBLE_GENERATE = "DoubleGenerate"
     WRONG_ACCOUNT = "WrongAccount"
+    UNDATED = "UndatedToken"
     STORE_FAILED = "StoreFailed"
     KEY_REREAD = "KeyReread"
     DIRECTORY_READ = "DirectoryRead"
@@ -59,6 +61,9 @@ SHARED = {"_aws", "service"}
 
 logger = Logger()
 
+LOGGED_BODY = 300
+PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
+"""What looks like a JWT, a key, an address or a telephone number."""
 
 MOST_VALUES = 99
 """Values of one metric in a document: at the 100th, Powertools writes it out by itself."""
@@ -174,8 +179,18 @@ class Recorder:
                 self._emitter.clear_metrics()
 
 
+def excerpt(data: bytes, *, secret: str) -> str:
+    """Return the start of an answer for the log, without secrets and personal data."""
+    text = data.replace(secret.encode(), b"***")[: LOGGED_BODY * 4].decode("utf-8", "replace")
+    return PRIVATE.sub("…", text)[:LOGGED_BODY]
+
+
 def digest(text: str) -> str:
-    """Return the SHA-256 of `text`, in hex: enough to recognise it, useless for getting in."""
+    """
+    Return the SHA-256 of `text`, in hex: enough to recognise it, useless for getting in.
+
+    Of an e-mail it is a pseudonym: anybody with a list of the staff can tell who it is.
+    """
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,8 +1,8 @@
 """
 Which page of Aurora's user list comes after another one.
 
-Aurora documents paging for no list of users. An answer that names its next page, in one of the
-usual forms, is believed. After any other, pages go by number, as in Aurora's list of projects.
+Aurora documents paging for no list of users. Follow a named next page, in one of the usual forms.
+After an answer that names none, pages go by number, as in Aurora's list of projects.
 """
 
 import re
@@ -27,11 +27,14 @@ class Page:
 
     `named` is the query under which Aurora named it. It is `promised` where Aurora said that
     there is such a page: one that is refused, or brings what was read before, is no end then.
+    `counted` is a promise by a total alone. `read` is how many rows the pages before it had.
     """
 
     number: int = 1
     named: str = ""
     promised: bool = False
+    counted: bool = False
+    read: int = 0
 
     @property
     def query_string(self) -> str:
@@ -43,12 +46,15 @@ class Page:
         named = _named(body, link)
         if self.named and not named:
             return None
-        rows = len(body["users"])
+        read = self.read + len(body["users"])
         more = any(MORE.fullmatch(name) and value is True for name, value in _members(body))
+        said, counted = bool(named) or more, _total(body) > read
         return Page(
             number=self.number + 1,
             named=named,
-            promised=bool(named) or more or (self.number == 1 and _total(body) > rows),
+            promised=said or counted,
+            counted=counted and not said,
+            read=read,
         )
 
 

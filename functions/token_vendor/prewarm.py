@@ -8,19 +8,21 @@ generates where a token may be alive.
 """
 
 import os
-import time
 from datetime import tzinfo
 from typing import Any
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from token_vendor.forecast import SHARE, Person, plan
-from token_vendor.handler import Parts, wire_parts
 from token_vendor.models import Deadline
 from token_vendor.observability import logger, recorder
 from token_vendor.problems import AuroraBusyError, ProblemError, UserNotEligibleError
 from token_vendor.settings import RESERVE, Settings
+from token_vendor.token_item import TokenItem
+from token_vendor.wiring import Parts, wire
 
+EXPECTED_BY = ("came", "expires_at")
+"""The attributes that say when an owner is expected; the JWT is not read for that."""
 BUSY_PAUSE = 15.0
 """Seconds until the next attempt after people used the calls."""
 CALL_NEEDS = 25.0
@@ -47,9 +49,12 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
             everybody.
 
     """
-    parts.budget.obey(parts.store.read_control())
-    people = [Person.of(email, item) for email, item in parts.store.everybody()]
-    planned = plan(people, now=parts.now(), zone=zone, rate=parts.budget.rate)
+    pace = parts.budget.pace.under(parts.switches.now())
+    people = [
+        Person.of(email, TokenItem.of(item))
+        for email, item in parts.table.scan(TokenItem.sk, EXPECTED_BY)
+    ]
+    planned = plan(people, now=parts.now(), zone=zone, rate=pace.rate)
     served, failures, refusals, earliest = 0, 0, 0, 0.0
     for each in planned:
         if crc32(each.email.encode()) % lanes != lane:
@@ -59,12 +64,13 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
             # The next run's: nobody pays for a function that sleeps until then.
             break
         parts.sleep(max(0, wait))
-        if parts.budget.control.stops_generating():
+        control = parts.switches.now()
+        if control.stops_generating():
             break
         try:
             if _vended(parts, each.email, until=until):
                 # The rate may have been lowered since the run began.
-                spacing = lanes * 60 / (parts.budget.rate * SHARE)
+                spacing = lanes * 60 / (parts.budget.pace.under(control).rate * SHARE)
                 served, refusals, earliest = served + 1, 0, parts.now() + spacing
             failures = 0
         except ProblemError as problem:
@@ -100,11 +106,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     recorder.start(context.aws_request_id)
     recorder.event["route"] = "prewarm"
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE
-    settings = Settings.from_environment(os.environ)
-    parts = wire_parts(settings, clock=time.time, sleep=time.sleep)
+    parts = wire(Settings.from_environment(os.environ))
     lane, lanes = lane_of(event)
     try:
-        until, zone = parts.clock() + left, ZoneInfo(settings.time_zone)
+        until, zone = parts.clock() + left, ZoneInfo(parts.settings.time_zone)
         served = run(parts, until=until, zone=zone, lane=lane, lanes=lanes)
         recorder.event |= {"outcome": "prewarmed", "people": served}
         return {"prewarmed": served}

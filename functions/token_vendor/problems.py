@@ -5,7 +5,7 @@ The catalogue of RFC 9457 problems: one class per type, one root.
 the log.  `retry_at` is set wherever waiting helps.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from token_vendor.models import Turn
 
@@ -24,6 +24,11 @@ class ProblemError(Exception):
         turn: The place in the queue for Aurora that the caller keeps; `retry_at` is its time.
 
     """
+
+    permanent: ClassVar[bool] = False
+    """Waiting does not solve it; it lasts until Aurora's user list is read again."""
+    ours: ClassVar[bool] = False
+    """Nothing of Aurora's failed: our own limit, or our own table, stands in the way."""
 
     slug: ClassVar[str] = "internal-error"
     status: ClassVar[int] = 500
@@ -46,8 +51,12 @@ class ProblemError(Exception):
         self.in_doubt = in_doubt
         self.turn = turn
 
-    def ending_at(self, moment: float) -> Self:
-        """Return the same problem with another `retry_at`: a raised one never changes."""
+    def ending_at(self, moment: float | None) -> Self:
+        """
+        Return the same problem with another `retry_at`, and without a turn.
+
+        A raised problem never changes.
+        """
         return type(self)(self.detail, cause=self.cause, retry_at=moment, in_doubt=self.in_doubt)
 
 
@@ -74,12 +83,24 @@ class CallerNotIdentifiedError(ProblemError):
 
 
 class UserNotEligibleError(ProblemError):
-    """Aurora, or this service's configuration, has no place for the caller."""
+    """
+    Aurora, or this service's configuration, has no place for the caller.
 
+    If Aurora refused to generate, `if_active` is the problem where it says that the account is
+    active: then it is nobody's fault who signs in.
+    """
+
+    permanent = True
     slug = "user-not-eligible"
     status = 403
     title = "You have no access to Aurora"
     detail = "Ask your Aurora administrator for access."
+
+    def __init__(
+        self, detail: str | None = None, *, if_active: ProblemError | None = None, **about: Any
+    ) -> None:
+        super().__init__(detail, **about)
+        self.if_active = if_active
 
 
 class InvitationPendingError(ProblemError):
@@ -103,6 +124,7 @@ class TooManyRenewalsError(ProblemError):
 class AuroraBusyError(ProblemError):
     """The shared request budget, or Aurora's own limit, has no room right now."""
 
+    ours = True
     slug = "aurora-busy"
     status = 503
     title = "Many people are signing in right now"
@@ -157,6 +179,7 @@ class AuroraKeyRejectedError(ProblemError):
 class TokenStoreUnavailableError(ProblemError):
     """DynamoDB did not answer; going on to Aurora without it would stampede."""
 
+    ours = True
     slug = "token-store-unavailable"
     status = 503
     title = "The token store is not available"
@@ -167,3 +190,15 @@ CATALOGUE: dict[str, type[ProblemError]] = {
     problem.slug: problem for problem in ProblemError.__subclasses__()
 }
 """Every type of problem by its slug."""
+
+
+def problem_of(slug: str, *, retry_at: float) -> ProblemError:
+    """
+    Return the problem that another request left for those after it, until `retry_at`.
+
+    A slug that we do not know was written by another version of this program.
+    """
+    problem = CATALOGUE.get(slug, AuroraUnavailableError)
+    return problem(
+        cause="inherited from another request", retry_at=None if problem.permanent else retry_at
+    )

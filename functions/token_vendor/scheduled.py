@@ -6,14 +6,13 @@ of the ring is taken, it tries again a moment later instead of queueing.
 """
 
 import os
-import time
 from typing import Any
 
-from token_vendor.handler import Parts, wire_parts
 from token_vendor.models import Deadline
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraBusyError
 from token_vendor.settings import RESERVE, Settings
+from token_vendor.wiring import Parts, wire
 
 STRETCH = 20.0
 """Seconds for which it holds the directory: if it is killed, nobody waits for longer."""
@@ -31,10 +30,11 @@ def read(parts: Parts, *, until: float) -> bool:
     """
     begun = parts.now()
     while (left := until - parts.clock()) > STRETCH:
-        parts.budget.obey(parts.store.read_control())
+        control = parts.switches.now()
         deadline = Deadline(parts.clock() + min(left, STRETCH), parts.clock, parts.sleep)
         try:
-            parts.directory.refresh(begun, parts.budget.allowance(deadline, queueing=False))
+            allowance = parts.budget.allowance(deadline, control, queueing=False)
+            parts.directory.refresh(begun, allowance)
         except AuroraBusyError:
             recorder.emit()
             parts.sleep(PAUSE)
@@ -48,8 +48,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     recorder.start(str(event.get("id", "")))
     recorder.event["route"] = "scheduled reading"
     left = context.get_remaining_time_in_millis() / 1000 - RESERVE
-    settings = Settings.from_environment(os.environ)
-    parts = wire_parts(settings, clock=time.time, sleep=time.sleep)
+    parts = wire(Settings.from_environment(os.environ))
     try:
         done = read(parts, until=parts.clock() + left)
         recorder.event["outcome"] = "directory read" if done else "directory not read to its end"

@@ -67,10 +67,6 @@ class Options:
     # Who may call.
     claim_email: str = option("the name of a claim", "email", shape=CLAIM)
     claim_email_verified: str = option("the name of a claim", "email_verified", shape=CLAIM)
-    claim_given_name: str = option("the name of a claim", "given_name", shape=CLAIM)
-    claim_family_name: str = option("the name of a claim", "family_name", shape=CLAIM)
-    claim_name: str = option("the name of a claim", "name", shape=CLAIM)
-    claim_phone: str = option("the name of a claim", "phone_number", shape=CLAIM)
     claim_groups: str = option('the name of a claim, or "" for none', "", shape=rf"(?:{CLAIM})?")
     require_verified_email: bool = option(
         "false only where the provider verifies e-mails but sends no claim that says so", True
@@ -90,19 +86,12 @@ class Options:
     aurora_version: str = option(
         "the API version to pin, in ASCII on one line", "", shape=HEADER_VALUE
     )
-    aurora_connect_timeout: float = option("seconds", 2, least=0.1, most=10)
-    aurora_read_timeout: float = option("seconds", 10, least=0.1, most=25)
     aurora_rate_limit: int = option("requests a minute that Aurora grants the key", 90, least=1)
     request_rate: float = option("requests a minute to make", 88, least=0.1)
     request_burst: int = option("requests to make at once", 90, least=1)
-    turn_grace: float = option("seconds that a kept turn may be late", 5, least=0, most=60)
-    patience: float = option("seconds to wait for a turn inside a request", 5, least=0, most=20)
-    queue_horizon: float = option("seconds that turns are given out ahead", 900, least=1, most=3600)
-    api_key_ttl: float = option("seconds", 300, least=1, most=3600)
 
     # Tokens and accounts.
     refresh_margin: float = option("seconds", 3600, least=0, most=39_600)
-    cool_down: float = option("seconds; 0 for none", 30, most=600)
     directory_ttl: float = option("seconds", 300, least=1, most=3600)
     kept_days: int = option(
         "days that the table remembers a person after the last token", 30, least=30, most=400
@@ -128,7 +117,8 @@ class Options:
     invite_partner_ids: Names = option("a list of Aurora partner ids", (), shape=r"[A-Za-z0-9_-]+")
 
     log_email: bool = option("true to log e-mails as they are, not as hashes", False)
-    function_timeout: int = option("seconds", 25, least=5, most=GATEWAY_TIMEOUT - 1)
+    # The least is what one call to Aurora may take, see the time-outs in Settings.
+    function_timeout: int = option("seconds", 25, least=14, most=GATEWAY_TIMEOUT - 1)
 
     @property
     def aurora_origin(self) -> str:
@@ -152,14 +142,6 @@ class Options:
                 f"aurora_rate_limit is {self.aurora_rate_limit}"
             )
             yield "request_rate", why
-        if self.aurora_connect_timeout + self.aurora_read_timeout >= self.longest_request:
-            why = (
-                f"with aurora_connect_timeout it has to end {RESERVE} s before function_timeout, "
-                f"{self.function_timeout}"
-            )
-            yield "aurora_read_timeout", why
-        if self.patience >= self.function_timeout:
-            yield "patience", f"has to be below function_timeout, {self.function_timeout}"
 
     @property
     def longest_request(self) -> float:
@@ -169,15 +151,38 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Options):
-    """The options, and what the stack adds; a variable is its field's name in capitals."""
+    """
+    The options, what the stack adds, and times that no stage changes because they fit each other.
+
+    A variable is its field's name in capitals. Tests set the times, too.
+    """
 
     table_name: str = option("the name of the table")
     aurora_secret_arn: str = option("the ARN of the secret that holds the Aurora API key")
+    aurora_connect_timeout: float = option("seconds", 2, least=0.1, most=10)
+    aurora_read_timeout: float = option("seconds", 10, least=0.1, most=25)
+    turn_grace: float = option("seconds that a kept turn may be late", 5, least=0, most=60)
+    patience: float = option("seconds to wait for a turn inside a request", 5, least=0, most=20)
+    queue_horizon: float = option("seconds that turns are given out ahead", 900, least=1, most=3600)
+    api_key_ttl: float = option("seconds", 300, least=1, most=3600)
+    cool_down: float = option("seconds; 0 for none", 30, most=600)
 
     @property
     def partition(self) -> str:
         """Return what every partition key starts with; a tenant's items are told apart by it."""
         return f"{self.aurora_environment}#{self.aurora_tenant_id}"
+
+    def contradictions(self) -> Iterator[tuple[str, str]]:
+        """Yield each setting that contradicts another one, and in what."""
+        yield from super().contradictions()
+        if self.aurora_connect_timeout + self.aurora_read_timeout >= self.longest_request:
+            why = (
+                f"with aurora_connect_timeout it has to end {RESERVE} s before function_timeout, "
+                f"{self.function_timeout}"
+            )
+            yield "aurora_read_timeout", why
+        if self.patience >= self.function_timeout:
+            yield "patience", f"has to be below function_timeout, {self.function_timeout}"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:

@@ -1,23 +1,24 @@
 """
-The one DynamoDB adapter: get, update under a condition, get and put many.
+The one way to DynamoDB: load a value, change it, count in it; read and write many.
 
-Python values go in and come out; DynamoDB's types and exceptions end here.
+Python values go in and come out; DynamoDB's types and exceptions end here. TOKEN, INVITATION and
+DIRECTORY are versioned values. Each is changed in one way: a pure function of the value is
+applied to what was read, and the difference is written if nobody has written since.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from token_vendor.models import Item, Value
 from token_vendor.problems import TokenStoreUnavailableError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
-
-type Item = dict[str, Any]
-"""Texts, numbers (seconds since the epoch, counts) and tuples of them by attribute name."""
 
 BATCH = 25
 """The most items that BatchWriteItem takes."""
@@ -28,6 +29,12 @@ FIRST_PAUSE = 0.060
 """Seconds before items that DynamoDB left unprocessed are sent again; doubled each time."""
 RESERVED = {"ttl": "#ttl"}
 """Our attribute names that are reserved words of DynamoDB."""
+KEPT_FOR = 30 * 86_400
+"""Seconds that an item about a person outlives its last write: it spares a look-up."""
+MOST_CONFLICTS = 20
+"""Writers who may come between a value and its change; each of them wrote."""
+ASK_AGAIN = 5
+"""Seconds until a caller may come back after DynamoDB did not do its part."""
 
 
 class Table:
@@ -39,7 +46,7 @@ class Table:
     DynamoDB does not do its part.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is wired from.
         self,
         dynamodb: "DynamoDBClient",
         *,
@@ -47,14 +54,18 @@ class Table:
         partition: str,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
+        kept_for: float = KEPT_FOR,
     ) -> None:
         self._dynamodb = dynamodb
         self._name = name
         self._partition = partition
         self._clock = clock
         self._sleep = sleep
+        self._kept_for = kept_for
         self._offset = 0.0
         self._told: tuple[str, float, float] | None = None
+        self.agreed = False
+        """Whether DynamoDB has told the time that all agree on."""
 
     def now(self) -> float:
         """
@@ -70,6 +81,48 @@ class Table:
             self._offset = min(max(self._offset, told - heard_at), told + 1 - asked_at)
         return self._clock() + self._offset
 
+    def ttl(self) -> int:
+        """Return until when DynamoDB keeps an item about a person that is written now."""
+        return int(self.now() + self._kept_for)
+
+    def load[V: Value](self, kind: type[V], email: str = "") -> V:
+        """Return a value with one strongly consistent read; an absent one has its defaults."""
+        return kind.of(self.get(kind.sk, email))
+
+    def change[V: Value](self, seen: V, transition: Callable[[V], V], email: str = "") -> V:
+        """
+        Apply a pure transition to a value that was read, write the difference, return the result.
+
+        If somebody has written since, the transition is applied to the value as it is then. A
+        transition that does not apply any more returns its argument: nothing is written. A write
+        whose answer was lost is sent again by botocore and fails on itself. A transition therefore
+        changes nothing of its own result.
+        """
+        for _ in range(MOST_CONFLICTS):
+            after = transition(seen)
+            if after is seen or after == seen:
+                return seen
+            after = replace(after, version=seen.version + 1)
+            if self._write(seen, after, email):
+                return after
+            seen = self.load(type(seen), email)
+        raise TokenStoreUnavailableError(
+            cause=f"{MOST_CONFLICTS} others wrote {seen.sk}", retry_at=self.now() + ASK_AGAIN
+        )
+
+    def _write(self, seen: Value, after: Value, email: str) -> bool:
+        before, wanted = seen.attributes(), after.attributes()
+        assign = {name: value for name, value in wanted.items() if before.get(name) != value}
+        written = self.update(
+            after.sk,
+            email,
+            assign=assign | ({"ttl": self.ttl()} if email else {}),
+            remove=before.keys() - wanted.keys(),
+            condition="version = :seen" if seen.version else "attribute_not_exists(version)",
+            values={"seen": seen.version} if seen.version else {},
+        )
+        return written is not None
+
     def get(self, sk: str, email: str = "") -> Item:
         """Return an item with one strongly consistent read; an absent one is empty."""
         asked_at = self._clock()
@@ -78,7 +131,7 @@ class Table:
                 TableName=self._name, Key=self._key(sk, email), ConsistentRead=True
             )
         except (ClientError, BotoCoreError) as exc:
-            raise _unavailable("read", sk, exc) from exc
+            raise self._unavailable("read", sk, exc) from exc
         self._hear(answer, asked_at)
         return _from_wire(answer.get("Item", {}))
 
@@ -129,7 +182,7 @@ class Table:
         except self._dynamodb.exceptions.ConditionalCheckFailedException:
             return None
         except (ClientError, BotoCoreError) as exc:
-            raise _unavailable("write", sk, exc) from exc
+            raise self._unavailable("write", sk, exc) from exc
         self._hear(answer, asked_at)
         return _from_wire(answer.get("Attributes", {}))
 
@@ -137,36 +190,38 @@ class Table:
         self, keys: Iterable[tuple[str, str]], *, spared: Collection[tuple[str, str]] = ()
     ) -> dict[tuple[str, str], Item]:
         """
-        Return the items of up to 100 keys (sk, e-mail) that exist, read consistently.
+        Return the items of up to 100 keys (sk, e-mail), read consistently.
 
-        An item of `spared` may be missing although it exists, if DynamoDB leaves it out.
+        One that does not exist is empty. One of `spared` is missing if DynamoDB leaves it out.
         """
         named = {_name(self._key(*key)): key for key in keys}
         pending: list[Any] = [self._key(*key) for key in named.values()]
         found: dict[tuple[str, str], Item] = {}
         for attempt in range(BATCH_ATTEMPTS):
-            if not pending:
-                return found
             asked_at = self._clock()
             try:
                 answer = self._dynamodb.batch_get_item(
                     RequestItems={self._name: {"Keys": pending, "ConsistentRead": True}}
                 )
             except (ClientError, BotoCoreError) as exc:
-                raise _unavailable("read", "a batch", exc) from exc
+                raise self._unavailable("read", "a batch", exc) from exc
             self._hear(answer, asked_at)
+            left = answer.get("UnprocessedKeys") or {}
+            unread = list(left[self._name]["Keys"]) if left else []
+            for key in pending:
+                if key not in unread:
+                    found[named[_name(key)]] = {}
             for item in answer["Responses"].get(self._name, []):
                 found[named[_name(item)]] = _from_wire(
                     {name: value for name, value in item.items() if name not in {"pk", "sk"}}
                 )
-            left = answer.get("UnprocessedKeys") or {}
-            pending = list(left[self._name]["Keys"]) if left else []
+            pending = unread
             needless = all(named[_name(key)] in spared for key in pending)
             if not pending or (needless and attempt == SPARED_ATTEMPTS - 1):
                 return found
             if attempt < BATCH_ATTEMPTS - 1:
                 self._sleep(FIRST_PAUSE * 2**attempt)
-        raise TokenStoreUnavailableError(cause="DynamoDB left keys unprocessed")
+        raise self._unavailable("read", "a batch", "keys left unprocessed")
 
     def scan(self, sk: str, names: Iterable[str]) -> Iterator[tuple[str, Item]]:
         """
@@ -186,7 +241,7 @@ class Table:
                     **start,
                 )
             except (ClientError, BotoCoreError) as exc:
-                raise _unavailable("scan", sk, exc) from exc
+                raise self._unavailable("scan", sk, exc) from exc
             for item in answer["Items"]:
                 email = item.pop("pk")["S"].removeprefix(prefix)
                 yield email, _from_wire(item)
@@ -206,17 +261,24 @@ class Table:
                 try:
                     answer = self._dynamodb.batch_write_item(RequestItems=pending)
                 except (ClientError, BotoCoreError) as exc:
-                    raise _unavailable("write", "a batch", exc) from exc
+                    raise self._unavailable("write", "a batch", exc) from exc
                 pending = answer.get("UnprocessedItems")
                 if not pending:
                     break
                 self._sleep(FIRST_PAUSE * 2**attempt)
             else:
-                raise TokenStoreUnavailableError(cause="DynamoDB left items unprocessed")
+                raise self._unavailable("write", "a batch", "items left unprocessed")
+
+    def _unavailable(self, what: str, sk: str, error: Any) -> TokenStoreUnavailableError:
+        """Say which access failed; AWS's own text goes to the log only."""
+        return TokenStoreUnavailableError(
+            cause=f"could not {what} {sk}: {error}", retry_at=self._clock() + ASK_AGAIN
+        )
 
     def _hear(self, answer: Mapping[str, Any], asked_at: float) -> None:
         if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
             self._told = (date, asked_at, self._clock())
+            self.agreed = True
 
     def _key(self, sk: str, email: str) -> dict[str, Any]:
         pk = f"{self._partition}#{email}" if email else self._partition
@@ -226,11 +288,6 @@ class Table:
 def _name(item: Mapping[str, Any]) -> tuple[str, str]:
     """Return the key of an item, or a key, as DynamoDB writes it."""
     return item["pk"]["S"], item["sk"]["S"]
-
-
-def _unavailable(what: str, sk: str, error: Exception) -> TokenStoreUnavailableError:
-    """Say which access failed; AWS's own text goes to the log only."""
-    return TokenStoreUnavailableError(cause=f"could not {what} {sk}: {error}")
 
 
 def _to_wire(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,83 +1,136 @@
 """
-The TOKEN item of one caller as a state machine.
+The TOKEN item of one caller: its states, and every change of it as a pure function.
+
+A transition is a method that takes what happened and returns the item after it. Where it does not
+apply any more, it returns the item unchanged. `table.py` writes the difference, on the condition
+that nobody has written since, and otherwise applies the transition to what is there by then.
 
 | attribute | set by | cleared by | why |
 | --- | --- | --- | --- |
 | `version` | every write, plus one | never | a lease is taken on the version that was read |
-| `user_id` | store, release after a sign-out | never | the account of the stored token, which the answer names |
-| `jwt`, `jti` | store | forget | the stored token |
-| `lifetime` | store, release after a sign-out | never | seconds that the token had left when it was stored; bounds the refresh margin |
-| `expires_at` | store, release after a sign-out | never | after a forget, it shows that a good token was given up |
-| `lease_id`, `lease_until` | take_lease | store, release | one holder generates at a time |
-| `generating_since` (the mark) | take_lease | store; release after a sign-out; release by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
-| `failed_until`, `failure` | release after a failure | take_lease, store | the cool-down: callers get the same problem without asking Aurora |
-| `turn_at`, `turn_slots` | release with a turn | take_lease | the caller's place in the queue for Aurora |
-| `subjects` | store, admit | store of another account's token | digests of the identities that the token was vended to |
-| `forgets` | forget, plus one | never | a sign-out during a lease wins over the store that ends it |
-| `renewals` | take_lease | release, if it surely did not generate | the hourly cap of generates over a good token |
-| `came` | store, admit, note_coming; with `prewarm` alone | those older than `CAME_KEPT` | when the owner came, once a shift: whom to generate for ahead |
-| `ahead` | store for nobody yet (`prewarm`) | store, admit, note_coming | the token waits for its owner, whose coming is noted once |
+| `user_id` | stored | never | the account of the stored token, which the answer names |
+| `jwt`, `jti` | stored | forgotten, disowned | the stored token |
+| `lifetime` | stored | disowned | seconds that the token had left when it was stored; bounds the refresh margin |
+| `expires_at` | stored | disowned | after a sign-out, it shows that a good token was given up |
+| `lease_id`, `lease_until` | leased | stored, released, admitted, disowned | one holder asks Aurora at a time |
+| `generating_since` (the mark) | leased | stored; released by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
+| `failed_until`, `failure` | released after a failure | leased, stored | the cool-down: callers get the same problem without asking Aurora |
+| `turn_at`, `turn_slots` | released with a turn | leased | the caller's place in the queue for Aurora |
+| `subjects` | stored, admitted | stored for another account | digests of the identities that the token was vended to |
+| `strangers` | leased | stored, admitted, disowned | identities not vended to yet, and when each was first seen |
+| `forgets` | forgotten, plus one | never | a sign-out during a lease wins over the store that ends it |
+| `renewals` | leased | released, if it surely did not generate | the hourly cap of generates over a good token |
+| `came` | stored, admitted, arrived; with `prewarm` alone | those older than `CAME_KEPT` | when the owner arrived, once a shift: whom to generate for ahead |
+| `ahead` | stored for nobody yet (`prewarm`) | stored, admitted, arrived | the token waits for its owner, whose arrival is noted once |
 | `ttl` | every write | DynamoDB, at that time | an item outlives its last write by `kept_days` |
 
 A marked token is never GOOD; any other state may carry the mark.
 """  # noqa: E501 - A row of a table is one line.
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import ClassVar, Self
 
-from token_vendor.models import AccessToken, Turn
+from token_vendor.models import GENERATE, AccessToken, Turn, Value
+from token_vendor.problems import ProblemError, TokenStoreUnavailableError
+
+MOST_SUBJECTS = 8
+MOST_STRANGERS = 4
+CAME_KEPT = 8 * 86_400
+"""Seconds: this day of the last week, and a day more."""
+ONE_SHIFT = 8 * 3600
+"""Seconds from an arrival in which its owner is there: what is generated then is no other one."""
+MOST_ARRIVALS = 16
+"""A shift in the morning and one in the evening, on each of the days that are kept."""
+HOUR = 3600
+GROWTH = 0.9
+"""Below 1, so that somebody who asks every minute waits through no whole minute more."""
+LONGEST_COOL_DOWN = 900
+"""Seconds; only a refused account may cool down for longer."""
 
 
 class State(StrEnum):
     """What a request finds: the first of these that applies."""
 
     GOOD = "good"
-    """The stored token satisfies the request."""
+    """The stored token satisfies the request, and was vended to this identity before."""
     LEASED = "leased"
-    """Somebody is getting a token for this caller."""
+    """Somebody asks Aurora for this caller."""
     COOLING_DOWN = "cooling down"
     """The last attempt failed a moment ago."""
     QUEUED = "queued"
     """The caller has a turn that has not come yet."""
+    UNCONFIRMED = "unconfirmed"
+    """The stored token is good, but this identity was never vended it."""
     STALE = "stale"
     """A stored token is alive, but does not satisfy the request."""
     EMPTY = "empty"
     """No stored token is alive."""
 
 
-TRANSITIONS: dict[str, dict[State, set[State]]] = {
-    "take lease": {
-        State.GOOD: {State.LEASED},  # With `replace` or `min_ttl`.
-        State.STALE: {State.LEASED},
-        State.EMPTY: {State.LEASED},
-    },
-    "store": {State.LEASED: {State.GOOD}},
-    "release": {
-        # GOOD, STALE and EMPTY: what was there before, where nothing is worth remembering.
-        State.LEASED: {State.COOLING_DOWN, State.QUEUED, State.GOOD, State.STALE, State.EMPTY}
-    },
-    "forget": {
-        # A good token hides a cool-down or a turn of a moment ago.
-        State.GOOD: {State.EMPTY, State.COOLING_DOWN, State.QUEUED},
-        State.STALE: {State.EMPTY},
-    },
-    "time passes": {
-        # Its margin is reached while a cool-down or a turn of a moment ago lies beneath.
-        State.GOOD: {State.STALE, State.COOLING_DOWN, State.QUEUED},
-        State.STALE: {State.EMPTY},
-        State.LEASED: {State.STALE, State.EMPTY},  # The holder was killed.
-        State.COOLING_DOWN: {State.STALE, State.EMPTY},
-        State.QUEUED: {State.STALE, State.EMPTY},
-    },
-}
-"""Every change of state, as a request without options sees it; `docs/protocol.md` draws it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """
+    What makes a stored token good for a request.
+
+    `subject` is the identity that asks. `margin` and `min_ttl` are the least remaining life, in
+    seconds. `replace` is the `jti` of a token that failed.
+    """
+
+    subject: str = ""
+    margin: float = 0
+    min_ttl: float = 0
+    replace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenItem:
-    """What the store holds for one caller.  Times are seconds since the epoch, 0 for none."""
+class Outcome:
+    """
+    How a lease ended without a token.
 
-    version: int = 0
+    `failure` is the slug of a problem that lasts `until`; `turn` is a kept place in the queue. With
+    neither, the next caller tries at once.
+    """
+
+    may_have_generated: bool = False
+    turn: Turn | None = None
+    failure: str = ""
+    until: float = 0
+
+    @classmethod
+    def of(
+        cls,
+        problem: ProblemError,
+        *,
+        now: float,
+        pause: float,
+        item: "TokenItem",
+        unspent: Turn | None,
+    ) -> Self:
+        """
+        Return what a problem means for the next caller.
+
+        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
+        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
+        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
+        """
+        generated = problem.in_doubt == GENERATE
+        if isinstance(problem, TokenStoreUnavailableError):
+            return cls(may_have_generated=generated, turn=unspent)
+        if problem.turn:
+            return cls(may_have_generated=generated, turn=problem.turn)
+        if pause and generated and item.is_marked:
+            pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
+        until = problem.retry_at or now + pause
+        return cls(may_have_generated=generated, failure=problem.slug, until=until)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenItem(Value):
+    """What the table holds for one caller.  Times are seconds since the epoch, 0 for none."""
+
+    sk: ClassVar[str] = "TOKEN"
+
     user_id: str = ""
     jwt: str = field(default="", repr=False)
     jti: str = ""
@@ -92,6 +145,7 @@ class TokenItem:
     turn_slots: tuple[tuple[int, int], ...] = ()
     renewals: tuple[float, ...] = ()
     subjects: tuple[str, ...] = ()
+    strangers: tuple[tuple[str, float], ...] = ()
     forgets: int = 0
     came: tuple[float, ...] = ()
     ahead: int = 0
@@ -123,31 +177,44 @@ class TokenItem:
         that there may be one which is not stored.
         """
         return (
-            self.state(now, margin=0) is State.EMPTY
+            self.state(now, Wanted()) is State.EMPTY
             and self.expires_at <= now
             and not self.is_marked
             and self.version > 0
         )
 
-    def state(
-        self, now: float, *, margin: float, min_ttl: float = 0, replace: str | None = None
-    ) -> State:
+    def is_renewal(self, now: float) -> bool:
         """
-        Return what a request finds.
+        Tell whether a generate replaces a token that has not expired, forgotten or not.
 
-        Args:
-            now: Seconds since the epoch.
-            margin: The least remaining life, in seconds, that makes a token good. Aurora decides
-                how long tokens live: the margin is never more than a quarter of that.
-            min_ttl: The least remaining life that the caller accepts.
-            replace: The `jti` of a token that is not good, because it failed.
+        A mark means that the token may be dead by our own fault: replacing it does not count.
+        """
+        return not self.is_marked and self.expires_at > now
 
+    def capped_until(self, now: float, cap: int) -> float | None:
+        """Return when the next renewal may begin, if `cap` of them were begun in the last hour."""
+        recent = self._recent_renewals(now)
+        return recent[-cap] + HOUR if self.is_renewal(now) and len(recent) >= cap else None
+
+    def first_seen(self, subject: str) -> float:
+        """Return when an identity was first seen that the token was not vended to, or 0."""
+        return dict(self.strangers).get(subject, 0)
+
+    def state(self, now: float, wanted: Wanted) -> State:
+        """
+        Return what a request finds at `now`.
+
+        Aurora decides how long tokens live: the margin is never more than a quarter of that.
         """
         token = self.token
-        wanted = token is not None and token.jti != replace and not self.is_marked
-        if self.lifetime:
-            margin = min(margin, self.lifetime / 4)
-        if wanted and self.expires_at - now > max(margin, min_ttl):
+        margin = min(wanted.margin, self.lifetime / 4) if self.lifetime else wanted.margin
+        good = (
+            token is not None
+            and token.jti != wanted.replace
+            and not self.is_marked
+            and self.expires_at - now > max(margin, wanted.min_ttl)
+        )
+        if good and wanted.subject in self.subjects:
             return State.GOOD
         if self.lease_until > now:
             return State.LEASED
@@ -155,29 +222,162 @@ class TokenItem:
             return State.COOLING_DOWN
         if self.turn_at > now:
             return State.QUEUED
+        if good:
+            return State.UNCONFIRMED
         return State.STALE if token and self.expires_at > now else State.EMPTY
+
+    # Transitions ------------------------------------------------------------------------------
+
+    def leased(self, lease: "Lease") -> "TokenItem":
+        """
+        Take the lease, if nobody has written since the item was read.
+
+        A holder that will generate sets the mark in the same write. A mark that is already there
+        keeps its time.
+        """
+        if self.version != lease.item.version:
+            return self
+        after = replace(
+            self,
+            lease_id=lease.id,
+            lease_until=lease.until,
+            failed_until=0,
+            failure="",
+            turn_at=0,
+            turn_slots=(),
+        )
+        if not lease.generates:
+            if self.first_seen(lease.subject):
+                return after
+            strangers = (*self.strangers, (lease.subject, lease.at))
+            return replace(after, strangers=strangers[-MOST_STRANGERS:])
+        renewals = self._recent_renewals(lease.at)
+        return replace(
+            after,
+            generating_since=self.generating_since or lease.at,
+            renewals=(*renewals, lease.at) if self.is_renewal(lease.at) else renewals,
+        )
+
+    def stored(
+        self, lease: "Lease", token: AccessToken, *, now: float, notes_arrivals: bool
+    ) -> "TokenItem":
+        """
+        Keep what the holder generated, as far as nothing that happened meanwhile forbids it.
+
+        - Nobody else's news: the token is stored, and lease and mark end.
+        - The caller signed out meanwhile: the life of the token is kept, the JWT is not.
+        - A former holder has stored a token that expires later: that one stays. The token that was
+          there before the lease is ignored, even if it expires later.
+        - The lease was lost: the later `exp` stays. The other holder's lease and mark stay, too.
+
+        Without a subject the token was generated ahead, and waits for its owner.
+        """
+        mine = self.lease_id == lease.id
+        if not mine and (self.jti == token.jti or self.forgets != lease.item.forgets):
+            return self
+        news = not mine or self.expires_at != lease.item.expires_at
+        if news and self.expires_at >= token.expires_at:
+            return self._ended() if mine else self
+        after = replace(
+            self._ended() if mine else self,
+            user_id=token.user_id,
+            expires_at=token.expires_at,
+            lifetime=max(1, int(token.expires_at - now)),
+        )
+        if self.forgets != lease.item.forgets:
+            return replace(after, jwt="", jti="")
+        after = replace(
+            after,
+            jwt=token.jwt,
+            jti=token.jti,
+            subjects=self.subjects if self.user_id == token.user_id else (),
+            strangers=(),
+            ahead=1,
+        )
+        if not lease.subject:
+            return after
+        return after.met(lease.subject, now=now, notes_arrivals=notes_arrivals)
+
+    def released(self, lease: "Lease", outcome: Outcome) -> "TokenItem":
+        """
+        Give the lease back without a token.
+
+        Where a generate certainly did not happen, the renewal does not count, and the mark that
+        this holder set is cleared. A mark that it found stays: a predecessor may have generated.
+        """
+        if self.lease_id != lease.id:
+            return self
+        after = self._released()
+        if lease.generates and not outcome.may_have_generated:
+            after = replace(
+                after, renewals=lease.item.renewals, generating_since=lease.item.generating_since
+            )
+        if outcome.failure:
+            after = replace(after, failed_until=outcome.until, failure=outcome.failure)
+        if turn := outcome.turn:
+            after = replace(after, turn_at=turn.at, turn_slots=turn.slots)
+        return after
+
+    def admitted(
+        self, subject: str, lease: "Lease | None", *, jti: str, now: float, notes_arrivals: bool
+    ) -> "TokenItem":
+        """End the question whose token `jti` is: it may be vended to this identity, too."""
+        base = self.released(lease, Outcome()) if lease else self
+        if self.jti != jti:
+            return base
+        return base.met(subject, now=now, notes_arrivals=notes_arrivals)
+
+    def disowned(self, lease: "Lease") -> "TokenItem":
+        """End the question whose token it is: it belongs to a former owner of the address."""
+        after = self.released(lease, Outcome())
+        if self.jti != lease.item.jti:
+            return after
+        return replace(after, jwt="", jti="", expires_at=0, lifetime=0, strangers=())
+
+    def met(self, subject: str, *, now: float, notes_arrivals: bool) -> "TokenItem":
+        """Note that a token is vended to an identity of its owner, who has arrived."""
+        others = tuple(each for each in self.subjects if each != subject)
+        strangers = tuple(each for each in self.strangers if each[0] != subject)
+        met = replace(self, subjects=(*others, subject)[-MOST_SUBJECTS:], strangers=strangers)
+        return met.arrived(now=now) if notes_arrivals else replace(met, ahead=0)
+
+    def arrived(self, *, now: float) -> "TokenItem":
+        """Record that the owner arrived, once in a shift."""
+        kept = tuple(at for at in self.came if at > now - CAME_KEPT)
+        if not kept or now - kept[-1] >= ONE_SHIFT:
+            kept += (int(now),)
+        return replace(self, came=kept[-MOST_ARRIVALS:], ahead=0)
+
+    def forgotten(self) -> "TokenItem":
+        """Drop the stored JWT, and what a holder is about to store."""
+        if not self.jwt and not self.lease_id:
+            return self
+        return replace(self, jwt="", jti="", forgets=self.forgets + 1)
+
+    def _recent_renewals(self, now: float) -> tuple[float, ...]:
+        return tuple(at for at in self.renewals if at > now - HOUR)
+
+    def _released(self) -> "TokenItem":
+        return replace(self, lease_id="", lease_until=0)
+
+    def _ended(self) -> "TokenItem":
+        """Release after a generate whose token is known: no mark, no cool-down."""
+        return replace(self._released(), generating_since=0, failed_until=0, failure="")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """The right to generate for one caller, until `until`; `item` is the item before it."""
+    """
+    The right to ask Aurora for one caller, from `at` until `until`.
+
+    `item` is the item before it, `held` is the item with it, and `subject` is the identity that
+    asks. A lease that `generates` sets the mark; any other only asks whose token is stored.
+    """
 
     id: str
+    at: float
     until: float
     item: TokenItem
-    email: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """
-    How a lease ended without a token.
-
-    At most one of `turn` and `failure` is given: a place in the queue, or the slug of the problem
-    that lasts `until`. With neither, the next caller tries at once.
-    """
-
-    may_have_generated: bool
-    turn: Turn | None = None
-    failure: str = ""
-    until: float = 0
+    held: TokenItem = field(default_factory=TokenItem)
+    subject: str = ""
+    generates: bool = True

@@ -1,108 +1,68 @@
 """
-The protocol: one generate at a time for each caller, inside Aurora's limits.
+The protocol of one request: at most one call to Aurora at a time for each caller.
 
 Generating can end a user's live session. We generate only when no stored token will do, one lease
-holder at a time, and mark the item first.
+holder at a time, and mark the item first. Whatever else a request asks Aurora, it asks under the
+same lease, and leaves the same cool-down or turn to those who come after it.
 """
 
-import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 from token_vendor.accounts import Accounts
-from token_vendor.aurora import GENERATE, AuroraClient
-from token_vendor.models import AccessToken, Caller, Deadline, TokenRequest, Turn, Vended
+from token_vendor.aurora import AuroraClient
+from token_vendor.control import Control, Switches
+from token_vendor.models import GENERATE, AccessToken, Caller, Deadline, TokenRequest, Vended
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
-    CATALOGUE,
     AuroraBusyError,
-    GeneratingStoppedError,
+    AuroraInvalidResponseError,
     InternalError,
-    InvitationPendingError,
     ProblemError,
     TokenStoreUnavailableError,
     TooManyRenewalsError,
     UserNotEligibleError,
+    problem_of,
 )
 from token_vendor.request_budget import Allowance, RequestBudget
-from token_vendor.token_item import Lease, Outcome, State, TokenItem
-from token_vendor.token_store import TokenStore
+from token_vendor.settings import Settings
+from token_vendor.table import Table
+from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
 
-HOUR = 3600
 EARLY = 1.0
 """Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """How the vendor decides; seconds, but for `renewals_per_hour`."""
-
-    refresh_margin: float
-    patience: float
-    cool_down: float
-    refused_for: float
-    renewals_per_hour: int
-
-
-PERMANENT = (UserNotEligibleError, InvitationPendingError)
-"""Problems that waiting does not solve. They cool down too: repeats do not ask Aurora."""
-
-
 class TokenVendor:
-    """Vend, renew and forget the access token of a caller."""
+    """Vend, renew and forget access tokens, with the parts of one execution environment."""
 
-    def __init__(  # noqa: PLR0913 - the parts it is wired from.
-        self,
-        *,
-        store: TokenStore,
-        accounts: Accounts,
-        budget: RequestBudget,
-        aurora: AuroraClient,
-        policy: Policy,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._accounts = accounts
-        self._budget = budget
-        self._aurora = aurora
-        self._policy = policy
-        self._clock = clock
+    table: Table
+    switches: Switches
+    accounts: Accounts
+    budget: RequestBudget
+    aurora: AuroraClient
+    settings: Settings
+    now: Callable[[], float]
 
     def vend(self, caller: Caller, request: TokenRequest, deadline: Deadline) -> Vended:
         """
         Return a token that is good for the caller, stored or generated.
 
         Raises:
-            ProblemError: One of the catalogue. A caller who waits for another request's generate
-                gets its problem, just as it would get its token.
+            ProblemError: One of the catalogue. A waiting caller gets the holder's result.
 
         """
         with recorder.phase("store"):
-            item, control = self._store.read_with_control(caller.email)
+            item, control = self.switches.beside(TokenItem, caller.email)
         control.admit(caller.email)
-        self._budget.obey(control)
-        while True:
-            now = self._clock()
-            match state := self._state(item, request, now):
-                case State.GOOD if token := item.token:
-                    if self._may_have(caller, item, token, deadline):
-                        return self._vended(caller, token, "stored")
-                    request = dataclasses.replace(request, replace=token.jti)
-                case State.LEASED:
-                    item = self._wait_for_holder(caller, item, request, deadline)
-                case State.QUEUED if item.turn_at - now < EARLY:
-                    self._budget.sleep(item.turn_at - now)
-                case State.COOLING_DOWN | State.QUEUED:
-                    return self._stale_or_raise(caller, item, request, _inherited(item, state))
-                case State.STALE | State.EMPTY:
-                    done = self._generate_first(caller, item, request, deadline)
-                    if isinstance(done, Vended):
-                        return done
-                    item = done
+        return _Request(self, caller, request, deadline, control).vend(item)
 
     def vend_ahead(self, email: str, deadline: Deadline) -> bool:
         """
-        Generate and store for a person who is expected; False where that could do harm.
+        Generate and store for a person who is expected; False if a token may be alive.
 
         It ends no session, invites nobody, and takes no call that somebody waits for.
 
@@ -111,252 +71,276 @@ class TokenVendor:
             ProblemError: As `vend`.
 
         """
-        item, control = self._store.read_with_control(email)
-        self._budget.obey(control)
+        item, control = self.switches.beside(TokenItem, email)
         unwanted = control.blocks(email) or control.stops_generating()
-        if unwanted or not item.is_surely_empty(self._clock()):
+        if unwanted or not item.is_surely_empty(self.now()):
             return False
-        if not self._accounts.is_known(email):
+        if not self.accounts.known_id(email):
             return False
-        allowance = self._budget.allowance(deadline, queueing=False)
+        request = _Request(self, Caller(email=email), TokenRequest(), deadline, control)
+        allowance = self.budget.allowance(deadline, control, queueing=False)
         allowance.reserve(1)
-        caller = Caller(email=email)
-        lease = self._take_lease(caller, item, deadline)
+        lease = request.lease(item)
         if not isinstance(lease, Lease):
             return False
-        self._generated(caller, TokenRequest(), lease, allowance)
+        request.generated(lease, allowance)
         recorder.count(Metric.PREWARMED)
         return True
 
     def forget(self, caller: Caller) -> None:
         """Drop the caller's stored JWT. Aurora is not told, because it has no call for that."""
-        if self._store.forget(caller.email):
+        item = self.table.load(TokenItem, caller.email)
+        if self.table.change(item, TokenItem.forgotten, caller.email).forgets > item.forgets:
             recorder.count(Metric.FORGOTTEN)
 
-    def _may_have(
-        self, caller: Caller, item: TokenItem, token: AccessToken, deadline: Deadline
-    ) -> bool:
-        """
-        Tell whether a stored token is the caller's, and not a former owner's of the address.
 
-        For an identity that it was not vended to before, Aurora is asked who owns the account.
-        Generating instead would end the sessions of a person who signs in by two providers.
-        """
-        if caller.subject in item.subjects:
-            if item.ahead:
-                self._note_coming(caller, token, item)
-            return True
-        with recorder.phase("account"):
-            allowance = self._budget.allowance(deadline)
-            if not self._accounts.confirm(caller.email, token.user_id, allowance):
-                recorder.count(Metric.WRONG_ACCOUNT)
-                logger.warning("the stored token belongs to a former owner of the address")
-                return False
-        with recorder.phase("store"):
-            self._store.admit(caller.email, token, item, caller.subject)
-        return True
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request of one caller, and what was switched when it came."""
 
-    def _note_coming(self, caller: Caller, token: AccessToken, item: TokenItem) -> None:
-        try:
-            with recorder.phase("store"):
-                self._store.note_coming(caller.email, token, item)
-        except TokenStoreUnavailableError as exc:
-            # The person has a token all the same; only the next plan does not count on them.
-            logger.warning("a coming could not be noted", extra={"cause": exc.cause})
+    vendor: TokenVendor
+    caller: Caller
+    request: TokenRequest
+    deadline: Deadline
+    control: Control
 
-    def _state(self, item: TokenItem, request: TokenRequest, now: float) -> State:
-        return item.state(
-            now,
-            margin=self._policy.refresh_margin,
-            min_ttl=request.min_ttl,
-            replace=request.replace,
+    def vend(self, item: TokenItem) -> Vended:
+        """Return a token, going by the caller's item as it is, and as it becomes."""
+        while True:
+            now = self.vendor.now()
+            match state := item.state(now, self._wanted):
+                case State.GOOD if token := item.token:
+                    if item.ahead:
+                        self._note_arrival(item, now)
+                    return self._vended(token, "stored")
+                case State.LEASED:
+                    item = self._wait_for_holder(item)
+                case State.QUEUED if item.turn_at - now < EARLY:
+                    self.deadline.sleep(max(0, item.turn_at - now))
+                case State.COOLING_DOWN | State.QUEUED:
+                    return self._stale_or_raise(item, _inherited(item, state))
+                case _:
+                    asks = self._confirm if state is State.UNCONFIRMED else self._generate
+                    done = asks(item)
+                    if isinstance(done, Vended):
+                        return done
+                    item = done
+
+    @property
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            subject=self.caller.subject,
+            margin=self.vendor.settings.refresh_margin,
+            min_ttl=self.request.min_ttl,
+            replace=self.request.replace,
         )
 
-    def _wait_for_holder(
-        self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
-    ) -> TokenItem:
+    def _wait_for_holder(self, item: TokenItem) -> TokenItem:
         """
         Look again until the lease has ended; return the item as it is then.
 
         Nobody waits for longer than `patience`: a page that calls in a loop would occupy an
         execution environment with each request.
         """
-        since = now = self._clock()
+        since = now = self.vendor.now()
+        patience = self.vendor.settings.patience
         with recorder.phase("lease"):
-            while self._state(item, request, now) is State.LEASED:
-                if now - since >= self._policy.patience or not deadline.poll():
+            while item.state(now, self._wanted) is State.LEASED:
+                if now - since >= patience or not self.deadline.poll():
                     raise AuroraBusyError(
                         "Another request of yours is already getting a token. Try again then.",
                         cause="the lease outlasts this request",
-                        retry_at=min(item.lease_until, now + self._policy.patience),
+                        retry_at=min(item.lease_until, now + patience),
                     )
-                item = self._store.read(caller.email)
-                now = self._clock()
+                item = self.vendor.table.load(TokenItem, self.caller.email)
+                now = self.vendor.now()
         recorder.count(Metric.LEASE_WAITED)
         recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
         return item
 
-    def _generate_first(
-        self, caller: Caller, item: TokenItem, request: TokenRequest, deadline: Deadline
-    ) -> Vended | TokenItem:
-        """Generate, unless somebody else was faster; then return the item as it is now."""
-        try:
-            self._budget.control.admit_generate()
-            taken = self._take_lease(caller, item, deadline)
-        except (GeneratingStoppedError, TooManyRenewalsError) as problem:
-            return self._stale_or_raise(caller, item, request, problem)
-        if isinstance(taken, Lease):
-            return self._generate(caller, request, taken, self._budget.allowance(deadline))
-        return taken
-
-    def _take_lease(self, caller: Caller, item: TokenItem, deadline: Deadline) -> Lease | TokenItem:
-        now = self._clock()
-        renewals = tuple(at for at in item.renewals if at > now - HOUR)
-        if self._is_renewal(item, now):
-            if len(renewals) >= self._policy.renewals_per_hour:
-                raise TooManyRenewalsError(
-                    cause=f"{len(renewals)} renewals within the hour",
-                    retry_at=renewals[-self._policy.renewals_per_hour] + HOUR,
-                )
-            renewals += (now,)
+    def lease(self, item: TokenItem, *, generates: bool = True) -> Lease | TokenItem:
+        """Take the lease on the item that was read; or return the item as somebody wrote it."""
+        now = self.vendor.now()
+        lease = Lease(
+            id=str(uuid4()),
+            at=now,
+            until=self.deadline.lease_until(now),
+            item=item,
+            subject=self.caller.subject,
+            generates=generates,
+        )
         with recorder.phase("lease"):
-            return self._store.take_lease(
-                caller.email,
-                item,
-                until=deadline.lease_until(now),
-                renewals=renewals,
-            )
+            after = self._change(item, lambda it: it.leased(lease))
+        return replace(lease, held=after) if after.lease_id == lease.id else after
 
-    def _is_renewal(self, item: TokenItem, now: float) -> bool:
+    def _confirm(self, item: TokenItem) -> Vended | TokenItem:
         """
-        Tell whether a generate replaces a token that has not expired, forgotten or not.
+        Find out whether a stored token is this identity's, and not a former owner's.
 
-        A mark means that the token may be dead by our own fault: replacing it does not count.
+        Generating instead would end the sessions of a person who signs in by two providers. An item
+        that was never vended to anybody has no former owner: the mapping decides.
         """
-        return not item.is_marked and item.expires_at > now
+        accounts, subject = self.vendor.accounts, self.caller.subject
+        if not item.subjects and accounts.known_id(self.caller.email) == item.user_id:
+            return self._admit(item, None)
+        lease = self.lease(item, generates=False)
+        if not isinstance(lease, Lease):
+            return lease
+        allowance = self._allowance()
+        since = lease.held.first_seen(subject)
+        with self._giving_back(lease, allowance), recorder.phase("account"):
+            mine = accounts.confirm(self.caller.email, item.user_id, allowance, since=since)
+        if mine:
+            return self._admit(lease.held, lease)
+        recorder.count(Metric.WRONG_ACCOUNT)
+        logger.warning("the stored token belongs to a former owner of the address")
+        with recorder.phase("store"):
+            return self._change(lease.held, lambda it: it.disowned(lease))
 
-    def _generate(
-        self, caller: Caller, request: TokenRequest, lease: Lease, allowance: Allowance
-    ) -> Vended:
-        """Vend what is generated under the lease, or a stale token where that fails."""
+    def _admit(self, item: TokenItem, lease: Lease | None) -> Vended | TokenItem:
+        """Note that the token is this identity's, too; vend it even if that cannot be noted."""
+        now, notes = self.vendor.now(), self.vendor.settings.prewarm
+        subject, jti = self.caller.subject, item.jti
+        noted = self._note(
+            item,
+            lambda it: it.admitted(subject, lease, jti=jti, now=now, notes_arrivals=notes),
+        )
+        if noted is None and item.token:
+            return self._vended(item.token, "stored")
+        return noted or item
+
+    def _note_arrival(self, item: TokenItem, now: float) -> None:
+        self._note(item, lambda it: it.arrived(now=now) if it.ahead else it)
+
+    def _note(
+        self, item: TokenItem, transition: Callable[[TokenItem], TokenItem]
+    ) -> TokenItem | None:
+        """Write what the vended token does not depend on; None if that failed."""
         try:
-            token = self._generated(caller, request, lease, allowance)
+            with recorder.phase("store"):
+                return self._change(item, transition)
+        except TokenStoreUnavailableError as exc:
+            logger.warning("a good token's item could not be written", extra={"cause": exc.cause})
+            return None
+
+    def _generate(self, item: TokenItem) -> Vended | TokenItem:
+        """Generate, unless somebody else was faster; then return the item as it is now."""
+        cap = self.vendor.settings.renewals_per_hour
+        refusal = self.control.generating_stopped()
+        if retry_at := item.capped_until(self.vendor.now(), cap):
+            refusal = TooManyRenewalsError(cause=f"{cap} within the hour", retry_at=retry_at)
+        if refusal:
+            return self._stale_or_raise(item, refusal)
+        lease = self.lease(item)
+        if not isinstance(lease, Lease):
+            return lease
+        try:
+            token = self.generated(lease, self._allowance())
         except ProblemError as problem:
-            return self._stale_or_raise(caller, lease.item, request, problem)
-        return self._vended(caller, token, "generated")
+            return self._stale_or_raise(item, problem)
+        return self._vended(token, "generated")
 
-    def _generated(
-        self, caller: Caller, request: TokenRequest, lease: Lease, allowance: Allowance
-    ) -> AccessToken:
+    def generated(self, lease: Lease, allowance: Allowance) -> AccessToken:
         """Generate and store under the lease, or release it and raise the problem."""
-        now = self._clock()
-        try:
+        with self._giving_back(lease, allowance):
             if turn := lease.item.turn:
                 allowance.redeem(turn)
-            token = self._ask_aurora(caller, allowance)
-        except ProblemError as problem:
-            # In most cases it is the same problem.
-            raise self._release(lease, problem, allowance.turn) from None
-        except Exception as exc:
-            # Aurora may have generated.
-            self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE))
-            raise
+            token = self._ask_aurora(allowance)
         recorder.count(Metric.GENERATED)
-        asked = request.replace or request.min_ttl or not lease.item.jwt
-        if asked and self._is_renewal(lease.item, now):
+        asked = self.request.replace or self.request.min_ttl or not lease.item.jwt
+        if asked and lease.item.is_renewal(lease.at):
             recorder.count(Metric.RENEWED)
-        return self._keep(caller, lease, token)
+        if token.storable:
+            return self._keep(lease, token)
+        # Another generate would end the session that begins with this token.
+        unknown_end = AuroraInvalidResponseError(
+            cause="the JWT does not say when it ends", retry_at=token.expires_at, in_doubt=GENERATE
+        )
+        self._release(lease, unknown_end, allowance)
+        return token
 
-    def _ask_aurora(self, caller: Caller, allowance: Allowance) -> AccessToken:
+    def _ask_aurora(self, allowance: Allowance) -> AccessToken:
         """Find the account and generate; an account that Aurora refuses is looked up once more."""
+        accounts, aurora = self.vendor.accounts, self.vendor.aurora
         with recorder.phase("account"):
-            account = self._accounts.find(caller, allowance)
+            account = accounts.find(self.caller, allowance)
         try:
-            return self._aurora.generate_token(account, allowance)
+            return aurora.generate_token(account, allowance)
         except UserNotEligibleError as refusal:
             with recorder.phase("account"):
-                account = self._accounts.after_refusal(account, refusal, allowance)
-        return self._aurora.generate_token(account, allowance)
+                account = accounts.after_refusal(account, refusal, allowance)
+        return aurora.generate_token(account, allowance)
 
-    def _release(
-        self, lease: Lease, problem: ProblemError, turn: Turn | None = None
-    ) -> ProblemError:
+    @contextmanager
+    def _giving_back(self, lease: Lease, allowance: Allowance) -> Iterator[None]:
+        """Give the lease back if the block fails; raise what that means for this caller."""
+        try:
+            yield
+        except ProblemError as problem:
+            # In most cases it is the same problem.
+            raise self._release(lease, problem, allowance) from None
+        except Exception as exc:
+            # Aurora may have generated.
+            self._release(lease, InternalError(cause=repr(exc), in_doubt=GENERATE), allowance)
+            raise
+
+    def _release(self, lease: Lease, problem: ProblemError, allowance: Allowance) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
-        problem, outcome = self._outcome(problem, turn)
+        settings = self.vendor.settings
+        pause = settings.directory_ttl if problem.permanent else settings.cool_down
+        outcome = Outcome.of(
+            problem, now=self.vendor.now(), pause=pause, item=lease.item, unspent=allowance.turn
+        )
         if outcome.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
             with recorder.phase("store"):
-                self._store.release(lease, outcome)
+                self._change(lease.held, lambda it: it.released(lease, outcome))
         except TokenStoreUnavailableError as exc:
             # The lease ends by itself.
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
+        if outcome.failure and not problem.permanent:
+            return problem.ending_at(outcome.until)
         return problem
 
-    def _outcome(self, problem: ProblemError, turn: Turn | None) -> tuple[ProblemError, Outcome]:
-        """Return what a problem means for the next caller, and the problem as this one sees it."""
-        generated = problem.in_doubt == GENERATE
-        if isinstance(problem, AuroraBusyError) and problem.turn:
-            return problem, Outcome(may_have_generated=generated, turn=problem.turn)
-        if isinstance(problem, TokenStoreUnavailableError):
-            # The table failed, not the queue: the caller keeps its place.
-            return problem, Outcome(may_have_generated=generated, turn=turn)
-        # A refused caller stays refused until the user list is read again: asking sooner would cost
-        # the others their calls.
-        refused = isinstance(problem, UserNotEligibleError)
-        pause = self._policy.refused_for if refused else self._policy.cool_down
-        until = problem.retry_at or self._clock() + pause
-        if not isinstance(problem, PERMANENT):
-            problem = problem.ending_at(until)
-        return problem, Outcome(may_have_generated=generated, failure=problem.slug, until=until)
-
-    def _keep(self, caller: Caller, lease: Lease, token: AccessToken) -> AccessToken:
+    def _keep(self, lease: Lease, token: AccessToken) -> AccessToken:
         """
         Store the token and return the one that survives.
 
         A store that fails for good does not lose the JWT: the caller gets it, the mark stays, and
         the next caller generates anew after the lease.
         """
+        now, notes = self.vendor.now(), self.vendor.settings.prewarm
+        lost = False
+
+        def keep(item: TokenItem) -> TokenItem:
+            nonlocal lost
+            lost = item.lease_id != lease.id and item.jti != token.jti
+            return item.stored(lease, token, now=now, notes_arrivals=notes)
+
         try:
             with recorder.phase("store"):
-                if self._store.store(lease, token, caller.subject):
-                    return token
-                item = self._store.read(caller.email)
-                survivor = item.token
-                if item.forgets != lease.item.forgets:
-                    # The caller signed out meanwhile: the token is not kept.
-                    self._store.release_forgotten(lease, token)
-                    return token
-                if survivor and survivor.jti == token.jti:
-                    # The first write succeeded and its answer was lost: the retry found it there.
-                    return token
-                if self._store.store_if_newer(caller.email, token, caller.subject):
-                    survivor = token
-                else:
-                    survivor = self._store.read(caller.email).token
+                survivor = self._change(lease.held, keep).token or token
         except TokenStoreUnavailableError as exc:
             recorder.count(Metric.STORE_FAILED)
             logger.error("the generated token could not be stored", extra={"cause": exc.cause})
             return token
-        if survivor is None:
-            survivor = token
-        recorder.count(Metric.DOUBLE_GENERATE)
-        logger.warning("two generates for one caller", extra={"kept_jti": survivor.jti})
+        if lost or survivor.jti != token.jti:
+            recorder.count(Metric.DOUBLE_GENERATE)
+            logger.warning("two generates for one caller", extra={"kept_jti": survivor.jti})
         return survivor
 
-    def _stale_or_raise(
-        self, caller: Caller, item: TokenItem, request: TokenRequest, problem: ProblemError
-    ) -> Vended:
+    def _stale_or_raise(self, item: TokenItem, problem: ProblemError) -> Vended:
         """Serve a token that is past its margin but alive rather than a passing problem."""
         token = item.token
         if (
             token is None
-            or caller.subject not in item.subjects
+            or self.caller.subject not in item.subjects
             or item.is_marked
             or problem.in_doubt == GENERATE
-            or isinstance(problem, PERMANENT)
-            or token.jti == request.replace
-            or not token.lives_longer_than(request.min_ttl, now=self._clock())
+            or problem.permanent
+            or token.jti == self.request.replace
+            or not token.lives_longer_than(self.request.min_ttl, now=self.vendor.now())
         ):
             raise problem
         recorder.count(Metric.STALE_VENDED)
@@ -364,17 +348,21 @@ class TokenVendor:
         logger.warning(
             "vended a stale token", extra={"because": problem.slug, "cause": problem.cause}
         )
-        return self._vended(caller, token, "stored")
+        return self._vended(token, "stored")
 
-    def _vended(self, caller: Caller, token: AccessToken, source: str) -> Vended:
+    def _allowance(self) -> Allowance:
+        return self.vendor.budget.allowance(self.deadline, self.control)
+
+    def _change(self, seen: TokenItem, transition: Callable[[TokenItem], TokenItem]) -> TokenItem:
+        return self.vendor.table.change(seen, transition, self.caller.email)
+
+    def _vended(self, token: AccessToken, source: str) -> Vended:
         recorder.count(Metric.VENDED, source=source)
-        return Vended(token=token, email=caller.email, source=source)
+        return Vended(token=token, email=self.caller.email, source=source)
 
 
 def _inherited(item: TokenItem, state: State) -> ProblemError:
     """Return the cool-down's problem, or the turn that a caller came too early for."""
     if state is State.QUEUED:
         return AuroraBusyError(cause="came before its turn", retry_at=item.turn_at)
-    problem = CATALOGUE.get(item.failure, InternalError)
-    retry_at = None if issubclass(problem, PERMANENT) else item.failed_until
-    return problem(cause="inherited from the cool-down", retry_at=retry_at)
+    return problem_of(item.failure, retry_at=item.failed_until)

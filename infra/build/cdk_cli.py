@@ -16,12 +16,19 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from infra.build.lambda_asset import ROOT, BundlingError, build_asset
+from infra.build import BundlingError
+from infra.build.lambda_asset import ROOT, build_asset
 from infra.stage import StageConfig, StageError, parse_override
 from infra.stage.issuer import IssuerError, signing_keys
 from infra.terminal import replace_what_it_cannot_show
 
 CLI = ROOT / "infra" / "node_modules" / ".bin" / "cdk"
+
+# CodeDeploy's failure names neither the alarm nor the log that knows the cause.
+REFUSED = """If CodeDeploy went back to the version before, the cause is one of these:
+  its hook refused the version: the log of the function "Tries a new version before it gets traffic"
+  an alarm was on, or there is no API key: token-vendor doctor --stage {stage}
+  Aurora refuses the API key: token-vendor set-api-key --stage {stage}"""
 
 
 def cdk(*arguments: str) -> list[str]:
@@ -76,6 +83,8 @@ def main() -> int:
     context = ["-c", f"stage={chosen.stage}", "-c", f"override={chosen.override}"]
     command = cdk(chosen.verb, *context, *quiet, *rest)
     code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    if code and chosen.verb == "deploy" and stage.deployment == "canary":
+        print(REFUSED.format(stage=chosen.stage), file=sys.stderr)
     if chosen.verb == "synth" and code == 0:
         print(f"cdk.out/AuroraTokenVendor-{chosen.stage}.template.json")
     return code

@@ -1,5 +1,5 @@
 """
-Build the folder that the Lambda runs: functions/ and its locked dependencies.
+Build the folder that the Lambda runs: functions/token_vendor and its locked dependencies.
 
 No Docker: what ships is pure Python, and uv refuses to take anything that has no wheel for the
 Lambda's platform.  The same sources give the same bytes wherever the folder is built, so that
@@ -15,27 +15,22 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import botocore
+
+from infra.build import BundlingError, botocore_data
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "functions"
 CACHE = ROOT / ".cache" / "lambda"
 PYTHON = (3, 13)
 PLATFORM = "aarch64-manylinux2014"
 
-# The functions talk to these services; botocore carries the models of 400 more, 20 MB of them.
-# What else lies in botocore/data (endpoints, partitions, retry rules) are files, and stays.
-SERVICES = {"codedeploy", "dynamodb", "lambda", "secretsmanager"}
 # Metadata and licences stay in a dist-info, because vulnerability scanners (Amazon Inspector) and
 # people read them; these others differ from machine to machine or serve pip alone.
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json", "uv_cache.json"}
 # One time for all: every zip of the folder has the same bytes. Zip starts in 1980.
 LONG_AGO = 315_619_200
 ASSET_IN_WHEEL = "asset"
-
-
-class BundlingError(Exception):
-    """
-    The asset cannot be built; one line says why.
-    """
 
 
 def build_asset(cache: Path = CACHE) -> Path:
@@ -46,7 +41,8 @@ def build_asset(cache: Path = CACHE) -> Path:
     is needed only where the lock's dependencies are neither in `cache` nor in uv's own cache.
 
     Raises:
-        BundlingError: uv is absent or could not install, or this Python is not the Lambda's.
+        BundlingError: uv is absent or could not install, this Python is not the Lambda's, or
+            what ships of botocore is not what the functions call.
 
     """
     if (built := Path(__file__).with_name(ASSET_IN_WHEEL)).exists():
@@ -55,13 +51,17 @@ def build_asset(cache: Path = CACHE) -> Path:
         running = ".".join(map(str, sys.version_info[:2]))
         raise BundlingError(f"Python {running} cannot compile for the Lambda's 3.13; use .venv")
     requirements = locked_requirements()
-    recipe = Path(__file__).read_bytes() + requirements.encode()
+    programs = (__file__, botocore_data.__file__)
+    recipe = b"".join([*(Path(each).read_bytes() for each in programs), requirements.encode()])
     dependencies = cache / f"dependencies-{_digest([recipe])}"
     if not dependencies.exists():
         _put(dependencies, lambda folder: _install(requirements, folder))
     sources = [SOURCES / name for name in _sources()]
     asset = cache / f"asset-{_digest([recipe, *map(_named_content, sources)])}"
     if not asset.exists():
+        # The lock gives this Python the same botocore, and with all its data.
+        known = botocore_data.operations(Path(botocore.__file__).parent / "data")
+        botocore_data.check_calls((each for each in sources if each.suffix == ".py"), known)
         _put(asset, lambda folder: _assemble(dependencies, sources, folder))
     return asset
 
@@ -89,8 +89,7 @@ def _install(requirements: str, folder: Path) -> None:
             # A hard link into uv's cache would let the steps below change that cache.
             *("--target", str(folder), "--link-mode", "copy", "--python", sys.executable),
         )
-    models = (folder / "botocore" / "data").iterdir()
-    _drop(each for each in models if each.is_dir() and each.name not in SERVICES)
+    botocore_data.trim(folder / "botocore" / "data")
     _drop(each for each in folder.glob("*.dist-info/*") if each.name in INSTALLER_FILES)
     # Console scripts are for people.
     _drop([folder / "bin", folder / ".lock"])
@@ -133,7 +132,7 @@ def _compile(folder: Path, below: str = "") -> None:
 def _sources() -> list[str]:
     return sorted(
         str(path.relative_to(SOURCES))
-        for path in SOURCES.rglob("*")
+        for path in (SOURCES / "token_vendor").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
 

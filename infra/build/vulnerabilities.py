@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from infra.build.lambda_asset import BundlingError, locked_requirements
+from infra.build import BundlingError
+from infra.build.lambda_asset import locked_requirements
 
 TIMEOUT = 300
 

@@ -15,13 +15,20 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from infra.build.lambda_asset import ASSET_IN_WHEEL, LONG_AGO, ROOT, build_asset
+from infra.build.lambda_asset import ASSET_IN_WHEEL, LONG_AGO, ROOT, SOURCES, build_asset
 
 PACKAGE = "aurora_token_vendor"
 TO = ROOT / ".local" / "wheel"
 # What a stack is made of. The tools around it are for this repository.
 MODULES = (
-    *("stack/*.py", "stage/*.py", "build/__init__.py", "build/lambda_asset.py"),
+    *(
+        "stack/*.py",
+        "stage/*.py",
+        "outbound.py",
+        "build/__init__.py",
+        "build/botocore_data.py",
+        "build/lambda_asset.py",
+    ),
     *("web/__init__.py", "web/demo_files.py", "web/*.js", "web/*.html", "web/*.css"),
     "node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js",
 )
@@ -75,11 +82,12 @@ def _stage_sources(folder: Path) -> None:
     (package / "__init__.py").write_text(FOUND)
     (package / "py.typed").touch()
     shutil.copytree(build_asset(), package / "build" / ASSET_IN_WHEEL)
-    shutil.copytree(
-        ROOT / "functions" / "token_vendor",
-        folder / "token_vendor",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
+    for name, target in (
+        ("before_traffic", package / "build" / "before_traffic"),
+        ("token_vendor", folder / "token_vendor"),
+    ):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(SOURCES / name, target, ignore=ignored)
     for name in ("LICENSE", "README.md"):
         shutil.copyfile(ROOT / name, folder / name)
     (folder / "pyproject.toml").write_text(_project())

@@ -44,6 +44,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "per_page": ("honoured", "ignored", "refused"),
     "page_form": (
         "page",
+        "page_total",
         "cursor",
         "token",
         "link",
@@ -125,10 +126,10 @@ class Behaviour(_FromJson):
     past_end: str = "empty"
     # Whether the list of users takes `per_page`, as that of projects does, is unknown.
     per_page: str = "honoured"
-    # Nor is it said that pages have numbers. The other usual forms: `next_cursor`,
-    # `nextPageToken`, an address in a Link header (RFC 8288) or in `links.next` (JSON:API),
-    # `meta.next_page`, `meta.offset` with a total; and two that name no next page: `has_more` for
-    # `starting_after`, and a total alone.
+    # Nor is it said that pages have numbers, or whether a total stands beside them. The other usual
+    # forms: `next_cursor`, `nextPageToken`, an address in a Link header (RFC 8288) or in
+    # `links.next` (JSON:API), `meta.next_page`, `meta.offset` with a total; and two that name no
+    # next page: `has_more` for `starting_after`, and a total alone.
     page_form: str = "page"
     # A page that was named may be refused later: cursors of some services are over after minutes.
     # Or the last page names the first one again, without end.

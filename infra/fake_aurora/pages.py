@@ -21,19 +21,22 @@ def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
     """
     Answer a request for the list with `rows`, or with those of the page that the query names.
     """
+    total = len(rows) + behaviour.unlisted
     if first := behaviour.empty_page * behaviour.page_size:
         # Places without a row, as many as a page has, where that page begins.
         first -= behaviour.page_size
         rows = rows[:first] + [{}] * behaviour.page_size + rows[first:]
-    if behaviour.page_size and behaviour.page_form != "page":
-        return _named(rows, query, behaviour)
+    numbered = behaviour.page_form in {"page", "page_total"}
+    if behaviour.page_size and not numbered:
+        return _named(rows, total, query, behaviour)
     if behaviour.page_size:
         rows = _numbered(rows, query, behaviour)
     elif "page" in query and behaviour.unpaged_page == "refused":
         raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
-    return Reply(
-        HTTPStatus.OK, {"users": rows} | ({"meta": {}} if behaviour.unknown_members else {})
-    )
+    meta: dict[str, Any] = {"meta": {}} if behaviour.unknown_members else {}
+    if behaviour.page_form == "page_total":
+        meta["meta"] = {"total": total}
+    return Reply(HTTPStatus.OK, {"users": rows} | meta)
 
 
 def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
@@ -51,7 +54,7 @@ def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
     return [row for row in rows[(number - 1) * size : number * size] if row]
 
 
-def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
+def _named(rows: Rows, total: int, query: dict[str, str], behaviour: Behaviour) -> Reply:
     """
     Answer with the page that `query` names in the configured form; other parameters are ignored.
     """
@@ -69,7 +72,6 @@ def _named(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
         case _:
             start = int(given or 0)
     end = start + size
-    total = sum(1 for row in rows if row) + behaviour.unlisted
     page, more = [row for row in rows[start:end] if row], end < len(rows)
     if behaviour.cursors == "loop" and not more:
         end, more = 0, True

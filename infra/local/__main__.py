@@ -1,14 +1,14 @@
 """
-Run the local stack, or sign a person in at the one that runs.
+Run the local stack, sign a person in at the one that runs, or end it.
 
     python -m infra.local run
     python -m infra.local login EMAIL
+    python -m infra.local stop
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import signal
@@ -24,6 +24,7 @@ import urllib3
 from rich.console import Console
 
 from infra.fake_aurora.users import JESSICA
+from infra.local import lock
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DIRECTORY = Path(".local")
+LOCK = DIRECTORY / "lock"
 PORTS = Ports(aws=4566, aurora=9400, issuer=9401, demo=9402)
 VEND_TIMEOUT = 30
 SHOWN_OF_JWT = 24
@@ -48,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything and stay until Ctrl-C")
+    commands.add_parser("stop", help="end the stack that runs in this folder")
     login = commands.add_parser("login", help="print a fresh ID token")
     login.add_argument("email")
     arguments = parser.parse_args()
@@ -57,6 +60,8 @@ def main() -> None:
     try:
         if arguments.command == "login":
             print(sign_in(_outputs()["issuer"], arguments.email))
+        elif arguments.command == "stop":
+            print(f"stopped process {lock.end(LOCK)}; nothing is left running")
         else:
             _run()
     except LocalStackError as exc:
@@ -81,7 +86,7 @@ def _run() -> None:
     # The sample caller must not cost a seat, or get an e-mail, in somebody's real tenant.
     override = {"invitations": os.environ.get("AURORA_INVITE") == "true"} if aurora else {}
     with (
-        _alone(),
+        lock.held(LOCK),
         _until_told(end),
         local_stack(DIRECTORY, ports=PORTS, aurora=aurora, override=override, step=_step) as stack,
     ):
@@ -129,18 +134,6 @@ def _named_aurora() -> Aurora | None:
         environment=environment,
         api_key=key,
     )
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    # Two stacks would overwrite each other's outputs; the system drops the lock with the process.
-    DIRECTORY.mkdir(exist_ok=True)
-    with (DIRECTORY / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise LocalStackError(f"A local stack runs here already, see {DIRECTORY}") from None
-        yield
 
 
 @contextmanager
@@ -202,7 +195,10 @@ def _show_what_to_do(stack: LocalStack, jti: str) -> None:
     lines = [
         ("Sign somebody in", f"ID_TOKEN=$({login} {JESSICA['email']})"),
         ("Get the token", f"curl -s -X POST {call}"),
-        ("Say that it failed", f"curl -s -X POST -d '{rejected}' {call}"),
+        (
+            "Say that it failed: Aurora generates a second one",
+            f"curl -s -X POST -d '{rejected}' {call}",
+        ),
         ("Sign out", f"curl -s -i -X DELETE {call}"),
     ]
     if stack.fake_aurora:
@@ -222,7 +218,7 @@ def _show_what_to_do(stack: LocalStack, jti: str) -> None:
         console.print(f"  [dim]# {what}[/]\n  {line}", soft_wrap=True, markup=True)
     console.print(f"\nDemo page  {outputs.demo_url} (sign in as {JESSICA['email']})")
     console.print(f"Logs       {DIRECTORY}/*.log")
-    console.print("Ctrl-C ends it.")
+    console.print(f"Ctrl-C ends it, and from elsewhere make stop (process {os.getpid()}).")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """
 Serve the demo page of infra/web on loopback, with the headers that it would have in production.
+
+Beside the fake Aurora, the page's buttons make a queue, an outage and a takeover by
+`POST /scenes/NAME`. The server takes that from this page alone, and tells the fake Aurora.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, override
 from urllib.parse import urlsplit
+
+import urllib3
 
 from infra.web.demo_files import (
     CONTENT_TYPES,
@@ -25,6 +30,15 @@ if TYPE_CHECKING:
     from infra.local.outputs import Outputs
 
 
+# What each button does at the fake Aurora, for the next call that generates a token.
+SCENES: dict[str, dict[str, Any]] = {
+    "queue": {"status": 429, "headers": {"Retry-After": "15"}},
+    "outage": {"status": 503},
+}
+LARGEST = 16_384
+ANSWERS_WITHIN = 5
+
+
 class Demo(ThreadingHTTPServer):
     """
     A static file server that adds the page's configuration and its Content-Security-Policy.
@@ -37,6 +51,8 @@ class Demo(ThreadingHTTPServer):
         self.url = f"http://localhost:{self.server_port}"
         self.config: dict[str, str | bool] = {}
         self.headers = security_headers(sdk={}, connects=())
+        # Where the fake Aurora takes orders; none where another Aurora was named.
+        self.control = ""
 
     def configure(self, outputs: Outputs, *, environment: str | None = None) -> None:
         """
@@ -58,6 +74,7 @@ class Demo(ThreadingHTTPServer):
             # The helper has the address of Aurora's own loader.
             sdk = SDK_SOURCES[environment]
         else:
+            self.control = f"{outputs.aurora_url}/_control"
             self.config |= {
                 "loader_url": f"{outputs.aurora_url}/client-sdk-loader.next.js",
                 "token_option": "token",
@@ -90,6 +107,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(file.read_bytes(), file.suffix)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
+
+    def do_POST(self) -> None:
+        """
+        Play a scene at the fake Aurora, for this page alone.
+        """
+        name = self.path.removeprefix("/scenes/")
+        size = int(self.headers.get("Content-Length") or 0)
+        control = self.server.control
+        if not control or name not in {*SCENES, "takeover"}:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif self.headers.get("Origin") != self.server.url or size > LARGEST:
+            self.send_error(HTTPStatus.FORBIDDEN)
+        else:
+            body = self.rfile.read(size)
+            if name == "takeover":
+                answer = urllib3.request(
+                    "POST", f"{control}/sessions", body=body, timeout=ANSWERS_WITHIN
+                )
+            else:
+                fault = {"operation": "generate_token", "kind": "status"} | SCENES[name]
+                answer = urllib3.request(
+                    "PUT", f"{control}/faults", json={"faults": [fault]}, timeout=ANSWERS_WITHIN
+                )
+            if answer.status < HTTPStatus.BAD_REQUEST:
+                self._send(b"{}", ".json")
+            else:
+                self.send_error(answer.status)
 
     @override
     def log_message(self, format: str, *args: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STACK = "AuroraTokenVendor-local"
-TIMEOUT = 180
+TIMEOUT = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,8 @@ class Deployment:
         # Bundling may have to ask a package index, by way of the shell's own settings.
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         context = ("-c", "stage=local", "-c", f"override={json.dumps(override)}")
-        target = ("--quiet", "--output", str(self._assembly))
+        # Without staging, the Lambda's 18 MB are not copied once more.
+        target = ("--quiet", "--no-staging", "--output", str(self._assembly))
         return self._cdk(env | clean_environment(), "synth", *target, *context)
 
     def bootstrap(self, aws: MiniStack) -> Child:

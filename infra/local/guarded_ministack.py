@@ -16,7 +16,7 @@ from typing import Any
 
 from ministack import app as ministack  # type: ignore[import-untyped]  # It ships no types.
 
-from infra.local.wire_tap import Tap
+from infra.dashboard_view.wire_tap import Tap
 
 # What a browser adds to a page's request, and AWS's SDKs and CLIs never:
 # https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
-START_TIMEOUT = 30
+START_TIMEOUT = 120
 GUARDED = Path(__file__).with_name("guarded_ministack.py")
 # MiniStack takes any credentials; without these the SDKs would look for real ones.
 CREDENTIALS = {

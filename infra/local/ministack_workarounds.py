@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from infra.local.ministack import MiniStack
@@ -70,21 +69,3 @@ def apply_cors(aws: MiniStack, api_id: str, template_file: Path) -> None:
         cors = resource.get("Properties", {}).get("CorsConfiguration")
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and cors:
             aws.client("apigatewayv2").update_api(ApiId=api_id, CorsConfiguration=cors)
-
-
-def log_events(logs: Any, group: str, *, since: int = 0, pattern: str = "") -> Iterator[Any]:
-    """
-    Yield a log group's events from a moment (milliseconds) on, oldest first.
-
-    MiniStack's answer ends at 10,000 events and has no token to go on with.
-    """
-    known = 0
-    while True:
-        answer = logs.filter_log_events(logGroupName=group, startTime=since, filterPattern=pattern)
-        events = answer["events"]
-        yield from events[known:]
-        if len(events) <= known:
-            return
-        # The answer goes on from its last moment, of which these are known.
-        since = events[-1]["timestamp"]
-        known = sum(event["timestamp"] == since for event in events)

@@ -1,5 +1,8 @@
 """
 Child processes that log to a file and leave nothing behind, and ports for them.
+
+The reaper is ours because mirakuru, a library for this, finds what is left by an exit handler:
+after a SIGKILL nothing runs one. It also hands the whole environment on.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ SCOPE = "openid profile email phone"
 # A provider that accepts any redirect address is asked for one that nobody serves: the code is
 # read from the redirect itself.
 REDIRECT_URI = "http://localhost/signed-in"
-TIMEOUT = 10
+TIMEOUT = 60
 # The provider's own pages take their style from a CDN, which a machine may not reach.
 PAGES = Path(__file__).with_name("sign_in_page")
 

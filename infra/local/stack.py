@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
-# Where Vite serves infra/web/example.
+# Where Vite serves infra/web/example, and where dev servers usually serve other people's pages.
 EXAMPLE_ORIGIN = "http://localhost:5173"
+DEV_ORIGINS = [f"http://localhost:{port}" for port in (3000, 4173, 4200, 5174, 8000, 8080)]
 PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 
 
@@ -111,7 +112,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
                 fake = _fake_aurora(life, free_port(ports.aurora), behaviour or {})
                 aurora = _as_aurora(fake)
             demo = life.enter_context(demo_page(free_port(ports.demo)))
-            origins = [demo.url, EXAMPLE_ORIGIN]
+            origins = [demo.url, EXAMPLE_ORIGIN, *DEV_ORIGINS]
             issuer = life.enter_context(
                 oidc.oidc_provider(port=free_port(ports.issuer), people=PEOPLE, origins=origins)
             )

@@ -10,8 +10,8 @@ from typing import Any
 from token_vendor.models import normalised_email
 from token_vendor.observability import digest
 
-from infra.local.ministack_workarounds import log_events
-from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.deployed import Deployed
+from infra.operator.exits import UsageError
 
 SWITCH_EVENT = "switch"
 """
@@ -24,7 +24,7 @@ def caller_digest(email: str) -> str:
     Return the name that the log has for a caller.
 
     Raises:
-        OperatorError: `email` is not an address.
+        UsageError: `email` is not an address.
 
     """
     return digest(address(email))
@@ -35,13 +35,13 @@ def address(email: str) -> str:
     Return an e-mail in the form in which it is stored.
 
     Raises:
-        OperatorError: `email` is not an address.
+        UsageError: `email` is not an address.
 
     """
     try:
         return normalised_email(email)
     except ValueError as error:
-        raise OperatorError(f"{email} is not an e-mail address") from error
+        raise UsageError(f"{email} is not an e-mail address") from error
 
 
 def messages(
@@ -62,6 +62,24 @@ def messages(
         events = (event for page in pages for event in page["events"])
     for event in events:
         yield event["timestamp"], event["message"]
+
+
+def log_events(logs: Any, group: str, *, since: int = 0, pattern: str = "") -> Iterator[Any]:
+    """
+    Yield a log group's events in MiniStack from a moment (milliseconds) on, oldest first.
+
+    Its answer ends at 10,000 events and has no token to go on with.
+    """
+    known = 0
+    while True:
+        answer = logs.filter_log_events(logGroupName=group, startTime=since, filterPattern=pattern)
+        events = answer["events"]
+        yield from events[known:]
+        if len(events) <= known:
+            return
+        # The answer goes on from its last moment, of which these are known.
+        since = events[-1]["timestamp"]
+        known = sum(event["timestamp"] == since for event in events)
 
 
 def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from datetime import UTC
 from math import ceil
 
 from token_vendor.forecast import AHEAD, WEEK, Person, plan
-from token_vendor.request_budget import MICROSECONDS, turnaround
+from token_vendor.places import MICROSECONDS, Pace
 
 DAY = 86_400
 PAGE = 100
@@ -91,7 +91,7 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     # The first newcomer reads the list of users, once for all; a page is reserved when it is due.
     pages = max(1, ceil(users * known / PAGE))
     reader = needs.index(CALLS["new"]) if newcomers else -1
-    w = turnaround(rate, burst) / MICROSECONDS
+    w = Pace(rate, burst).turnaround / MICROSECONDS
     free_at = [0.0] * burst
     tickets, turned_away = 0, 0
     waits, sent = [], []

@@ -22,6 +22,8 @@ from botocore.exceptions import (
 )
 from token_vendor.settings import Settings
 
+from infra.operator.exits import NotDeployedError, message
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,18 +34,6 @@ LOCAL_CREDENTIALS = "test"
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
 # Loopback is not behind a proxy, whatever HTTP_PROXY says.
 ON_LOOPBACK = QUICK.merge(Config(proxies={}, retries={"mode": "standard", "max_attempts": 1}))
-
-
-class OperatorError(Exception):
-    """
-    Something that the operator has to know, in one line.
-    """
-
-
-class NotDeployedError(OperatorError):
-    """
-    The stage has no stack that could be asked, or AWS cannot be reached.
-    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +68,20 @@ class Deployed:
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             where = f"{session.region_name}, profile {session.profile_name}"
+            if "does not exist" in message(error):
+                mend = f"make deploy STAGE={stage}, or look at AWS_PROFILE and AWS_REGION"
+                raise NotDeployedError(f"{name} is not deployed ({where}): {mend}") from error
             raise NotDeployedError(f"{name} ({where}): {message(error)}") from error
         except (NoCredentialsError, NoRegionError, ProfileNotFound) as error:
-            mend = "Set AWS_PROFILE, or AWS_REGION and credentials."
-            raise NotDeployedError(f"{name}: {error} {mend}") from error
+            mend = "set AWS_PROFILE, or AWS_REGION and credentials"
+            raise NotDeployedError(f"{name}: {error}; {mend}") from error
         except BotoCoreError as error:
             mend = (
-                f"The local stack is gone ({LOCAL_OUTPUTS} is of a run that was killed): make run."
+                f"the local stack is gone ({LOCAL_OUTPUTS} is of a run that was killed): make run"
                 if local
-                else "AWS was not reached: look at the network, HTTPS_PROXY and AWS_REGION."
+                else "AWS was not reached: look at the network, HTTPS_PROXY and AWS_REGION"
             )
-            raise NotDeployedError(f"{name}: {error} {mend}") from error
+            raise NotDeployedError(f"{name}: {mend}. {error}") from error
         return cls(
             stage=stage,
             region=str(session.region_name),
@@ -132,13 +125,6 @@ class Deployed:
         except secrets.exceptions.ResourceNotFoundException:
             return ""
         return str(answer.get("SecretString", "")).strip()
-
-
-def message(error: ClientError) -> str:
-    """
-    Return AWS's own words, without the name of the call around them.
-    """
-    return str(error.response.get("Error", {}).get("Message") or error)
 
 
 def stages() -> list[str]:

@@ -18,10 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.api_key import why_unusable
 
 from infra.operator import key_rights, switches
-from infra.operator.deployed import LOCAL, Deployed, NotDeployedError, message, stages
-from infra.operator.probe.report import ReportError, newest
-from infra.operator.probe.stage_options import wrong_options
+from infra.operator.deployed import LOCAL, Deployed, stages
+from infra.operator.exits import NotDeployedError, message
+from infra.outbound import NETWORK
 from infra.stage.issuer import IssuerError, signing_keys
+from infra.stage.probe_facts import ReportError, newest, wrong_options
 
 State = Literal["ok", "warn", "fail"]
 # Aurora's `exp` is compared with AWS's clock; the refresh margin hides less than this.
@@ -133,7 +134,7 @@ def _permission(
         asked = "" if status == HTTPStatus.OK else ", since the request named nobody"
         return Finding(check=check, state="ok", found=f"allowed: Aurora answered {status}{asked}")
     if not status:
-        reach = "let this machine reach Aurora; the function has its own way there"
+        reach = f"{NETWORK}; the function has its own way to Aurora"
         return Finding(check=check, state="fail", found=answer.failure, fix=reach)
     mended: dict[int, tuple[State, str]] = {
         HTTPStatus.UNAUTHORIZED: ("fail", f"Aurora does not know the key: {fix}"),
@@ -169,6 +170,14 @@ def _issuer(deployed: Deployed) -> Iterator[Finding]:
         yield Finding(check=check, state="ok", found=signing_keys(issuer))
     except IssuerError as error:
         yield Finding(check=check, state="fail", found=str(error), fix=error.fix)
+    if not deployed.settings.require_verified_email:
+        yield Finding(
+            check="verified e-mail",
+            state="warn",
+            found="none is required: who can change their own address gets another's token",
+            fix="only where administrators alone set addresses; docs/identity-providers.md names "
+            "a claim to require instead, such as Entra ID's xms_edov",
+        )
 
 
 def _cors(deployed: Deployed) -> Iterator[Finding]:
@@ -189,15 +198,15 @@ def _cors(deployed: Deployed) -> Iterator[Finding]:
 def _table(deployed: Deployed) -> Iterator[Finding]:
     dynamodb, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
     missing: State = "fail"
-    mend = f"make deploy STAGE={deployed.stage}"
+    mend, here = f"make deploy STAGE={deployed.stage}", ""
     if deployed.local:
-        missing, mend = "warn", "nothing: MiniStack leaves it out of a stack's table, AWS does not"
+        missing, mend, here = "ok", "", ": MiniStack leaves it out of a stack's table, AWS does not"
     ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     expires = ttl["TimeToLiveStatus"] == "ENABLED" and ttl.get("AttributeName") == "ttl"
     yield Finding(
         check="table: expiry",
         state="ok" if expires else missing,
-        found="items leave by ttl" if expires else "items never leave",
+        found="items leave by ttl" if expires else f"items never leave{here}",
         fix="" if expires else mend,
     )
     key = dynamodb.describe_table(TableName=name)["Table"].get("SSEDescription", {})
@@ -205,7 +214,7 @@ def _table(deployed: Deployed) -> Iterator[Finding]:
     yield Finding(
         check="table: encryption",
         state="ok" if own else missing,
-        found="by the stack's own key" if own else "not by the stack's own key",
+        found="by the stack's own key" if own else f"not by the stack's own key{here}",
         fix="" if own else mend,
     )
 
@@ -256,7 +265,7 @@ def _probe(deployed: Deployed) -> Iterator[Finding]:
     try:
         report = newest(Path(), deployed.stage)
     except ReportError as error:
-        fix = f"delete it, and token-vendor probe --stage {deployed.stage}"
+        fix = f"delete it, and token-vendor-probe --stage {deployed.stage}"
         yield Finding(check=check, state="warn", found=str(error), fix=fix)
         return
     if not report:

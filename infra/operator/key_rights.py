@@ -11,6 +11,8 @@ from http import HTTPStatus
 import urllib3
 from token_vendor.settings import Settings
 
+from infra.outbound import request
+
 # An id that belongs to nobody: generating for it is refused, after Aurora looked at the permission.
 NOBODY = "00000000-0000-0000-0000-000000000000"
 TIMEOUT = urllib3.Timeout(connect=5, read=15)
@@ -83,13 +85,11 @@ def _ask(
     if body is not None:
         headers["Content-Type"] = "application/json"
     try:
-        answer = urllib3.request(
+        answer = request(
             method,
             url,
             headers=headers,
             body=None if body is None else json.dumps(body),
-            retries=False,
-            redirect=False,
             timeout=TIMEOUT,
         )
     except urllib3.exceptions.HTTPError as error:

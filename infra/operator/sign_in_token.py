@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from token_vendor.caller import ClaimNames, identify
+from token_vendor.caller import identify
 from token_vendor.problems import CallerNotIdentifiedError
 
-from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.deployed import Deployed
 from infra.operator.doctor import Finding
+from infra.operator.exits import OperatorError
 
 LARGEST = 10_240
 """
@@ -57,14 +58,7 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
     yield _told("expiry", f"{left:.0f} s are left", good=left > 0, fix="sign in anew")
     settings = deployed.settings
     try:
-        identify(
-            claims,
-            {},
-            names=ClaimNames(
-                email=settings.claim_email, email_verified=settings.claim_email_verified
-            ),
-            require_verified_email=settings.require_verified_email,
-        )
+        identify(claims, {}, settings=settings)
         yield Finding(check="token: e-mail", state="ok", found="names a person")
     except CallerNotIdentifiedError as problem:
         yield Finding(

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -15,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from token_vendor.control import CONTROL, LEAST_BURST, LEAST_RATE, Control, Entry, Switch
 from token_vendor.models import normalised_email
 from token_vendor.observability import digest
-from token_vendor.settings import Settings, is_domain
+from token_vendor.settings import is_domain
 
 from infra.operator.audit_log import SWITCH_EVENT
-from infra.operator.deployed import Deployed, OperatorError
+from infra.operator.deployed import Deployed
+from infra.operator.exits import OperatorError, UsageError
 from infra.operator.tokens import table
 
 LONGEST = 30 * 86_400
@@ -27,10 +29,11 @@ Seconds: what is to last for longer is an option of cdk.json, or a deactivation 
 """
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 STREAM = "operators"
-MOST_ENTRIES, LONGEST_REASON = 100, 200
 """
 The log stream of what people switched, in the function's own log group.
 """
+MOST_ENTRIES, LONGEST_REASON = 100, 200
+LOWERED = {Switch.RATE: "request_rate", Switch.BURST: "request_burst"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,29 +55,27 @@ def board(deployed: Deployed) -> Board:
 
 
 def entry(  # noqa: PLR0913 - what there is to say of a switch.
-    settings: Settings, name: str, value: str, *, until: str, reason: str, by: str, now: float
+    name: str, value: str, *, until: str, reason: str, by: str = "", now: float
 ) -> Entry:
     """
-    Check what an operator wants to set.
+    Check what an operator wants to set; that a number lowers the stage's is seen when it is set.
 
     Raises:
-        OperatorError: Saying what is wrong with it.
+        UsageError: Saying what is wrong with it.
 
     """
     named = _entry(name, reason=reason, by=by)
     return replace(
-        named,
-        value=_value(settings, named.switch, value),
-        until=moment(until, now, option="--until"),
+        named, value=_value(named.switch, value), until=moment(until, now, option="--until")
     )
 
 
-def ended(name: str, value: str, *, reason: str, by: str) -> Entry:
+def ended(name: str, value: str, *, reason: str, by: str = "") -> Entry:
     """
     Check what an operator wants to clear; of rate and burst there is one each, whatever its value.
 
     Raises:
-        OperatorError: Saying what is wrong with it.
+        UsageError: Saying what is wrong with it.
 
     """
     named = _entry(name, reason=reason, by=by)
@@ -84,7 +85,15 @@ def ended(name: str, value: str, *, reason: str, by: str) -> Entry:
 def set_(deployed: Deployed, wanted: Entry) -> None:
     """
     Set a switch in the place of the same one, and note it in the audit log.
+
+    Raises:
+        UsageError: It raises what it is to lower.
+
     """
+    if option := LOWERED.get(wanted.switch):
+        most = getattr(deployed.settings, option)
+        if float(wanted.value) >= most:
+            raise UsageError(f"{wanted.value!r}: a switch only lowers {option}, which is {most:g}")
     found = board(deployed)
     others = tuple(each for each in found.entries if _name(each) != _name(wanted))
     _write(deployed, found, (*others, wanted))
@@ -125,11 +134,11 @@ def operator(deployed: Deployed) -> str:
 
 def _entry(name: str, *, reason: str, by: str) -> Entry:
     if name not in Switch:
-        raise OperatorError(f"{name} is no switch: choose from {', '.join(Switch)}")
+        raise UsageError(f"{name} is no switch: choose from {', '.join(Switch)}")
     if not reason.strip():
-        raise OperatorError("say why with --reason, for those who read the audit log")
+        raise UsageError("say why with --reason, for those who read the audit log")
     if len(reason) > LONGEST_REASON:
-        raise OperatorError(f"--reason: {LONGEST_REASON} characters at most")
+        raise UsageError(f"--reason: {LONGEST_REASON} characters at most")
     return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by=by)
 
 
@@ -194,24 +203,20 @@ def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
         raise OperatorError(f"{outcome}; but not written to the audit log, so note it: {why}")
 
 
-def _value(settings: Settings, switch: Switch, value: str) -> str:
+def _value(switch: Switch, value: str) -> str:
     match switch:
         case Switch.STOP_GENERATING | Switch.STOP_INVITING:
             if value:
-                raise OperatorError(f"{switch} takes no value, and not {value}")
+                raise UsageError(f"{switch} takes no value, and not {value}")
             return ""
         case Switch.BLOCK:
             return _blocked(value)
         case Switch.RATE:
-            return _lower(
-                value, least=LEAST_RATE, option="request_rate", most=settings.request_rate
-            )
+            return _number(value, least=LEAST_RATE)
         case Switch.BURST:
-            burst = _lower(
-                value, least=LEAST_BURST, option="request_burst", most=settings.request_burst
-            )
+            burst = _number(value, least=LEAST_BURST)
             if not burst.isdecimal():
-                raise OperatorError(f"{value}: burst takes a whole number")
+                raise UsageError(f"{value}: burst takes a whole number")
             return burst
 
 
@@ -222,18 +227,16 @@ def _blocked(value: str) -> str:
     try:
         return normalised_email(value)
     except ValueError as error:
-        raise OperatorError(f"block takes an e-mail or a domain, and not {value!r}") from error
+        raise UsageError(f"block takes an e-mail or a domain, and not {value!r}") from error
 
 
-def _lower(value: str, *, least: float, option: str, most: float) -> str:
+def _number(value: str, *, least: float) -> str:
     try:
         number = float(value)
     except ValueError:
         number = 0
-    if not least <= number < most:
-        raise OperatorError(
-            f"{value!r}: a switch only lowers {option}, which is {most:g}; at least {least:g}"
-        )
+    if not least <= number < inf:
+        raise UsageError(f"{value!r}: at least {least:g}")
     return f"{number:g}"
 
 
@@ -249,10 +252,8 @@ def moment(text: str, now: float, *, option: str) -> float:
             named = datetime.fromisoformat(text)
         if named is None or named.tzinfo is None:
             form = "30m, 24h, 7d, or a moment such as 2026-01-31T18:00:00Z"
-            raise OperatorError(f"{option} {text}: write {form}")
+            raise UsageError(f"{option} {text}: write {form}")
         until = named.timestamp()
     if not now < until <= now + LONGEST:
-        raise OperatorError(
-            f"{option} {text}: has to be ahead, by {LONGEST // 86_400} days at most"
-        )
+        raise UsageError(f"{option} {text}: has to be ahead, by {LONGEST // 86_400} days at most")
     return until

@@ -4,19 +4,16 @@ Who holds a token; the JWT itself is never read.
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from token_vendor.directory import ACTIVE_ROW
 from token_vendor.table import Table
-from token_vendor.token_item import State, TokenItem
-from token_vendor.token_store import TokenStore
+from token_vendor.token_item import TokenItem
 
 from infra.operator.deployed import Deployed
 
 AURORA_LIFE = 12 * 3600
 """
-Seconds: what Aurora documents; the item has the end of a token, not its start.
+Seconds: what Aurora documents.
 """
 
 
@@ -43,93 +40,36 @@ def table(deployed: Deployed) -> Table:
         partition=deployed.settings.partition,
         clock=time.time,
         sleep=time.sleep,
+        kept_for=deployed.settings.kept_days * 86_400,
     )
-
-
-def store(deployed: Deployed) -> TokenStore:
-    """
-    Return the function's own store, on the stage's table.
-    """
-    kept_for = deployed.settings.kept_days * 86_400
-    return TokenStore(table(deployed), clock=time.time, kept_for=kept_for)
 
 
 def holders(deployed: Deployed) -> Iterator[Holder]:
     """
     Yield everybody whose stored token has not expired.
     """
-    prefix = f"{deployed.settings.partition}#"
-    pages = (
-        deployed.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=deployed.outputs["TableName"],
-            # Everything but the JWT: an operator needs it no more than the log does.
-            ProjectionExpression="pk, user_id, jti, expires_at",
-            FilterExpression="sk = :token AND begins_with(pk, :prefix) AND expires_at > :now "
-            "AND attribute_exists(jti)",
-            ExpressionAttributeValues={
-                ":token": {"S": "TOKEN"},
-                ":prefix": {"S": prefix},
-                ":now": {"N": str(int(time.time()))},
-            },
-        )
-    )
-    for page in pages:
-        for item in page["Items"]:
-            until = int(item["expires_at"]["N"])
+    now = time.time()
+    # Everything but the JWT: an operator needs it no more than the log does.
+    names = ("user_id", "jti", "expires_at", "lifetime")
+    for email, found in table(deployed).scan(TokenItem.sk, names):
+        item = TokenItem.of(found)
+        if item.jti and item.expires_at > now:
             yield Holder(
-                email=item["pk"]["S"].removeprefix(prefix),
-                user_id=item["user_id"]["S"],
-                jti=item["jti"]["S"],
-                since=until - AURORA_LIFE,
-                until=until,
+                email=email,
+                user_id=item.user_id,
+                jti=item.jti,
+                since=item.expires_at - (item.lifetime or AURORA_LIFE),
+                until=item.expires_at,
             )
 
 
-def state(deployed: Deployed, email: str) -> dict[str, Any]:
+def forget(deployed: Deployed, email: str) -> bool:
     """
-    Return what the table holds of a person, without the JWT; empty where it holds nothing.
+    Drop a person's stored token; tell whether there was one.
     """
-    token_item = store(deployed).read(email)
-    item = asdict(token_item)
-    item["has_token"] = bool(item.pop("jwt"))
-    if not item["has_token"]:
-        # It outlives a sign-out, for the hourly cap alone.
-        del item["expires_at"], item["lifetime"]
-    known = token_item.version > 0
-    margin = deployed.settings.refresh_margin
-    parts: dict[str, Any] = {
-        "verdict": verdict(token_item, now=time.time(), margin=margin) if known else "",
-        "token": item if known else {},
-        "account": table(deployed).get(ACTIVE_ROW, email),
-    }
-    return {name: part for name, part in parts.items() if part}
-
-
-def verdict(item: TokenItem, *, now: float, margin: float) -> str:
-    """
-    Say in a sentence what a person's next request comes upon.
-    """
-    match item.state(now, margin=margin):
-        case State.LEASED:
-            end = duration(item.lease_until - now)
-            return f"A token is being generated: the lease ends in {end}."
-        case State.COOLING_DOWN:
-            left = duration(item.failed_until - now)
-            return f"In cool-down after {item.failure}, for {left} more."
-        case State.QUEUED:
-            return f"Has a turn in {duration(item.turn_at - now)}."
-        case _ if item.is_marked:
-            return (
-                "A generate may have happened whose token was lost: the next request generates "
-                "anew."
-            )
-        case State.EMPTY:
-            return "Holds no token: the next request generates."
-        case state:
-            renewed = ", which the next request renews" if state is State.STALE else ""
-            return f"Holds a token for {duration(item.expires_at - now)} more{renewed}."
+    stage = table(deployed)
+    item = stage.load(TokenItem, email)
+    return stage.change(item, TokenItem.forgotten, email).forgets > item.forgets
 
 
 def duration(seconds: float) -> str:

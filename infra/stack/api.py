@@ -141,5 +141,6 @@ def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:
         allow_headers=["authorization", "content-type"],
         # Without this a browser hides from the page when it may come back.
         expose_headers=["retry-after"],
-        max_age=Duration.hours(1),
+        # The most that a browser keeps (Firefox); Chromium keeps it for two hours.
+        max_age=Duration.days(1),
     )

@@ -3,16 +3,20 @@ The function that tries a new version before anybody's request reaches it.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.build.lambda_asset import SOURCES
 from infra.stack.function import FurtherFunction
 from infra.stack.rollout import NOBODY, canary_event, event_of
 from infra.stage import StageConfig
 
+IN_WHEEL = Path(__file__).parents[1] / "build" / "before_traffic"
+ASSET = IN_WHEEL if IN_WHEEL.exists() else SOURCES / "before_traffic"
 LONGEST = 5
 """
 Minutes: two requests with their cold start, and three more until a version may be called.
@@ -39,7 +43,8 @@ class BeforeTraffic(FurtherFunction):
                 "NEW_VERSION": version.function_arn,
                 "EVENTS": json.dumps(events(stage)),
             },
-            handler="before_traffic.handler",
+            code=lambda_.Code.from_asset(str(ASSET), exclude=["__pycache__"]),
+            handler="hook.handler",
             does="Tries a new version before it gets traffic",
             minutes=LONGEST,
             no_queue=NO_QUEUE,

@@ -155,7 +155,7 @@ def operations_dashboard(
     dashboard.add_variable(
         cw.DashboardVariable(
             id="caller",
-            label="Caller: SHA-256 of the e-mail (token-vendor logs EMAIL prints it)",
+            label="Caller: SHA-256 of the e-mail (token-vendor show EMAIL --raw prints it)",
             type=cw.VariableType.PATTERN,
             value="CALLER_SHA256",
             input_type=cw.VariableInputType.INPUT,
@@ -290,6 +290,7 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
             [
                 own(Metric.DOUBLE_GENERATE),
                 own(Metric.WRONG_ACCOUNT),
+                own(Metric.UNDATED),
                 own(Metric.STORE_FAILED),
                 own(Metric.KEY_REREAD),
                 own(Metric.DIRECTORY_READ),

@@ -2,9 +2,11 @@
 The Lambda: what runs, as which role, and the alias that the API calls.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 
-from aws_cdk import Acknowledgment, Duration, Validations
+from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -99,9 +101,27 @@ class VendorFunction(Construct):
         )
 
 
+def tie_to_its_rights(role: iam.Role) -> None:
+    """
+    Name the role after what it may do: another policy makes another role.
+
+    A published version keeps the role that it was published with. If all shared one, CloudFormation
+    would change its policy before the alias moves, and take a right from the version that serves.
+    So an update, and going back, leaves the old version's role alone until that version is gone.
+    """
+    policy = role.node.find_child("DefaultPolicy")
+    assert isinstance(policy, iam.Policy)  # noqa: S101 (narrows the type for mypy)
+    stack = Stack.of(role)
+    rights = json.dumps(stack.resolve(policy.document), sort_keys=True)
+    suffix = hashlib.sha256(rights.encode()).hexdigest()[:8]
+    for resource in (role.node.default_child, policy.node.default_child):
+        assert isinstance(resource, CfnElement)  # noqa: S101 (narrows the type for mypy)
+        resource.override_logical_id(stack.get_logical_id(resource) + suffix)
+
+
 class FurtherFunction(Construct):
     """
-    Own a function of the same asset with another entry point, its role and its log.
+    Own a function beside the one that vends, its role and its log.
 
     The role may write to the log, no more. `no_queue` says why no queue keeps what failed.
     """
@@ -113,6 +133,7 @@ class FurtherFunction(Construct):
         *,
         stage: StageConfig,
         variables: Mapping[str, str],
+        code: lambda_.Code,
         handler: str,
         does: str,
         minutes: int,
@@ -133,8 +154,8 @@ class FurtherFunction(Construct):
             description=f"{does} ({stage.stage})",
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(build_asset())),
-            handler=f"token_vendor.{handler}",
+            code=code,
+            handler=handler,
             memory_size=stage.memory_mb,
             timeout=Duration.minutes(minutes),
             log_group=log,

@@ -15,6 +15,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 from token_vendor.observability import Metric
+from token_vendor.settings import Settings
 
 from infra.stack.dashboards import operations_dashboard, service_dashboard
 from infra.stack.metrics import FAILURES, INTENDED, Measures, math, total
@@ -119,7 +120,7 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
     """
     Return the conditions of a stage, the most urgent first.
     """
-    slowest = stage.patience + AURORA_SECONDS
+    slowest = Settings.patience + AURORA_SECONDS
     conditions = [
         Condition(
             slug="key-rejected",

@@ -12,6 +12,7 @@ from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 from token_vendor.forecast import LANES
 
+from infra.build.lambda_asset import build_asset
 from infra.stack.function import FurtherFunction
 from infra.stage import StageConfig
 
@@ -47,7 +48,8 @@ class ScheduledFunction(FurtherFunction):
             id_,
             stage=stage,
             variables=variables,
-            handler=handler,
+            code=lambda_.Code.from_asset(str(build_asset())),
+            handler=f"token_vendor.{handler}.handler",
             does=does,
             minutes=LONGEST,
             no_queue=NEXT_RUN,
@@ -107,7 +109,7 @@ def scheduled_reading(
         id_,
         stage=stage,
         variables=variables,
-        handler="scheduled.handler",
+        handler="scheduled",
         does="Reads Aurora's user list",
         attempts=2,
     )
@@ -131,7 +133,7 @@ def prewarm(
         id_,
         stage=stage,
         variables=variables,
-        handler="prewarm.handler",
+        handler="prewarm",
         does="Generates access tokens before people come",
         # The next run goes on.
         attempts=0,

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.stack.api import Api
 from infra.stack.before_traffic import BeforeTraffic
-from infra.stack.function import VendorFunction
+from infra.stack.function import VendorFunction, tie_to_its_rights
 from infra.stack.metrics import Measures
 from infra.stack.monitoring import Monitoring
 from infra.stack.rollout import Canary, GradualDeployment
@@ -91,9 +91,11 @@ class TokenVendor(Construct):
             authorizer=authorizer,
         )
         self._allow(vendor.role, storage)
+        tie_to_its_rights(vendor.role)
         if stage.directory_schedule:
             reading = scheduled_reading(self, "Reading", stage=stage, variables=vendor.environment)
             self._allow(reading.role, storage)
+            tie_to_its_rights(reading.role)
         ahead = None
         if stage.prewarm:
             ahead = prewarm(self, "Prewarm", stage=stage, variables=vendor.environment)
@@ -101,6 +103,7 @@ class TokenVendor(Construct):
             ahead.role.add_to_policy(
                 iam.PolicyStatement(actions=[EVERYBODY_ACTION], resources=[storage.table.table_arn])
             )
+            tie_to_its_rights(ahead.role)
         monitoring = Monitoring(
             self,
             "Monitoring",

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from math import ceil
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -27,6 +28,18 @@ MOST_AUDIENCES = 50
 ENVIRONMENT_BYTES = 4096
 # What the stack adds: names of table, secret, service and namespace.
 STACK_BYTES = 512
+
+STAND_INS: Mapping[str, Any] = {
+    "issuer": "https://id.example.com",
+    "audiences": ("client",),
+    "cors_origins": (),
+    "aurora_environment": "sandbox",
+    "aurora_tenant_id": "tenant",
+    "stage": "stage",
+}
+"""
+Values for required options that are missing or wrong, while the others are looked at.
+"""
 
 
 def is_issuer(text: str) -> bool:
@@ -76,10 +89,10 @@ class StageConfig(GivenOptions):
         shape=is_origin,
     )
     throttle_rate: float = option(
-        "requests a second that API Gateway lets in", 100, least=1, most=10_000
-    )
-    throttle_burst: int = option(
-        "requests at once that API Gateway lets in", 200, least=1, most=5_000
+        "requests a second that API Gateway lets in, and twice as many at once",
+        100,
+        least=1,
+        most=2_500,
     )
 
     # The function and what is kept of its work.
@@ -160,15 +173,25 @@ class StageConfig(GivenOptions):
         """
         if not isinstance(stage, str) or stage not in stages:
             known = ", ".join(sorted(stages))
-            raise StageError(f"-c stage={stage or ''}: cdk.json has the stages {known}")
+            if not stage:
+                raise StageError(f"-c stage=…: name a stage of cdk.json; it has {known}")
+            raise StageError(f"cdk.json has no stage {stage}; it has {known}")
         given = {**stages[stage], **override, "stage": stage}
         values, wrong = read_options(cls, given)
+        # What is right is held against each other all the same: one run names every fault.
+        found = set(wrong)
+        stand_ins = {key: value for key, value in STAND_INS.items() if key in wrong}
+        config = cls(**{**values, **stand_ins})
+        for key, why in config.contradictions():
+            # What names a wrong one was held against its default.
+            named = {key, *re.findall(r"\w+", why)}
+            if key == "aurora_url":
+                named.add("aurora_environment")
+            if not named & found:
+                wrong[key] = why
+                given.setdefault(key, getattr(config, key))
         if wrong:
             raise stage_error(stage, given, wrong)
-        config = cls(**values)
-        if wrong := dict(config.contradictions()):
-            shown = {key: getattr(config, key) for key in wrong}
-            raise stage_error(stage, shown, wrong)
         return config
 
     @classmethod
@@ -181,6 +204,11 @@ class StageConfig(GivenOptions):
 
         """
         return cls.read({stage: options}, stage, {})
+
+    @property
+    def throttle_burst(self) -> int:
+        """Return how many requests API Gateway lets in at once."""
+        return ceil(2 * self.throttle_rate)
 
     def variables(self) -> dict[str, str]:
         """

@@ -6,6 +6,8 @@ from typing import Any
 
 import urllib3
 
+from infra import outbound
+
 TIMEOUT = 10
 
 
@@ -36,7 +38,7 @@ def signing_keys(issuer: str) -> str:
         keys = _json(discovery["jwks_uri"])["keys"]
     except urllib3.exceptions.HTTPError as error:
         found = f"no answer at {address} ({type(error).__name__})"
-        raise IssuerError(found, correct, answered=False) from error
+        raise IssuerError(found, f"{outbound.NETWORK}; then {correct}", answered=False) from error
     except (ValueError, KeyError, TypeError) as error:
         found = f"no discovery document and keys at {address} ({type(error).__name__})"
         raise IssuerError(found, correct) from error
@@ -50,4 +52,4 @@ def signing_keys(issuer: str) -> str:
 
 
 def _json(url: str) -> Any:
-    return urllib3.request("GET", url, retries=False, timeout=TIMEOUT).json()
+    return outbound.request("GET", url, timeout=TIMEOUT).json()

@@ -1,7 +1,10 @@
 """
-The table of every option in docs/configuration.md, from the declarations: `make docs` writes it.
+The tables of docs/configuration.md: what people write about an option, and what is declared of it.
+
+`make docs` writes defaults and accepted values into the rows; the last column is the page's own.
 """
 
+import re
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
@@ -9,27 +12,21 @@ from typing import Any
 from infra.stage.config import StageConfig
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
-BEGIN, END = "<!-- options: written by make docs -->\n", "<!-- end of options -->\n"
+ROW = re.compile(r"^\| `(\w+)` \|.*\| (?P<when>.*) \|$", re.MULTILINE)
+# The stage's own name is its key in cdk.json.
+OPTIONS = {each.name: each for each in fields(StageConfig) if each.name != "stage"}
 
 
-def options_table() -> str:
+def with_declarations(page: str) -> str:
     """
-    Return a Markdown table: each option, its default, and what it accepts; required ones first.
+    Return the page with the defaults and the accepted values of today.
     """
-    # The stage's own name is its key in cdk.json.
-    options = [each for each in fields(StageConfig) if each.name != "stage"]
-    options.sort(key=lambda each: (each.default is not MISSING, each.name))
-    rows = [f"| `{each.name}` | {shown_default(each)} | {_accepts(each)} |" for each in options]
-    return "\n".join(["| option | default | accepts |", "| --- | --- | --- |", *rows]) + "\n"
+    return ROW.sub(_row, page)
 
 
-def with_table(page: str) -> str:
-    """
-    Return the page with the table of today.
-    """
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + "\n" + options_table() + "\n" + END + after
+def _row(found: re.Match[str]) -> str:
+    option = OPTIONS[found[1]]
+    return f"| `{option.name}` | {shown_default(option)} | {_accepts(option)} | {found['when']} |"
 
 
 def shown_default(option: Field[Any]) -> str:
@@ -47,11 +44,10 @@ def shown_default(option: Field[Any]) -> str:
 
 def _accepts(option: Field[Any]) -> str:
     rule = option.metadata["rule"]
-    said = rule.meaning.replace("|", "\\|")
     if isinstance(option.default, int | float) and not isinstance(option.default, bool):
-        return f"{rule.least:,.10g} to {rule.most:,.10g} {said}"
-    return str(said)
+        return f"{rule.least:,.10g} to {rule.most:,.10g} {rule.meaning}"
+    return str(rule.meaning).replace("|", "\\|")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_table(PAGE.read_text()))
+    PAGE.write_text(with_declarations(PAGE.read_text()))

@@ -4,7 +4,7 @@ Read options from JSON with their declared types.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import Any
@@ -22,6 +22,21 @@ KINDS: Mapping[Any, str] = {
 }
 
 
+REMOVED: Mapping[tuple[str, ...], str] = {
+    ("claim_given_name", "claim_family_name", "claim_name", "claim_phone"): (
+        "the standard claims are read, and a request's `profile` fills what they leave open"
+    ),
+    ("throttle_burst",): "it is twice throttle_rate",
+    ("aurora_connect_timeout", "aurora_read_timeout"): "a call to Aurora takes 2 + 10 s at most",
+    ("patience", "turn_grace", "queue_horizon"): "a queue's times are 5, 5 and 900 s",
+    ("cool_down",): "a failure is remembered for 30 s",
+    ("api_key_ttl",): "a new key is taken at the first refusal, or within 300 s",
+}
+"""
+Options of 0.2 that nobody had to change, and what holds instead.
+"""
+
+
 class StageError(Exception):
     """
     A stage of cdk.json cannot be deployed; a line for each option says why.
@@ -30,15 +45,11 @@ class StageError(Exception):
 
 def read_options(cls: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return the given values, each of its declared type, and what is wrong, by option.
+    Return the given values that are right, each of its declared type; and what is wrong.
     """
     declared = {each.name: each for each in fields(cls)}
     values: dict[str, Any] = {}
-    wrong = {
-        key: f"no such option; the nearest is {get_close_matches(key, declared, 1, 0)[0]}"
-        for key in given
-        if key not in declared
-    }
+    wrong = {key: _unknown(key, declared) for key in given if key not in declared}
     for key, each in declared.items():
         rule = rule_of(each)
         if key not in given:
@@ -49,11 +60,19 @@ def read_options(cls: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], di
             wrong[key] = f"a placeholder; fill in {rule.meaning}"
             continue
         try:
-            values[key] = _typed(each.type, given[key], rule.meaning)
-            rule.check(values[key])
+            value = _typed(each.type, given[key], rule.meaning)
+            rule.check(value)
+            values[key] = value
         except WrongValueError as error:
             wrong[key] = str(error)
     return values, wrong
+
+
+def _unknown(key: str, declared: Collection[str]) -> str:
+    for names, what_to_do in REMOVED.items():
+        if key in names:
+            return f"gone since 0.3: delete the line; {what_to_do}"
+    return f"no such option; the nearest is {get_close_matches(key, declared, 1, 0)[0]}"
 
 
 def stage_error(stage: object, given: Mapping[str, Any], wrong: Mapping[str, str]) -> StageError:

@@ -1,4 +1,4 @@
-/** What went wrong: the slug of the service's problem, or one of the five that only a browser knows. */
+/** What went wrong: the slug of the service's problem, or one of those that only a browser knows. */
 export type Slug =
   | "invalid-request"
   | "caller-not-identified"
@@ -15,6 +15,8 @@ export type Slug =
   | "internal-error"
   /** The caller has to sign in (again). */
   | "signed-out"
+  /** `getCallerToken` gave nothing for two minutes. */
+  | "sign-in-silent"
   /** No answer: offline, blocked by CORS, or cut off. */
   | "unreachable"
   /** No answer, and the sign-in token is larger than API Gateway takes: fewer groups in it help. */
@@ -26,17 +28,23 @@ export type Slug =
   /** The token source was closed. */
   | "closed";
 
-export interface AccessToken {
+/** As the service gives it, and as it is kept. */
+export interface VendedToken {
   jwt: string;
   jti: string;
   /** Who it is for, at Aurora. */
   user: { id: string; email: string };
   /** Where the service had it from. */
   source: "stored" | "generated";
+}
+
+export interface AccessToken extends VendedToken {
   /** Whole seconds of life left when it was handed over. */
   expiresIn: number;
   /** On this browser's clock, so that a count-down is right even where that clock is wrong. */
   expiresAt: Date;
+  /** From here on `getToken` would ask for another: an hour before the end, or a quarter of a shorter life. */
+  renewAt: Date;
 }
 
 export interface TokenSource {
@@ -48,6 +56,8 @@ export interface TokenSource {
    * token might end the session.
    */
   getToken(options?: { minTtl?: number; signal?: AbortSignal }): Promise<AccessToken>;
+  /** The same, as plain text: what other SDKs call a token provider. */
+  tokenProvider: () => Promise<string>;
   /** Give a token that is not near its end.  Where that takes a new one, it may end the session that is open. */
   renew(options?: { signal?: AbortSignal }): Promise<AccessToken>;
   /**
@@ -61,70 +71,54 @@ export interface TokenSource {
   forget(options?: { signal?: AbortSignal }): Promise<void>;
   /** Be told as well, until the function that this gives is called. */
   subscribe(callbacks: TokenCallbacks): () => void;
-  /**
-   * Watch the Client SDK session that runs on `token`, in place of the one before, until the function that this
-   * gives is called.  `loadClientSDK` does it.
-   */
-  watchSession(session: SessionOptions & { sdk: ClientSDK; token: AccessToken }): () => void;
+  /** Say that a session is open on the token, in every tab, until the function that this gives is called. */
+  holdSession(): () => void;
   /** Stop listening and end what is under way: every later call fails with `closed`. */
   close(): void;
 }
 
+/** Why there is no token any more: nobody or somebody else is signed in, or the service refuses the person. */
+export type Gone = "signed-out" | "refused";
+
 /** What a page may want to be told.  Whatever a callback throws goes to the console and changes nothing. */
 export interface TokenCallbacks {
-  /** The service asked to wait; the same call goes on by itself at `until`. */
-  onWaiting?: (wait: { until: Date; problem: TokenError }) => void;
-  /** The kept token changed, here or in another tab; null when it was forgotten. */
-  onToken?: (token: AccessToken | null) => void;
-  /**
-   * The kept token ends at `at`, in an hour or a quarter of a shorter life, and nothing renewed it.  Told once for
-   * each token; after the end where the machine slept through it.
-   */
-  onExpiring?: (expiring: { token: AccessToken; at: Date }) => void;
+  /** The call goes on by itself at `until`; `error` has a title and a sentence that say why it waits. */
+  onWaiting?: (wait: { until: Date; error: TokenError }) => void;
+  /** The kept token changed, here or in another tab; null when it is gone. */
+  onToken?: (token: AccessToken | null, why?: Gone) => void;
   /** The caller has to sign in (again). */
   onSignedOut?: () => void;
 }
 
 export interface TokenSourceOptions extends TokenCallbacks {
   /** The address of `/token`. */
-  endpoint: string;
+  endpoint: string | URL;
   /** The person's own OIDC token as a JWT; empty or null where nobody is signed in. */
   getCallerToken: () => Promise<string | null | undefined> | string | null | undefined;
   /** Stands in for the browser's own `fetch`. */
   fetch?: typeof globalThis.fetch;
+  /** Sent with each request, for what stands before the service. */
+  headers?: Record<string, string>;
+  /** Whether cookies go along; `omit` is the default. */
+  credentials?: RequestCredentials;
   /** `session` survives a reload of the tab; `memory` is the default. */
   storage?: "memory" | "session";
   /** The longest that one call waits for its turn, in seconds; 900 by default, as far ahead as turns are given. */
   patience?: number;
-  /**
-   * Whether a token near its end is renewed unasked, which may end the session that is open: `never`, the default;
-   * `idle`, while no tab of this browser has a session open; or `always`.
-   */
-  renew?: "never" | "idle" | "always";
 }
 
-export interface SessionOptions {
-  /** The session is over, as far as the SDK's events, the token's end and sign-out tell. */
-  onOver?: (over: SessionOver) => void;
-  /** The names of the SDK's events that mean the end of a session. */
-  endEvents?: readonly string[];
+export interface AboutError {
+  status?: number;
+  problem?: Problem;
+  retryAfter?: number;
+  cause?: unknown;
 }
 
-export interface SessionOver {
-  /**
-   * `expired`: the token has run out.  `replaced`: this browser has got another token since.  `taken-over`: the SDK
-   * ended the session of a good token, which happens when the person opens one elsewhere.  `signed-out`: the token
-   * was forgotten, here or in another tab.
-   */
-  reason: "expired" | "replaced" | "taken-over" | "signed-out";
-  /** The SDK's event that told, and what came with it. */
-  event?: string;
-  detail?: unknown;
-}
-
+/** `title` and `message` are for people. */
 export class TokenError extends Error {
-  constructor(slug: Slug, about?: { status?: number; problem?: Problem; retryAfter?: number; cause?: unknown });
+  constructor(slug: Slug, about?: AboutError);
   readonly slug: Slug;
+  readonly title: string;
   /** The HTTP status, 0 where there was no answer. */
   readonly status: number;
   /** The RFC 9457 body where there was one. */
@@ -142,31 +136,7 @@ export interface Problem {
   retry_at?: string;
 }
 
-/** Aurora's Client SDK, as far as this module knows it. */
-export interface ClientSDK {
-  [member: string]: any;
-}
-
-/** The address on Aurora's "Access Token" page. */
-export const LOADER_URL: string;
-/** The option of `load` that takes the JWT. */
-export const TOKEN_OPTION: string;
-/** The SDK's events that end a session. */
-export const SESSION_END_EVENTS: readonly string[];
+/** A title and a sentence for what only a browser knows; the service's problems bring their own. */
+export const PROBLEMS: { readonly [slug in Slug]?: readonly [string, string] };
 
 export function createTokenSource(options: TokenSourceOptions): TokenSource;
-
-/**
- * Import Aurora's loader, load the Client SDK with this person's token, and watch its session.
- *
- * `unwatch` says that the page has closed the session.  With `signal` aborted while the SDK loads, what loaded
- * nevertheless is closed where it has a `close`.
- */
-export function loadClientSDK(
-  options: SessionOptions & {
-    tokenSource: TokenSource;
-    loaderUrl?: string;
-    tokenOption?: string;
-    signal?: AbortSignal;
-  },
-): Promise<{ sdk: ClientSDK; token: AccessToken; unwatch: () => void }>;

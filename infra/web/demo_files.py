@@ -23,7 +23,9 @@ FILES = {
     "app.js": HERE / "app.js",
     "page.js": HERE / "page.js",
     "session.js": HERE / "session.js",
+    "timeline.js": HERE / "timeline.js",
     "aurora-token.js": HERE / "aurora-token.js",
+    "sdk.js": HERE / "sdk.js",
     "oidc-client-ts.min.js": SIGN_IN_LIBRARY,
 }
 CONTENT_TYPES = {

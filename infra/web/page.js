@@ -5,18 +5,14 @@
 /** @typedef {{ jti: string, until?: Date }} Kept */
 
 export const SECOND = 1000;
-const NOT_LOADED = "Not loaded.";
+export const NOT_LOADED = "Not loaded.";
 
-/** @type {Record<string, string[]>} */
+/** Of what the helper says, only what this page puts in plainer words; the rest is its own. @type {Record<string, string[]>} */
 const OWN_WORDS = {
-  "signed-out": ["Your sign-in has run out", "Sign in again, and you can go on."],
-  unreachable: ["The service cannot be reached", "Check the network, then try again."],
-  "caller-token-too-large": [
-    "Your sign-in is too large for the service",
-    "It names too many groups: ask your administrator for fewer.",
+  "caller-not-identified": [
+    "Your e-mail address is not verified yet",
+    "Aurora knows people by their address. Verify yours where you sign in, or sign in with another account.",
   ],
-  "unexpected-answer": ["Something else answered", "That was not the token vendor. Try again."],
-  "caller-changed": ["Somebody else has signed in", "Try again as that person."],
   "sign-in-denied": [
     "You are not signed in",
     "Signing in was stopped at the sign-in page. You can sign in whenever you like.",
@@ -31,6 +27,10 @@ const OWN_WORDS = {
     "Its files could not be fetched. Check the network, then try again.",
   ],
   "sdk-not-loaded": ["No design session", ""],
+  "sign-out-at-the-limit": [
+    "You could not come back for a while",
+    "Your token was replaced as often as an hour allows. Once you sign out, you get no other until the hour is over.",
+  ],
   "not-set-up": [
     "This page could not start",
     "It needs a config.json beside it that names the issuer, the client id and the address of " +
@@ -38,6 +38,8 @@ const OWN_WORDS = {
   ],
 };
 const BLAME_THE_TOKEN = "If that is the token's fault, “This token failed me” gets another.";
+// A page that asks Aurora by itself lists the users and generates, each time.
+const CALLS_EACH = 2;
 // The labels of the ways out; session.js says what they do.
 /** @type {Record<string, string[]>} */
 const WAYS = {
@@ -50,12 +52,14 @@ const WAYS = {
   "user-not-eligible": ["Sign in as somebody else", "Try again"],
   "invitation-pending": ["I have accepted it"],
   "not-set-up": ["Load the page again"],
+  "sign-out-at-the-limit": ["Stay signed in", "Sign out nevertheless"],
 };
 
 // Only a queue has turns; what is down is tried again.
 const DOWN = ["Waiting for Aurora", "Trying again in", "This page tries again by itself"];
 /** @type {Record<string, string[]>} */
 const WAITS = {
+  unreachable: ["No connection", "Trying again in", "This page goes on as soon as the network is back, or"],
   "aurora-busy": [
     "You are in the queue",
     "Your turn comes in",
@@ -87,6 +91,8 @@ export const shown = {
   session: NOT_LOADED,
   status: "",
   standIn: false,
+  /** What happened, the latest last. @type {import("./timeline.js").Happening[]} */
+  happenings: [],
   // Until it is known whether somebody is signed in.
   arriving: true,
   busy: true,
@@ -122,7 +128,7 @@ function timeTo(end) {
 }
 
 /** @param {Date} time */
-const clock = (time) => time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const clock = (time) => time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export function render() {
   const { user, token, error, sdk, turn, busy, session } = shown;
@@ -133,6 +139,8 @@ export function render() {
     problem: error,
     token: user && token,
     sdk: user && token,
+    scenes: user && token && shown.standIn,
+    timeline: user && shown.happenings.length,
     "stand-in": shown.standIn,
     "cad-element": sdk,
     queue: turn,
@@ -153,6 +161,7 @@ export function render() {
   element("load").classList.toggle("quiet", sdk !== null || error !== null);
   if (error) describe(error);
   if (turn) describeTurn(turn);
+  renderTimeline();
   element("queue").closest("main").ariaBusy = String(busy);
   for (const button of document.querySelectorAll("main button")) {
     /** @type {any} */ (button).ariaDisabled = busy ? "true" : null;
@@ -160,10 +169,31 @@ export function render() {
   tick();
 }
 
+function renderTimeline() {
+  const { happenings } = shown;
+  const [generated, without] = ["generated", "stored"].map((one) => happenings.filter(({ kind }) => kind === one).length);
+  const saved = without ? ` It was spared ${without * CALLS_EACH} calls.` : "";
+  write({ saved: `Aurora generated ${generated} ${generated === 1 ? "token" : "tokens"}.${saved}` });
+  const list = element("events");
+  while (list.children.length > happenings.length) list.lastElementChild.remove();
+  happenings.toReversed().forEach(({ at, what, how, kind }, index) => {
+    const row = list.children[index] ?? list.appendChild(document.createElement("li"));
+    const text = `${clock(new Date(at))}|${what}|${how}`;
+    if (row.dataset.text === text) return;
+    row.dataset.text = text;
+    row.className = kind;
+    row.replaceChildren(...text.split("|").map((part, place) => {
+      const cell = document.createElement(["time", "strong", "span"][place] ?? "span");
+      cell.textContent = part;
+      return cell;
+    }));
+  });
+}
+
 /** @param {any} error */
 function describe(error) {
   const { slug, message, problem, retryAfter } = error;
-  const [title, detail] = OWN_WORDS[slug] ?? [problem?.title ?? "That did not work", message];
+  const [title, detail] = OWN_WORDS[slug] ?? [error.title ?? "That did not work", message];
   const wait = retryAfter ? ` Possible again in ${Math.ceil(retryAfter / 60)} min.` : "";
   const hint = slug === "sdk-not-loaded" ? ` ${BLAME_THE_TOKEN}` : "";
   const [label = "Try again", other] = WAYS[slug] ?? [];

@@ -1,11 +1,14 @@
 // What the demo page does: sign-in, the token by way of aurora-token.js, and the Client SDK.
 
-import { createTokenSource, loadClientSDK } from "./aurora-token.js";
-import { SECOND, element, focusOn, keepFocus, render, reset, shown, tick } from "./page.js";
+import { createTokenSource } from "./aurora-token.js";
+import { loadClientSDK } from "./sdk.js";
+import { NOT_LOADED, SECOND, element, focusOn, keepFocus, render, reset, shown, tick } from "./page.js";
+import { forgetAll, happened, recall, tokensSeen, watchedFetch } from "./timeline.js";
 
 /** @type {typeof import("oidc-client-ts")} */
 const oidc = /** @type {any} */ (globalThis).oidc;
 const HOUR = 3600;
+const ANOTHER_TOKEN = "You have another token since: continue here, and your design opens with it.";
 const IDLE = { busy: false, turn: null, status: "" };
 
 // What the stand-in SDK says of a session that is over; the real one's events are not published.
@@ -18,6 +21,13 @@ const OVER = {
   expired: "This design session has run out.",
 };
 
+/** @type {Record<string, string>} */
+const SCENES = {
+  queue: "You made a queue",
+  outage: "You made an outage",
+  takeover: "You opened your design elsewhere",
+};
+
 const config = await readConfig();
 const manager = new oidc.UserManager({
   authority: config.issuer,
@@ -28,11 +38,19 @@ const manager = new oidc.UserManager({
 const tokenSource = createTokenSource({
   endpoint: config.token_url,
   getCallerToken: async () => (await manager.getUser())?.id_token,
-  onWaiting({ until, problem }) {
-    waitFor(until, problem);
+  onWaiting({ until, error }) {
+    waitFor(until, error);
   },
+  fetch: watchedFetch,
   onToken(token) {
     if (shown.token && !token) shown.status = "Your token was dropped.";
+    if (token && !tokensSeen.has(token.jti)) {
+      tokensSeen.add(token.jti);
+      happened({ what: "Another tab brought your token", how: "no request", kind: "stored" });
+    }
+    // A session that is over is not told of as if the token were the old one.
+    const isAnother = token && shown.token && token.jti !== shown.token.jti;
+    if (isAnother && !shown.sdk && shown.session !== NOT_LOADED) shown.session = ANOTHER_TOKEN;
     shown.token = token;
     render();
   },
@@ -41,9 +59,9 @@ const tokenSource = createTokenSource({
 const signOuts = new BroadcastChannel(`demo-page sign-out ${location.pathname}`);
 
 /** @param {Date} until @param {import("./aurora-token.js").TokenError} problem */
-function waitFor(until, { slug, problem }) {
+function waitFor(until, { slug, title }) {
   const since = shown.turn?.since ?? new Date();
-  const status = `${problem?.title ?? "The service is not available right now"}.`;
+  const status = `${title}.`;
   const focused = document.activeElement;
   Object.assign(shown, { turn: { since, until, slug }, error: null, status });
   render();
@@ -100,6 +118,8 @@ function waysOut(error) {
     case "sdk-unreachable":
     case "sdk-not-loaded":
       return [load];
+    case "sign-out-at-the-limit":
+      return [stay, leave];
     default:
       return [getToken];
   }
@@ -177,7 +197,7 @@ const load = () => act("Loading the Client SDK …", async () => {
 });
 
 async function openSession() {
-  await shown.sdk?.close?.();
+  const { length } = shown.happenings;
   Object.assign(shown, { sdk: null, kept: shown.kept?.until ? shown.kept : null });
   // It is hidden until something is in it, and an SDK may want to know its size.
   element("cad-element").replaceChildren();
@@ -186,12 +206,28 @@ async function openSession() {
   try {
     const loaded = await loadClientSDK({ tokenSource, loaderUrl, tokenOption });
     Object.assign(shown, { sdk: loaded.sdk, token: loaded.token });
+    const had = shown.happenings.length === length;
+    happened(had ? { what: "Design opened with the token of this tab", how: "no request", kind: "stored" } : { what: "Design opened" });
   } catch (/** @type {any} */ error) {
     if (error.slug) throw error;
     const slug = error instanceof TypeError ? "sdk-unreachable" : "sdk-not-loaded";
     throw Object.assign(new Error(error.message), { slug });
   }
   shown.session = "Loaded. Your design session is open.";
+}
+
+/**
+ * Make something happen at the stand-in of Aurora; the page's own server carries it out.
+ * @param {string} name @param {string} status @param {() => unknown} then what shows it
+ */
+async function scene(name, status, then) {
+  await act(status, async () => {
+    const body = JSON.stringify({ jwt: shown.token?.jwt });
+    const answer = await fetch(`scenes/${name}`, { method: "POST", body });
+    if (!answer.ok) throw new Error("The stand-in of Aurora did not take it.");
+    happened({ what: SCENES[name] ?? name, kind: "scene" });
+  });
+  if (!shown.error) await then();
 }
 
 async function lookAtSession() {
@@ -201,11 +237,31 @@ async function lookAtSession() {
   if (!sdk || sdk !== shown.sdk || state === undefined || state === "live") return;
   const status = "Your design session is over.";
   Object.assign(shown, { sdk: null, status, session: OVER[state] ?? `It is over: ${state}.` });
-  render();
+  happened({ what: "Design session over", how: state, kind: "waits" });
 }
 
-async function signOut() {
+function stay() {
+  Object.assign(shown, { error: null, ways: [] });
+  render();
+  keepFocus();
+}
+
+/** Sign out, unless that would keep the person out for up to an hour: then they are asked. */
+function signOut() {
+  const isLimited = shown.kept?.until || shown.turn?.slug === "too-many-renewals";
+  if (!isLimited || shown.error?.slug === "sign-out-at-the-limit") {
+    void leave();
+    return;
+  }
+  const error = Object.assign(new Error(), { slug: "sign-out-at-the-limit" });
+  Object.assign(shown, { error, ways: waysOut(error) });
+  render();
+  focusOn("problem");
+}
+
+async function leave() {
   const { sdk, user } = shown;
+  forgetAll();
   reset("Signing out …");
   render();
   focusOn("sign-in");
@@ -213,6 +269,8 @@ async function signOut() {
   // The person is signed out here, whether or not the others could be told.
   await Promise.allSettled([sdk?.close?.(), tokenSource.forget()]);
   await manager.removeUser();
+  // What the sign-out itself had to say goes too.
+  forgetAll();
   if (shown.user) return;
   shown.status = "You are signed out.";
   render();
@@ -221,6 +279,7 @@ async function signOut() {
 signOuts.addEventListener("message", async ({ data }) => {
   if (!shown.user || shown.user.profile.sub !== data) return;
   const { sdk } = shown;
+  forgetAll();
   reset("You signed out in another tab.");
   render();
   keepFocus();
@@ -235,10 +294,14 @@ const BUTTONS = {
   load,
   replace,
   "sign-out": signOut,
+  "scene-queue": () => scene("queue", "Making a queue …", replace),
+  "scene-outage": () => scene("outage", "Making an outage …", replace),
+  "scene-takeover": () => scene("takeover", "Opening your design elsewhere …", lookAtSession),
 };
 for (const [id, action] of Object.entries(BUTTONS)) element(id).addEventListener("click", action);
 
 Object.assign(shown, { busy: false, standIn: config.stand_in === true });
+recall();
 const comesBack = new URLSearchParams(location.search).has("state");
 if (comesBack) await act("Signing in …", finishSignIn);
 shown.user = await manager.getUser();

@@ -43,7 +43,7 @@ DEFAULT_SLACK = 90 / 88
 EMAIL = JESSICA["email"]
 UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
 BARS = {
-    "cold_stored_ratio": 1.05,
+    "cold_stored_ratio": 0.90,
     "cold_generate_ratio": 1.10,
     "warm_ratio": 1.15,
     "warm_cpu_ratio": 1.22,

@@ -5,7 +5,6 @@ Ours and bare, side by side on one table: cold starts, warm requests, modules.
 from __future__ import annotations
 
 import compileall
-import os
 import py_compile
 import shutil
 import time
@@ -15,8 +14,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore
 import s3transfer
 
+from infra.build.botocore_data import CALLED
 from tests.support import token_event
 from tests.support.environment import Environment
 from tests.support.harness import HANDLER
@@ -31,7 +32,10 @@ WARM_UP = 100
 
 class Pair:
     """
-    Start either handler in the same way: same asset, same bytecode treatment, same table.
+    Start either handler in the same way: same packages, same bytecode treatment, same table.
+
+    The bare handlers read botocore's data as botocore ships it for their services: what we trim is
+    not taken from what we compare ourselves with.
     """
 
     def __init__(self, harness: Harness, bare: str) -> None:
@@ -41,7 +45,8 @@ class Pair:
         folder = harness.scratch / "bare"
         if not folder.exists():
             self._fill(folder)
-        self._path = os.pathsep.join([harness.variables()["PYTHONPATH"], str(folder)])
+        path = harness.variables()["PYTHONPATH"]
+        self._paths = {"ours": f"{path}:{folder}", "bare": f"{folder}:{path}"}
 
     def without_bytecode(self) -> Pair:
         """
@@ -52,17 +57,18 @@ class Pair:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(self._harness.asset, source, ignore=ignored)
         other = copy(self)
-        other._path = self._path.replace(str(self._harness.asset), str(source))
+        ours = self._paths["ours"].replace(str(self._harness.asset), str(source))
+        other._paths = self._paths | {"ours": ours}
         other._variables = {"PYTHONDONTWRITEBYTECODE": "1"}
         return other
 
     def _fill(self, folder: Path) -> None:
         """
-        Put beside the asset what only the bare handlers import: themselves, and boto3.
+        Put beside the asset what the bare handlers have of their own: themselves, and boto3.
         """
-        for package in (boto3, s3transfer):
+        for package in (boto3, botocore, s3transfer):
             source = Path(package.__file__).parent
-            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.pyc"))
+            shutil.copytree(source, folder / source.name, ignore=_not_theirs)
         for source in HERE.glob("*.py"):
             shutil.copyfile(source, folder / source.name)
         compileall.compile_dir(
@@ -75,7 +81,7 @@ class Pair:
         """
         handler = self._handlers[which]
         variables = self._harness.variables(
-            PYTHONPATH=self._path, TIMED_HANDLER=handler, **self._variables
+            PYTHONPATH=self._paths[which], TIMED_HANDLER=handler, **self._variables
         )
         return Environment(
             "timing_wrapper.handler" if timed else handler,
@@ -114,6 +120,16 @@ class Pair:
             for environment in environments.values():
                 environment.stop()
         return samples
+
+
+def _not_theirs(folder: str, names: list[str]) -> set[str]:
+    """
+    Name what is not copied of a package: bytecode, and the models of services that nobody calls.
+    """
+    ignored = shutil.ignore_patterns("*.pyc")(folder, names)
+    if Path(folder).parts[-2:] == ("botocore", "data"):
+        ignored |= {each for each in names if Path(folder, each).is_dir() and each not in CALLED}
+    return ignored
 
 
 def ratio(ours: list[float], bare: list[float]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no types.
 
-from infra.local.dashboard_html import picture
+from infra.dashboard_view.charts import picture
 from tests.benchmarks.ours_vs_bare import TIMEOUT, Pair
 from tests.support import Harness, token_event
 from tests.support.clients import people

@@ -1,5 +1,5 @@
 """
-The deployed local stack, started once for all e2e tests, on free ports and in its own folder.
+The deployed local stack, started once in a process of tests, on free ports and in its own folder.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import pytest
 import urllib3
 
 from infra.fake_aurora.users import ROBERT
-from infra.local.ministack_workarounds import log_events
 from infra.local.stack import LocalStack, local_stack
+from infra.operator.audit_log import log_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from infra.fake_aurora.fake_aurora import FakeAurora
 
-TIMEOUT = 30
+TIMEOUT = 120
 
 
 @dataclass(frozen=True, kw_only=True)

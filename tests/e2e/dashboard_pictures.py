@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.local import dashboard_html
-from infra.operator import switches
+from infra.operator import dashboards, switches
 from infra.operator.deployed import Deployed
 from tests.e2e.half_hour import REQUESTS, STEADY, HalfHour
 
@@ -131,7 +130,7 @@ def odds_and_ends(half_hour: HalfHour) -> None:
     assert request("POST", half_hour.id_tokens[failed], json={"replace": stored}).status == 200
     deployed, now = Deployed.find("local"), time.time()
     block = {"until": "30m", "reason": "a picture", "by": "its test", "now": now}
-    switches.set_(deployed, switches.entry(deployed.settings, "block", blocked, **block))
+    switches.set_(deployed, switches.entry("block", blocked, **block))
     assert {request("POST", half_hour.id_tokens[blocked]).status for _ in range(5)} == {403}
 
 
@@ -141,18 +140,18 @@ def test_both_dashboards_are_drawn_over_half_an_hour(half_hour: HalfHour, tmp_pa
     play(half_hour)
     assert half_hour.served == set(half_hour.id_tokens)
     deployed = Deployed.find("local")
-    service, operations = dashboard_html.render(
+    written = dashboards.drawn(
         deployed,
-        deployed.outputs["DashboardNames"].split(","),
         to=tmp_path / "dashboards",
         png=True,
         hours=(time.time() - began) / 3600,
         period=half_hour.minute,
-    ).values()
+    )
+    service, operations = map(Path, [*written.values()][:2])
     drawn = operations.read_text() + service.read_text()
     for name in ("Invocations", "UpdateItem", "conditions that did not hold", "401", "block"):
         assert f'"name":"{name}"' in drawn
-    empty = r"<h2>([^<]+)</h2>(?:<p class=.note.>[^<]*</p>)?<p class=.none.>No data"
+    empty = r"<h2>([^<]+)</h2>\s*(?:<p class=.note.>[^<]*</p>)?\s*<p class=.none.>No data"
     assert re.findall(empty, drawn) == []
     for page, name in (service, "service"), (operations, "operations"):
         picture = page.with_suffix(".png")

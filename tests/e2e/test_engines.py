@@ -66,7 +66,7 @@ def with_token(browser: Driver) -> str:
     """
     Wait for the token and give its `jti`; until then the page takes no click.
     """
-    browser.reads("#token-email", EMAIL)
+    browser.wait_until("document.querySelector('#token-email').textContent === arguments[0]", EMAIL)
     browser.wait_until("document.querySelector('main').ariaBusy === 'false'")
     return browser.text("#token-jti")
 
@@ -103,7 +103,7 @@ def test_two_tabs_go_from_sign_in_to_sign_out(browser: Driver, deployed: Running
     assert (deployed.aurora.token_state(fresh), generated(deployed)) == ("live", 2)
     second = next(tab for tab in browser.tabs() if tab != first)
     browser.switch_to(first)
-    browser.reads("#token-jti", fresh)
+    browser.wait_until("document.querySelector('#token-jti').textContent === arguments[0]", fresh)
     browser.reads("#sdk-state", "you have got a new token")
     browser.click("#sign-out")
     browser.reads("#status", "You are signed out.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Running
 
 EXAMPLE = WEB / "example"
-PATIENCE = 20_000
+PATIENCE = 120_000
 EMAIL = JESSICA["email"]
 # How often one person may replace a token within an hour, by default.
 RENEWALS = 6

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "infra.local"]
-START_LIMIT = 100
-END_LIMIT = 20
+START_LIMIT = 600
+END_LIMIT = 120
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
@@ -86,7 +86,7 @@ def is_open(url: str) -> bool:
 
 
 def test_run_login_and_end(tmp_path: Path) -> None:
-    """It vends, `login` signs anybody in, a second one refuses, Ctrl-C ends all of it."""
+    """It vends, `login` signs anybody in, a second one refuses, `stop` ends all of it."""
     outputs_file = tmp_path / ".local" / "outputs.json"
     with started(tmp_path) as run:
         until(lambda: run.poll() is not None or b"Ctrl-C" in out(tmp_path), START_LIMIT, tmp_path)
@@ -97,7 +97,7 @@ def test_run_login_and_end(tmp_path: Path) -> None:
         assert all(is_open(url) for url in addresses(outputs))
 
         login = [*COMMAND, "login", JESSICA["email"]]
-        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": 30}
+        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": END_LIMIT}
         id_token = subprocess.check_output(login, text=True, **arguments).strip()
         said = jwt.decode(id_token, options={"verify_signature": False})
         assert (said["email"], said["aud"]) == (JESSICA["email"], [outputs["audience"]])
@@ -108,9 +108,10 @@ def test_run_login_and_end(tmp_path: Path) -> None:
 
         again = subprocess.run([*COMMAND, "run"], capture_output=True, check=False, **arguments)
         assert again.returncode == 1
-        assert again.stderr.decode().startswith("A local stack runs here already")
+        assert f"runs here already (process {run.pid}): make stop" in again.stderr.decode()
 
-        run.send_signal(signal.SIGINT)
+        stop = subprocess.run([*COMMAND, "stop"], capture_output=True, check=True, **arguments)
+        assert str(run.pid) in stop.stdout.decode()
         assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
     assert processes(tmp_path) == []
     assert not any(is_open(url) for url in addresses(outputs))
@@ -144,7 +145,8 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
             until(
                 lambda: run.poll() is not None or b"Ctrl-C" in out(tmp_path), START_LIMIT, tmp_path
             )
-            run.terminate()
+            # As Ctrl-C does.
+            run.send_signal(signal.SIGINT)
             assert run.wait(END_LIMIT) == 0
         printed = out(tmp_path).decode("cp1252")
         assert says in printed
@@ -158,6 +160,7 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
     ("arguments", "variables", "message"),
     [
         pytest.param(["login", "a@b.c"], {}, "No local stack runs here", id="login before run"),
+        pytest.param(["stop"], {}, "No local stack runs here", id="stop before run"),
         pytest.param(
             ["run"], {"AURORA_URL": "https://x"}, "missing: AURORA_TENANT_ID", id="half an Aurora"
         ),
@@ -171,7 +174,7 @@ def test_wrong_use_is_one_line(
         cwd=tmp_path,
         env=environment(tmp_path, **variables),
         capture_output=True,
-        timeout=30,
+        timeout=END_LIMIT,
         check=False,
     )
     assert done.returncode == 1

@@ -31,6 +31,7 @@ FILLED_IN = {
     "invite_domains": ["example.com"],
 }
 LONGEST = "a-stage-of-20-letter"
+EVERY_ALARM = "every-alarm"
 
 
 def cdk_json() -> dict[str, Any]:
@@ -42,7 +43,7 @@ def filled_in(stage: str, **override: Any) -> StageConfig:
     Read a stage of cdk.json with its placeholders filled in.
     """
     stages = cdk_json()["context"]["stages"]
-    stages[LONGEST] = stages["production"]
+    stages |= dict.fromkeys((LONGEST, EVERY_ALARM), stages["production"])
     return StageConfig.read(stages, stage, {**FILLED_IN, **override})
 
 
@@ -153,6 +154,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
         folder,
         filled_in("sandbox"),
         filled_in("production", provisioned_concurrency=2),
+        filled_in(EVERY_ALARM, business_hours="6-16"),
         filled_in(
             LONGEST,
             snap_start=True,

@@ -36,7 +36,8 @@ UV = ROOT / ".uv" / "bin" / "uv"
 # Each brings a hundred packages, or 40 MB of binaries, which nothing else needs.
 CHECKOV = "checkov==3.3.30"
 GUARD = "cdklabs-cdk-validator-cfnguard==0.0.62"
-HASH = re.compile(r"[0-9A-F]{8}$")
+# The CDK's, and that of a role's rights.
+HASH = re.compile(r"[0-9A-F]{8}([0-9a-f]{8})?$")
 CUSTOM_RESOURCE = re.compile(r"^(CustomCDKBucketDeployment)[0-9A-F]{32}")
 
 

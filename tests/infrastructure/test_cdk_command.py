@@ -44,7 +44,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=600,
     )
 
 
@@ -52,7 +52,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     ("arguments", "told"),
     [
         (["production"], 'stages.production.issuer = "<your-issuer>": a placeholder; fill in'),
-        (["prod"], "-c stage=prod: cdk.json has the stages local, production, sandbox"),
+        (["prod"], "cdk.json has no stage prod; it has local, production, sandbox"),
         (["sandbox", "--override", '{"issuers": 1}'], "no such option; the nearest is issuer"),
         (["sandbox", "--override", "{"], "-c override={"),
     ],
@@ -65,7 +65,7 @@ def test_wrong_stage_ends_with_a_line_for_each_option(
     done = run("infra.build.cdk_cli", verb, *arguments)
     lines = done.stderr.splitlines()
     assert any(told in line for line in lines)
-    assert all(line.startswith(("stages.", "-c ")) for line in lines)
+    assert all(line.startswith(("stages.", "-c ", "cdk.json ")) for line in lines)
     assert done.stdout == ""
     assert done.returncode == 2
 
@@ -147,13 +147,33 @@ def test_deploy_without_credentials_says_so_before_the_synth() -> None:
     assert told.startswith("no AWS credentials")
 
 
+def test_gradual_deployment_that_fails_says_where_the_cause_is() -> None:
+    """
+    CodeDeploy's own failure names no log, no alarm and no key.
+    """
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    done = run(
+        # An app that ends at once.
+        *("infra.build.cdk_cli", "deploy", "local", "--app", "false", "--override"),
+        json.dumps(LOCAL | {"issuer": nowhere, "deployment": "canary"}),
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_REGION="us-east-1",
+        AWS_ENDPOINT_URL=nowhere,
+    )
+    assert done.returncode != 0
+    told = done.stderr.splitlines()[-4:]
+    assert told[0].startswith("If CodeDeploy went back")
+    assert "token-vendor set-api-key --stage local" in told[3]
+
+
 @pytest.mark.parametrize("verb", ["bootstrap", "synth", "deploy", "destroy"])
 def test_make_knows_every_verb(verb: str) -> None:
     """
     What the README tells people to type reaches the wrapper, and names a stage that is missing.
     """
     done = subprocess.run(
-        ["make", "--assume-old=setup", verb, "STAGE="],
+        ["make", "-o", "infra/node_modules/.cdk", "-o", ".cache/.ready", verb, "STAGE="],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -20,6 +20,7 @@ from infra.build.cdk_cli import cdk
 from infra.local.ministack import ACCOUNT, REGION, MiniStack, ministack
 from infra.local.ministack_workarounds import adapt
 from infra.local.processes import clean_environment, free_port
+from infra.stack import token_vendor
 from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
 from tests.support.codedeploy import DEPLOYMENT, CodeDeploy
 from tests.support.events import Answer, token_event
@@ -176,6 +177,43 @@ def test_change_and_failed_change_keep_what_is_stored(account: Account) -> None:
     assert account.outputs("sandbox") == outputs
 
 
+def test_version_that_serves_keeps_its_rights(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The next version needs one right less. A failed update leaves both version and role.
+    """
+    functions, iam = map(account.aws.client, ("lambda", "iam"))
+    right = "dynamodb:DescribeTable"
+
+    def live() -> dict[str, str]:
+        name = account.outputs("sandbox")["FunctionName"]
+        found: dict[str, str] = functions.get_function_configuration(
+            FunctionName=name, Qualifier="live"
+        )
+        return found
+
+    def may(version: dict[str, str]) -> str:
+        role = version["Role"].rpartition("/")[2]
+        (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        return json.dumps(document)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(token_vendor, "TABLE_ACTIONS", (*token_vendor.TABLE_ACTIONS, right))
+        assert account.deploy("sandbox", "before").returncode == 0
+    old = live()
+    assert right in may(old)
+    assert account.deploy("sandbox", "failing", broken=True).returncode != 0
+    assert live()["Role"] == old["Role"]
+    assert right in may(live())
+    assert account.deploy("sandbox", "after").returncode == 0
+    assert live()["Role"] != old["Role"]
+    assert right not in may(live())
+    roles = {role["Arn"] for role in iam.list_roles()["Roles"]}
+    assert (live()["Role"] in roles, old["Role"] in roles) == (True, False)
+
+
 def test_hook_tries_the_version_that_it_is_deployed_with(account: Account) -> None:
     """
     Lambda and the versions are MiniStack's; CodeDeploy, which it lacks, is played.
@@ -190,7 +228,7 @@ def test_hook_tries_the_version_that_it_is_deployed_with(account: Account) -> No
         (hook,) = [
             each
             for each in functions.list_functions()["Functions"]
-            if each["Handler"] == "token_vendor.before_traffic.handler"
+            if each["Handler"] == "hook.handler"
         ]
         variables = hook["Environment"]["Variables"]
         assert variables["NEW_VERSION"].endswith(f":{vendor}:{live}")

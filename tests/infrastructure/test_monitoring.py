@@ -14,7 +14,7 @@ from aws_cdk import assertions as cdk
 from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
-from infra.local.cloudwatch_math import Samples, widget_queries
+from infra.dashboard_view.cloudwatch_math import Samples, widget_queries
 from infra.stack.metrics import FAILURES, NAMESPACE, SHADES, TABLE_OPERATIONS, Measures
 from infra.stack.token_vendor_stack import TokenVendorStack
 from infra.stage import StageConfig

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.infrastructure.conftest import Assembly, Template
 
-TIMEOUT = 20
+TIMEOUT = 120
 PENDING = {"INVITE_LEVEL": "Team Member"}
 SETTINGS = {
     # Nothing here is about waiting, but for the 429 of Aurora.
@@ -108,8 +108,8 @@ class Walk:
             before=lambda: self._harness.dynamodb.update_item(
                 TableName=TABLE,
                 Key=key,
-                UpdateExpression="SET lease_id = :another",
-                ExpressionAttributeValues={":another": {"S": "another's"}},
+                UpdateExpression="SET lease_id = :another ADD version :one",
+                ExpressionAttributeValues={":another": {"S": "another's"}, ":one": {"N": "1"}},
             ),
         )
         assert self._ask(self._known).status == 200

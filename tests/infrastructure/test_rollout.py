@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from token_vendor.before_traffic import CODEDEPLOY, LAMBDA, PAUSE, READ_TIMEOUT, REPORTING
+from before_traffic.hook import CODEDEPLOY, LAMBDA, PAUSE, READ_TIMEOUT, REPORTING
 from token_vendor.observability import digest
 from token_vendor.settings import GATEWAY_TIMEOUT
 
@@ -129,7 +129,7 @@ def hook(template: Template) -> tuple[str, dict[str, Any]]:
     (found,) = [
         (id_, each["Properties"])
         for id_, each in template.resources(FUNCTION).items()
-        if each["Properties"]["Handler"] == "token_vendor.before_traffic.handler"
+        if each["Properties"]["Handler"] == "hook.handler"
     ]
     return found
 
@@ -167,7 +167,7 @@ def each(request: pytest.FixtureRequest, careful: Assembly) -> Template:
 
 def test_codedeploy_has_the_new_version_tried_first(each: Template) -> None:
     """
-    The version that is tried is the one that the alias is to get; both functions are one asset.
+    The version that is tried is the one that the alias is to get; the two share no code.
     """
     id_, function = hook(each)
     shifted = live(each)
@@ -177,7 +177,7 @@ def test_codedeploy_has_the_new_version_tried_first(each: Template) -> None:
     assert attribute == "Version"
     assert function["Environment"]["Variables"]["NEW_VERSION"] == {"Ref": version}
     vendor = each.data["Resources"][shifted["Properties"]["FunctionName"]["Ref"]]["Properties"]
-    assert function["Code"] == vendor["Code"]
+    assert function["Code"] != vendor["Code"]
     assert "SnapStart" not in function
 
 
@@ -216,12 +216,15 @@ def test_codedeploy_may_call_the_hook_before_it_shifts(each: Template) -> None:
     id_, _ = hook(each)
     role = each.properties("AWS::CodeDeploy::DeploymentGroup")["ServiceRoleArn"]
     assert allowed(each, role) == [("lambda:InvokeFunction", {"Fn::GetAtt": [id_, "Arn"]})]
-    (policy,) = [
-        name
+    policies = {
+        found["Properties"]["Roles"][0]["Ref"]: name
         for name, found in each.resources(POLICY).items()
-        if found["Properties"]["Roles"] == [{"Ref": role["Fn::GetAtt"][0]}]
-    ]
-    assert policy in live(each)["DependsOn"]
+    }
+    name = role["Fn::GetAtt"][0]
+    group = each.id("AWS::CodeDeploy::DeploymentGroup")
+    assert {name, policies[name], id_, group} <= set(live(each)["DependsOn"])
+    its_own = hook(each)[1]["Role"]["Fn::GetAtt"][0]
+    assert {its_own, policies[its_own]} <= set(each.data["Resources"][id_]["DependsOn"])
 
 
 def test_hook_answers_before_its_own_time_is_up(each: Template) -> None:

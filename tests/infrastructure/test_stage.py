@@ -16,7 +16,8 @@ from token_vendor.options import Names, Pairs
 from token_vendor.settings import Options, Settings
 
 from infra.stage import StageConfig, StageError, parse_override
-from infra.stage.options_page import BEGIN, PAGE, shown_default, with_table
+from infra.stage.options_page import OPTIONS, PAGE, shown_default, with_declarations
+from infra.stage.reader import REMOVED
 from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
 
 
@@ -53,16 +54,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "number for a text": ({"issuer": 5}, "issuer = 5: must be a text (the https address"),
     "fraction for a whole number": ({"memory_mb": 512.5}, "memory_mb = 512.5"),
     "true for a number": (
-        {"cool_down": True},
-        "cool_down = true: must be a number, without quotes",
+        {"refresh_margin": True},
+        "refresh_margin = true: must be a number, without quotes",
     ),
     "number for true": ({"disposable": 1}, "disposable = 1: must be true or false, without quotes"),
-    "not a number": ({"patience": math.nan}, "patience = NaN: must be from 0 to 20"),
+    "not a number": ({"refresh_margin": math.nan}, "refresh_margin = NaN: must be from 0 to"),
     "infinite": ({"request_rate": math.inf}, "request_rate = Infinity"),
     "too small": ({"memory_mb": 128}, "memory_mb = 128: must be from 256 to 10240 (MB)"),
     "too long for API Gateway": (
         {"function_timeout": 29},
-        "function_timeout = 29: must be from 5 to 28",
+        "function_timeout = 29: must be from 14 to 28",
     ),
     "null": ({"issuer": None}, "issuer = null"),
     "list for an object": (
@@ -125,13 +126,13 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"request_burst": 46},
         "with request_burst 46 a minute can hold 92 calls",
     ),
-    "read past the function's end": (
-        {"aurora_read_timeout": 22},
-        "1 s before function_timeout, 25",
+    "a function that ends before Aurora has answered": (
+        {"function_timeout": 13},
+        "must be from 14 to 28",
     ),
-    "patience past the function's end": (
-        {"patience": 15, "function_timeout": 14},
-        "has to be below function_timeout, 14",
+    "an option that is gone": (
+        {"cool_down": 30},
+        "cool_down = 30: gone since 0.3: delete the line; a failure is remembered for 30 s",
     ),
     "origin with the default port": ({"cors_origins": ["https://a.example:443"]}, "cors_origins"),
     "origin in capitals": ({"cors_origins": ["https://App.example"]}, "cors_origins = "),
@@ -202,9 +203,24 @@ def test_missing_option_is_named() -> None:
         StageConfig.read({"mine": {}}, "mine", {})
 
 
+def test_one_run_names_every_fault() -> None:
+    """A type, a bound, two options that contradict each other, and one that is missing."""
+    wrong = {
+        "memory_mb": "1024",
+        "directory_ttl": 0,
+        "snap_start": True,
+        "provisioned_concurrency": 1,
+    }
+    with pytest.raises(StageError) as caught:
+        StageConfig.read({"mine": {**wrong, "audiences": ["a"], "cors_origins": []}}, "mine", {})
+    named = {line.split(" ")[0].split(":")[0] for line in str(caught.value).splitlines()}
+    faults = {*("memory_mb", "directory_ttl", "snap_start", "issuer"), "aurora_environment"}
+    assert named == {f"stages.mine.{name}" for name in (*faults, "aurora_tenant_id")}
+
+
 @pytest.mark.parametrize("stage", [None, "", "prod", 5, ["sandbox"]])
 def test_unknown_stage_is_answered_with_the_known_ones(stage: object) -> None:
-    with pytest.raises(StageError, match=r"cdk\.json has the stages local, production, sandbox$"):
+    with pytest.raises(StageError, match=r"cdk\.json.*; it has local, production, sandbox$"):
         StageConfig.read(cdk_json()["context"]["stages"], stage, {})
 
 
@@ -246,14 +262,14 @@ def test_aurora_is_found_by_its_environment(stage: str, origin: str) -> None:
 def test_variables_are_written_as_the_function_reads_them() -> None:
     variables = filled_in(
         "sandbox",
-        patience=2.5,
-        queue_horizon=3600,
+        request_rate=2.5,
+        refresh_margin=1800,
         invitations=False,
         invite_domains=["a.example", "b.example"],
         invite_levels_by_group={"designers": "Team Member"},
     ).variables()
-    assert variables["PATIENCE"] == "2.5"
-    assert variables["QUEUE_HORIZON"] == "3600"
+    assert variables["REQUEST_RATE"] == "2.5"
+    assert variables["REFRESH_MARGIN"] == "1800"
     assert variables["INVITATIONS"] == "false"
     assert variables["INVITE_DOMAINS"] == "a.example,b.example"
     assert variables["INVITE_LEVELS_BY_GROUP"] == '{"designers": "Team Member"}'
@@ -262,10 +278,10 @@ def test_variables_are_written_as_the_function_reads_them() -> None:
 
 def test_every_wrong_option_is_named_in_one_run() -> None:
     with pytest.raises(StageError) as refusal:
-        filled_in("sandbox", memory_mb="512", patience=-1, audience=["app"])
+        filled_in("sandbox", memory_mb="512", directory_ttl=-1, audience=["app"])
     assert [line.split(" ")[0] for line in str(refusal.value).splitlines()] == [
         "stages.sandbox.audience",
-        "stages.sandbox.patience",
+        "stages.sandbox.directory_ttl",
         "stages.sandbox.memory_mb",
     ]
 
@@ -316,12 +332,29 @@ def test_the_page_explains_every_option(option: Field[Any]) -> None:
     """
     One of the tables by topic has a row for it, with the declared default.
     """
-    explained, _, _ = PAGE.read_text().partition(BEGIN)
-    assert explained.count(f"\n| `{option.name}` | {shown_default(option)} | ") == 1
+    page = PAGE.read_text()
+    assert page.count(f"\n| `{option.name}` | {shown_default(option)} | ") == 1
 
 
 def test_the_page_has_the_options_of_today() -> None:
     """
     `make docs` writes the table; what is committed has to be what it would write.
     """
-    assert with_table(PAGE.read_text()) == PAGE.read_text()
+    assert with_declarations(PAGE.read_text()) == PAGE.read_text()
+
+
+def test_every_option_that_is_gone_says_what_holds() -> None:
+    gone = [name for names in REMOVED for name in names]
+    assert not set(gone) & set(OPTIONS)
+    assert len(OPTIONS) <= 60
+    with pytest.raises(StageError) as refusal:
+        filled_in("sandbox", **dict.fromkeys(gone, 1))
+    lines = str(refusal.value).splitlines()
+    assert len(lines) == len(gone)
+    assert all(" = 1: gone since 0.3: delete the line; " in line for line in lines)
+
+
+def test_shortest_function_outlives_one_call_to_aurora() -> None:
+    """The least `function_timeout` is bounded by times that no stage changes."""
+    variables = filled_in("sandbox", function_timeout=14).variables()
+    assert not list(Settings.from_environment({**variables, **STACKS}).contradictions())

@@ -20,6 +20,8 @@ from tests.infrastructure.test_template_lint import NEEDLESS
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.nightly
+
 UV = ROOT / ".uv" / "bin" / "uv"
 OPTIONS = """issuer="https://sign-in.example.com", audiences=["app"],
     cors_origins=["https://app.example.com"], aurora_environment="sandbox", aurora_tenant_id="t","""
@@ -69,7 +71,9 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["sync", "--frozen", "--no-install-project", "--no-default-groups", "--group", "infra"],
         ["pip", "install", "--no-deps", "--no-index", str(wheel)],
     ):
-        subprocess.run([UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=60)
+        subprocess.run(
+            [UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=600
+        )
     return home
 
 
@@ -85,7 +89,7 @@ def synthesized(home: Path) -> Path:
         cwd=home,
         env={"HOME": os.environ["HOME"], "PATH": f"{bin_}:{os.environ['PATH']}"},
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return home
 

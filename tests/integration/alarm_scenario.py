@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
-from infra.local.cloudwatch_math import Samples, alarm_periods
+from infra.dashboard_view.cloudwatch_math import Samples, alarm_periods
 from infra.stack.metrics import Measures
 from infra.stack.monitoring import Monitoring
 from infra.stage import StageConfig

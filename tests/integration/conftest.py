@@ -16,9 +16,10 @@ import boto3
 import pytest
 from botocore.handlers import BUILTIN_HANDLERS
 from moto import mock_aws
-from token_vendor.handler import Endpoint, Parts, wire_parts
+from token_vendor.handler import Endpoint
 from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
+from token_vendor.wiring import Parts, wire
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.model.memory_table import MemoryTable
@@ -83,16 +84,15 @@ class Deployment:
             | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
             | self.settings
         )
-        time = {"clock": self.clock, "sleep": self.clock.sleep}
-        self.parts = wire_parts(wired, **time)
+        self.parts = wire(wired, clock=self.clock, sleep=self.clock.sleep)
         if self.memory:
-            self.parts.store._table._dynamodb = self.memory  # type: ignore[assignment]
-        self.service = Endpoint(self.parts.vendor, wired, now=self.parts.now, **time)
+            self.parts.table._dynamodb = self.memory  # type: ignore[assignment]
+        self.service = Endpoint(self.parts)
 
     @property
     def served_dynamodb(self) -> Any:
         """Return the service's own client, for tests that break into what it sends."""
-        return self.parts.store._table._dynamodb
+        return self.parts.table._dynamodb
 
     def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
         """Hand over one event."""
@@ -145,7 +145,8 @@ class Deployment:
         )
 
     def switch(self, *switches: tuple[str, str], lasting: float = 86_400) -> None:
-        """Let just these (switch, value) be in force from the next request on."""
+        """Let just these (switch, value) be in force; environments look every two seconds."""
+        self.clock.advance(2)
         rows = [
             {"L": [{"S": switch}, {"S": value}, {"N": str(self.clock.now + lasting)}, *WHY]}
             for switch, value in switches

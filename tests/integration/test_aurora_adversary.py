@@ -22,7 +22,7 @@ import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
-from token_vendor.aurora import LONGEST_RETRY_AFTER, retry_after
+from token_vendor.aurora_http import LONGEST_RETRY_AFTER, retry_after
 
 from tests.support.events import event
 
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 GENERATE = "generate_token"
 JESSICA_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 ROBERT_ID = "4bc45f64-5717-4562-b3fc-2c963f66afa6"
+JESSICA_ROW = {
+    "id": JESSICA_ID,
+    "email": "jessica.smith@aurorasolar.com",
+    "account_status": "active",
+}
 CLAIMS = {"email": "jessica.smith@aurorasolar.com", "email_verified": "true"}
 READ_TIMEOUT = 0.5
 IN_TIME = 15.0
@@ -194,8 +199,8 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         },
     )
     received = 0
-    http = deployment.parts.vendor._aurora._http
-    real = http.request
+    connection = deployment.parts.vendor.aurora._http._connection
+    real = connection.request
 
     def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal received
@@ -203,7 +208,7 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         received = max(received, len(answer.data))
         return answer
 
-    http.request = counted  # type: ignore[method-assign]
+    connection.request = counted  # type: ignore[method-assign]
     answer = deployment.vend()
     assert answer.slug == "aurora-invalid-response"
     # The bomb arrives as it was packed; the huge body is given up before its end.
@@ -222,9 +227,7 @@ def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
 
 def answering(generate: bytes) -> Callable[[Any], None]:
     """List Jessica, and answer every generate with these bytes."""
-    users = {"users": [{"id": JESSICA_ID, "email": "jessica.smith@aurorasolar.com"}]}
-    users["users"][0]["account_status"] = "active"
-    listed = json.dumps(users).encode()
+    listed = json.dumps({"users": [JESSICA_ROW]}).encode()
 
     def talk(connection: Any) -> None:
         while request := request_of(connection):
@@ -240,22 +243,22 @@ def answering(generate: bytes) -> Callable[[Any], None]:
 NOW = 1_750_000_000
 GOOD = {"id": JESSICA_ID, "exp": NOW + 43_200, "jti": "c0480b0b-5959-4549-8125-b67de2ec3e70"}
 BAD_CLAIMS: dict[str, dict[str, Any]] = {
-    "expired": {"exp": NOW - 1},
-    "expires-now": {"exp": NOW},
-    "hundred-years": {"exp": NOW + 100 * 365 * 86_400},
-    "astronomical": {"exp": 10**400},
-    "infinite": {"exp": float("inf")},
-    "not-a-number": {"exp": float("nan")},
-    "negative": {"exp": -(10**400)},
-    "text": {"exp": str(NOW + 43_200)},
-    "boolean": {"exp": True},
-    "list": {"exp": [NOW + 43_200]},
-    "null": {"exp": None},
     "another-user": {"id": ROBERT_ID},
-    "id-in-capitals": {"id": JESSICA_ID.upper()},
     "id-is-a-list": {"id": [JESSICA_ID]},
     "no-id": {"id": None},
     "a-megabyte": {"padding": "x" * 1_000_000},
+}
+ODD_LIVES: dict[str, Any] = {
+    "expired": NOW - 1,
+    "expires-now": NOW,
+    "hundred-years": NOW + 100 * 365 * 86_400,
+    "astronomical": 10**400,
+    "infinite": float("inf"),
+    "not-a-number": float("nan"),
+    "negative": -(10**400),
+    "boolean": True,
+    "list": [NOW + 43_200],
+    "null": None,
 }
 
 
@@ -269,6 +272,17 @@ def test_jwt_that_is_not_the_callers(deployment: Deployment, name: str) -> None:
     assert "jwt" not in deployment.item()
     # What Aurora generated may have ended a session: nothing older is served as good.
     assert "generating_since" in deployment.item()
+
+
+@pytest.mark.parametrize("name", ODD_LIVES)
+def test_jwt_is_vended_whatever_it_says_of_its_life(deployment: Deployment, name: str) -> None:
+    """What it says moves nothing by more than a day."""
+    with raw_server(answering(generate_answer(GOOD | {"exp": ODD_LIVES[name]}))) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        answer = deployment.vend()
+    assert (answer.status, answer.body["source"]) == (200, "generated")
+    assert 0 < answer.body["token"]["expires_in"] <= 86_400
+    assert ("jwt" in deployment.item()) == (name in {"hundred-years", "infinite"})
 
 
 BODIES = {
@@ -292,6 +306,50 @@ def test_body_that_is_no_token(deployment: Deployment, name: str) -> None:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
+
+
+def test_body_that_is_cut_off_is_none(deployment: Deployment) -> None:
+    """What came looks whole, but Aurora promised more."""
+    whole = generate_answer(GOOD)
+    longer = re.sub(rb"Content-Length: \d+", b"Content-Length: 100000", whole)
+
+    def talk(connection: Any) -> None:
+        answering(longer)(Once(connection))
+
+    class Once:
+        """A connection that is over after the first generate."""
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+            self.recv = connection.recv
+
+        def sendall(self, data: bytes) -> None:
+            self._connection.sendall(data)
+            if data == longer:
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        assert deployment.vend().slug == "aurora-unavailable"
+    assert "generating_since" in deployment.item()
+
+
+def test_page_is_asked_for_whatever_its_name(deployment: Deployment) -> None:
+    """What Aurora names as its next page is sent as one address, in its own characters."""
+    first = json.dumps({"users": [JESSICA_ROW], "next": "/users?cursor=a b\u00e9\r\nX: y"}).encode()
+    rest = json.dumps({"users": []}).encode()
+    paths: list[bytes] = []
+
+    def talk(connection: Any) -> None:
+        while request := request_of(connection):
+            paths.append(request.split(b"\r\n")[0])
+            body = rest if b"cursor" in paths[-1] else first
+            connection.sendall(b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body))
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        deployment.vend()
+    assert paths[1].endswith(b"/users?cursor=a%20b%C3%A9%0D%0AX:%20y HTTP/1.1")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +388,7 @@ ROWS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_rows_that_are_no_accounts(deployment: Deployment, name: str) -> None:
-    """None of them becomes an account, a path or an item that cannot be written."""
+    """None becomes an account, a path or an item that cannot be written, and nobody is invited."""
     listed = json.dumps({"users": ROWS[name]}).encode()
     paths: list[bytes] = []
 
@@ -343,11 +401,15 @@ def test_rows_that_are_no_accounts(deployment: Deployment, name: str) -> None:
     with raw_server(talk) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
-    # Aurora accepted the invitation, and names no usable account.
-    known = (403, "user-not-eligible"), (409, "invitation-pending")
-    assert (answer.status, answer.slug) == known[name != "long-status"]
+    expected = {
+        # Aurora accepted the invitation, and names no usable account.
+        "no-rows": (409, "invitation-pending"),
+        "long-status": (403, "user-not-eligible"),
+    }
+    assert (answer.status, answer.slug) == expected.get(name, (502, "aurora-invalid-response"))
     base = f"/tenants/{deployment.aurora.tenant_id}/users".encode()
-    assert set(paths) <= {base, base + b"?page=2", base + b"/invite"}
+    invited = {base + b"/invite"} if name == "no-rows" else set()
+    assert set(paths) <= {base, base + b"?page=2"} | invited
 
 
 # TLS ---------------------------------------------------------------------------------------

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore
 import pytest
-from token_vendor import before_traffic
-from token_vendor.before_traffic import PAUSE, READ_TIMEOUT, REPORTING
+from before_traffic import hook as before_traffic
+from before_traffic.hook import PAUSE, READ_TIMEOUT, REPORTING
+from botocore.session import get_session
 from token_vendor.problems import CATALOGUE, URN
 
-from infra.stack.before_traffic import LONGEST, events
+from infra.stack.before_traffic import ASSET, LONGEST, events
 from infra.stage import StageConfig
 from tests.integration.conftest import Context
 from tests.support.clients import people
@@ -40,7 +44,7 @@ STAGE = {
 }
 WITHOUT_CANARY = events(StageConfig.of("test", **STAGE))
 WITH_CANARY = events(StageConfig.of("test", **STAGE, canary_email=CANARY))
-HOOK = "token_vendor.before_traffic.handler"
+HOOK = "hook.handler"
 VENDING_RAISES = """
 def _raise(*_):
     raise KeyError("a defect")
@@ -94,9 +98,12 @@ class Deployed:
         with CodeDeploy(invoke) as aws:
             given = {"NEW_VERSION": VERSION, "EVENTS": json.dumps(asked)}
             environment = self.harness.start_environment(
-                HOOK, **(given if hook is None else hook), **aws.variables
+                HOOK,
+                # Botocore is Lambda's own.
+                PYTHONPATH=f"{ASSET}{os.pathsep}{Path(botocore.__file__).parents[1]}",
+                **(given if hook is None else hook),
+                **aws.variables,
             )
-            # The working asset's: what the hook needs has to be in there.
             environment.invoke(DEPLOYMENT, timeout=LONGEST * 60)
             environment.kill()
             version.kill()
@@ -155,6 +162,17 @@ def test_version_that_does_not_load_fails(stage: Deployed, asked: list[Any]) -> 
 )
 def test_version_with_a_wrong_setting_fails(stage: Deployed, changed: dict[str, str]) -> None:
     assert stage.deploy(WITHOUT_CANARY, **changed).statuses == ["Failed"]
+
+
+def test_key_that_is_absent_is_no_fault_of_the_version(stage: Deployed) -> None:
+    """
+    The hook's log names what an operator does about it.
+    """
+    stage.harness.aurora.behave(api_keys=["sk_sand_another"])
+    assert stage.deploy(WITH_CANARY).statuses == ["Succeeded"]
+    logged = stage.harness.log.read_bytes()
+    assert b"token-vendor set-api-key" in logged
+    assert stage.harness.aurora.api_key.encode() not in logged
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -244,12 +262,13 @@ def test_problems_that_are_not_the_versions(
     run: Callable[[CodeDeploy, Clock], None], slug: str
 ) -> None:
     """
-    Aurora's outage and limit, and an operator's switch; every other one refuses the version.
+    Aurora's outage, limit and key, and an operator's switch; every other one refuses the version.
     """
     version = respond(CATALOGUE[slug].status, {"type": URN + slug})
     with CodeDeploy(version) as aws:
         run(aws, Clock())
     elsewhere = {"aurora-unavailable", "aurora-timeout", "aurora-busy", "generating-stopped"}
+    elsewhere |= {"aurora-key-rejected"}
     assert aws.statuses == ["Succeeded" if slug in elsewhere else "Failed"]
 
 
@@ -293,10 +312,17 @@ def test_version_that_may_never_be_called_fails_in_time(
     assert 60 < clock.now - begun <= LONGEST * 60 - READ_TIMEOUT - REPORTING
 
 
-def test_rollback_is_never_refused(run: Callable[[CodeDeploy, Clock], None]) -> None:
-    with CodeDeploy(crash, creator="codeDeployRollback") as aws:
+@pytest.mark.parametrize("creator", sorted(before_traffic.ROLLBACKS))
+def test_rollback_is_never_refused(run: Callable[[CodeDeploy, Clock], None], creator: str) -> None:
+    with CodeDeploy(crash, creator=creator) as aws:
         run(aws, Clock())
     assert (aws.statuses, aws.asked) == (["Succeeded"], [])
+
+
+def test_every_kind_of_rollback_that_codedeploy_has_is_known() -> None:
+    model = get_session().get_service_model("codedeploy")
+    creators = model.shape_for("DeploymentCreator").enum
+    assert {each for each in creators if "rollback" in each.lower()} == before_traffic.ROLLBACKS
 
 
 def test_deployment_that_may_not_be_looked_up_is_taken_for_no_rollback(

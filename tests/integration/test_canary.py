@@ -5,6 +5,8 @@ The canary: its event is one as API Gateway sends it, and its alarm tells a brok
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,7 +172,8 @@ def raising(deployment: Deployment) -> Version:
 
     deployment.restart()
     service = deployment.service
-    service._vendor.vend = raise_what_nobody_foresaw
+    broken: Any = SimpleNamespace(vend=raise_what_nobody_foresaw)
+    service._parts = replace(deployment.parts, vendor=broken)
     return lambda event: service.answer(event, Context())
 
 
@@ -240,7 +243,7 @@ def test_one_call_in_ten_takes_a_version_with_a_defect_back(
     assert "internal-error" in guards
 
 
-@pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4]})])
+@pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4, 5]})])
 def test_aurora_that_fails_the_canary_for_long_is_told(
     watch: Watch, scene: Scene, minutes: int, on: dict[str, list[int]]
 ) -> None:
@@ -254,6 +257,18 @@ def test_aurora_that_fails_the_canary_for_long_is_told(
     aurora.fail()
     watch.minutes(6, working)
     assert scene.on() == on
+
+
+def test_deployment_without_an_api_key_is_taken_back_by_no_alarm(
+    watch: Watch, scene: Scene, guards: set[str]
+) -> None:
+    """
+    The absent key has an alarm of its own.
+    """
+    scene.deployment.aurora.behave(api_keys=["sk_sand_another"])
+    watch.minutes(6, version(scene.deployment))
+    assert set(scene.on()) == {"key-rejected"}
+    assert "key-rejected" not in guards
 
 
 def test_people_who_wait_are_no_failure_of_the_canary(watch: Watch, scene: Scene) -> None:

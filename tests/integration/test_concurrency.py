@@ -6,8 +6,7 @@ Nothing is simulated but AWS and Aurora; see `tests.support`.
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,9 +25,9 @@ PROCESSES = 12
 @pytest.fixture(scope="module")
 def harness() -> Iterator[Harness]:
     """
-    Environments with the default settings; each test resets table and fake.
+    Environments that wait longer than by default, for busy machines; each test resets the rest.
     """
-    with Harness(processes=PROCESSES) as harness:
+    with Harness(processes=PROCESSES, settings={"PATIENCE": "20"}) as harness:
         yield harness
 
 
@@ -45,6 +44,7 @@ def test_stampede(harness: Harness) -> None:
     assert harness.aurora.token_state(answers[0].jti) == "live"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("known", [True, False], ids=["known to Aurora", "to be invited"])
 def test_storm(*, known: bool) -> None:
     """
@@ -79,7 +79,9 @@ def test_nobody_queues_while_aurora_has_room(harness: Harness, kind: str) -> Non
 
 def test_turns_are_kept() -> None:
     """
-    Where nobody waits inside a request, everybody is told a turn, and is served at it.
+    Where nobody waits inside a request, everybody is served in turn, and no turn is lost.
+
+    How many are told one depends on how fast the machine is.
     """
     users = people(150)
     with Harness(
@@ -90,33 +92,26 @@ def test_turns_are_kept() -> None:
     ) as harness:
         harness.warm_up()
         visits = rush(harness, [user["email"] for user in users])
-        requests = [len(visit.answers) for visit in visits]
         assert [visit.answer.status for visit in visits] == [200] * len(users)
-        # On a busy machine a caller may be late, and the next one of its place is told again.
-        assert sum(number > 1 for number in requests) > len(users) / 3
         # A turn is not reserved twice: as many calls left as were needed.
         assert harness.calls()["generate_token"] == len(users)
 
 
-def test_key_rotation_under_load() -> None:
+def test_key_rotation_under_load(harness: Harness) -> None:
     """
     A key that is changed in the secret and at Aurora while requests run fails none of them.
     """
-    users = people(200)
-    new_key = "sk_sand_the_next_one"
-    with Harness(
-        processes=PROCESSES,
-        settings=settings(6000),
-        aurora={"rate_limit": 6000, "users": users},
-    ) as harness:
-        harness.warm_up()
-        with ThreadPoolExecutor(len(users)) as pool:
-            answers = [pool.submit(harness.vend, user["email"]) for user in users]
-            while harness.calls()["generate_token"] < len(users) / 4:
-                time.sleep(0.01)
-            harness.secrets.put_secret_value(SecretId=harness.secret_arn, SecretString=new_key)
-            harness.aurora.behave(api_keys=(new_key,))
-        assert [answer.result().status for answer in answers] == [200] * len(users)
-        refused = harness.aurora.stats()["answers"]["generate_token"].get("401", 0)
-        # Every environment finds out by itself, once.
-        assert 0 < refused <= PROCESSES
+    users, new_key = people(60), "sk_sand_the_next_one"
+    early, late = users[:30], users[30:]
+    harness.reset(users=users, rate_limit=90)
+    with ThreadPoolExecutor(len(users)) as pool:
+        answers = [pool.submit(harness.vend, user["email"]) for user in early]
+        wait(answers[:15])
+        harness.aurora.behave(api_keys=(harness.aurora.api_key, new_key))
+        harness.secrets.put_secret_value(SecretId=harness.secret_arn, SecretString=new_key)
+        harness.aurora.behave(api_keys=(new_key,))
+        answers += [pool.submit(harness.vend, user["email"]) for user in late]
+    assert [answer.result().status for answer in answers] == [200] * len(users)
+    refused = harness.aurora.stats()["answers"]["generate_token"].get("401", 0)
+    # Every environment finds out by itself, once.
+    assert 0 < refused <= PROCESSES

@@ -52,6 +52,15 @@ def test_connection_that_idled_is_not_used_again(
     assert len(accepted) == connections
 
 
+def test_connection_that_aurora_closed_is_not_used_again(deployment: Deployment) -> None:
+    """A generate that is sent into it would be lost, and could not be sent again."""
+    deployment.vend()
+    with deployment.aurora.down():
+        pass
+    assert deployment.vend(ROBERT).status == 200
+    assert deployment.calls()["generate_token"] == 2
+
+
 def test_stored_token_needs_no_connection(deployment: Deployment, accepted: list[Any]) -> None:
     deployment.vend()
     deployment.restart()

@@ -3,6 +3,7 @@ SIGKILL of the environment that holds the lease, at each step, on the real proce
 
 A proxy at the wire kills it: before a step's request arrives, after it was carried out but before
 the answer comes back, or before a generate that still lands afterwards. The product has no hooks.
+Nobody waits for the end of its lease: that moment is checked in the table, and moved to now.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import pytest
 
 from tests.support import Harness, InvocationLostError, token_event
 from tests.support.clients import people, visit
+from tests.support.harness import TABLE
 from tests.support.wire import Trap, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TIMEOUT = 5.0
+TIMEOUT = 60.0
 """Seconds that Lambda gives the killed one; its lease ends with them."""
+OUTLASTS = 2.0
+"""Seconds by which a lease may end later: its own second, and one between clocks."""
 LATE = 1.0
 
 
@@ -59,7 +63,7 @@ FIRST_TIME = [
     Step("directory lease", "after", "UpdateItem", b"reading_since = :reading_since"),
     Step("list", "after", "/users"),
     Step("mapping", "before", "BatchWriteItem"),
-    Step("mark", "after", "UpdateItem", b"if_not_exists(generating_since"),
+    Step("mark", "after", "UpdateItem", b"generating_since = :generating_since"),
 ]
 
 
@@ -109,13 +113,29 @@ def crash(harness: Harness, email: str, step: Step, body: object = None) -> floa
     return died_at
 
 
+def end_leases(harness: Harness, email: str, died_at: float) -> None:
+    """
+    Let the leases that the dead one may hold end now; no such lease is longer than its time.
+    """
+    for key in (harness.key(email), harness.tenant_key("DIRECTORY")):
+        item = harness.dynamodb.get_item(TableName=TABLE, Key=key).get("Item", {})
+        if "lease_until" in item:
+            assert float(item["lease_until"]["N"]) < died_at + TIMEOUT + OUTLASTS
+            harness.dynamodb.update_item(
+                TableName=TABLE,
+                Key=key,
+                UpdateExpression="SET lease_until = :now",
+                ExpressionAttributeValues={":now": {"N": f"{time.time():.3f}"}},
+            )
+
+
 def served_after(harness: Harness, email: str, died_at: float) -> None:
     """
-    Ask again: served within the lease of the one that died, with a token that is live.
+    Ask again when the lease of the one that died is over: served, with a token that is live.
     """
+    end_leases(harness, email, died_at)
     after = visit(harness, email)
     assert after.answer.status == 200
-    assert after.served_at - died_at < TIMEOUT + 3
     session, state = harness.aurora.load(after.answer.body["token"]["jwt"])
     assert session, state
 
@@ -123,7 +143,7 @@ def served_after(harness: Harness, email: str, died_at: float) -> None:
 @pytest.mark.parametrize("kill", ["at_once", "when_loaded", "never"])
 def test_crash_of_a_renewal(harness: Harness, kill: str) -> None:
     """
-    The next request gets a live token within a lease, wherever the renewing holder died.
+    The request after the lease gets a live token, wherever the renewing holder died.
     """
     harness.reset(users=people(40), kill=kill)
     emails = [user["email"] for user in people(len(KNOWN))]

@@ -268,7 +268,12 @@ def test_nobody_is_vended_anothers_token(
 
 @given(one=addresses, another=addresses)
 def test_no_two_people_share_a_key(one: str, another: str) -> None:
-    assert (normalised_email(one) == normalised_email(another)) == (person(one) == person(another))
+    """An address that lower case would make another one has no key."""
+    try:
+        same = normalised_email(one) == normalised_email(another)
+    except ValueError:
+        return
+    assert same == (person(one) == person(another))
 
 
 # Abuse --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from token_vendor.token_item import TokenItem
 
 from tests.integration.conftest import SECRET
 from tests.integration.test_faults import ALWAYS, CASES, NEWCOMER
@@ -198,7 +199,7 @@ def test_texts_of_secrets_manager_stay_in_the_log(
     def fail() -> None:
         raise AWS_ERRORS[name]
 
-    deployment.parts.vendor._aurora._api_key._make_client = fail  # type: ignore[assignment]
+    deployment.parts.vendor.aurora._http._api_key._make_client = fail  # type: ignore[assignment]
     answer = deployment.vend()
     assert answer.slug in {"aurora-key-rejected", "aurora-unavailable"}
     logged = watch.search(answer, key=deployment.aurora.api_key)
@@ -230,7 +231,7 @@ def test_key_that_cannot_be_sent_is_not_quoted(
 def test_values_do_not_print_their_secrets(deployment: Deployment) -> None:
     """A frozen value in an exception's text or a debugger's line shows no JWT."""
     encoded = deployment.vend().body["token"]["jwt"]
-    item = deployment.parts.store.read("jessica.smith@aurorasolar.com")
+    item = deployment.parts.table.load(TokenItem, "jessica.smith@aurorasolar.com")
     assert item.jwt == encoded
     assert encoded not in repr(item)
     assert encoded not in repr(item.token)

@@ -191,6 +191,12 @@ def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) 
     assert walk.happened() == {Metric.DOUBLE_GENERATE: 1, Metric.GENERATED: 2, Metric.VENDED: 2}
     deployment.restart()
 
+    deployment.clock.advance(13 * HOUR)
+    deployment.aurora.behave(exp_claim="absent")
+    deployment.vend()
+    assert walk.happened() == {Metric.UNDATED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
+    deployment.aurora.behave(exp_claim="seconds")
+
     # Robert is renamed, and his address is somebody else's.
     deployment.clock.advance(13 * HOUR)
     [robert] = [user for user in deployment.aurora.users() if user["email"] == ROBERT]

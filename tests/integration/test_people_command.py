@@ -1,5 +1,5 @@
 """
-`token-vendor people`, `export` and `erase`, on the table that the service writes.
+`token-vendor people unused`, `export` and `erase`, on the table that the service writes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import pytest
 from token_vendor import prewarm
 from token_vendor.settings import Settings
 
-from infra.operator import output, people, switches
-from infra.operator.deployed import OperatorError
-from infra.operator.tokens import store
+from infra import terminal
+from infra.operator import output, seats, switches
+from infra.operator.exits import OperatorError
+from infra.operator.tokens import forget
 from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
 from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_switch_command import stage, wanted
@@ -31,11 +32,11 @@ DAY = 86_400
 
 @pytest.fixture(autouse=True)
 def same_clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.operator.people.time.time", deployment.clock)
+    monkeypatch.setattr("infra.operator.seats.time.time", deployment.clock)
 
 
 def idle(stage: Deployed, days: int = 10) -> list[str]:
-    return [seat.email for seat in people.unused(stage, days=days).seats]
+    return [seat.email for seat in seats.unused(stage, days=days).seats]
 
 
 def test_seat_without_a_vend_is_listed(deployment: Deployment, stage: Deployed) -> None:
@@ -45,7 +46,7 @@ def test_seat_without_a_vend_is_listed(deployment: Deployment, stage: Deployed) 
     deployment.clock.advance(11 * DAY)
     deployment.vend(ROBERT)
     assert idle(stage) == [JESSICA]
-    found = people.unused(stage, days=10)
+    found = seats.unused(stage, days=10)
     assert found.active == 2
     assert found.seats[0].last_generate == pytest.approx(deployment.clock.now - 11 * DAY, abs=60)
 
@@ -70,7 +71,7 @@ def test_token_that_waits_for_its_owner_is_no_use(deployment: Deployment, stage:
     deployment.clock.advance(7 * DAY - 1200)
     until = deployment.clock.now + 899
     assert prewarm.run(parts(deployment, PREWARM="true"), until=until, zone=UTC) == 1
-    found = {seat.email: seat.last_generate for seat in people.unused(stage, days=5).seats}
+    found = {seat.email: seat.last_generate for seat in seats.unused(stage, days=5).seats}
     assert found == {JESSICA: pytest.approx(came, abs=30), ROBERT: 0}
     assert deployment.vend().body["source"] == "stored"
     assert idle(stage, days=5) == [ROBERT]
@@ -78,13 +79,13 @@ def test_token_that_waits_for_its_owner_is_no_use(deployment: Deployment, stage:
 
 def test_list_that_was_never_read_tells_nothing(stage: Deployed) -> None:
     with pytest.raises(OperatorError, match="never read"):
-        people.unused(stage, days=10)
+        seats.unused(stage, days=10)
 
 
 def test_longer_than_the_table_remembers_is_refused(stage: Deployed) -> None:
     """A person who came 60 days ago would be listed as if it never had."""
     with pytest.raises(OperatorError, match=r"30 days at most; set kept_days in cdk\.json"):
-        people.unused(stage, days=90)
+        seats.unused(stage, days=90)
 
 
 def test_table_remembers_for_as_long_as_the_stage_says(
@@ -97,14 +98,14 @@ def test_table_remembers_for_as_long_as_the_stage_says(
     came = deployment.clock.now
     deployment.vend()
     assert deployment.item()["ttl"] == pytest.approx(came + 90 * DAY, abs=60)
-    assert store(stage).forget(JESSICA)
+    assert forget(stage, JESSICA)
     assert deployment.item()["ttl"] == pytest.approx(time.time() + 90 * DAY, abs=60)
     deployment.clock.advance(89 * DAY)
     deployment.vend(ROBERT)
-    assert [seat.email for seat in people.unused(stage, days=88).seats] == [JESSICA]
-    assert people.unused(stage, days=90).seats == ()
+    assert [seat.email for seat in seats.unused(stage, days=88).seats] == [JESSICA]
+    assert seats.unused(stage, days=90).seats == ()
     with pytest.raises(OperatorError, match="90 days at most"):
-        people.unused(stage, days=91)
+        seats.unused(stage, days=91)
 
 
 def test_seats_of_a_longer_time_say_when_they_are_whole(
@@ -112,15 +113,15 @@ def test_seats_of_a_longer_time_say_when_they_are_whole(
 ) -> None:
     """What the table had forgotten before the option was raised stays forgotten."""
     for days, told in ((30, False), (90, True)):
-        found = people.Unused(days=days, seats=(), active=1, read_at=0)
-        output.seats(found, as_csv=True, as_json=False)
+        found = seats.Unused(days=days, seats=(), active=1, read_at=0)
+        terminal.show(output.seats(found), as_csv=True)
         assert ("been 90 or more for 90 days" in capsys.readouterr().err) == told
 
 
 def test_spreadsheet_gets_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
-    seat = people.Seat(email="=cmd()@example.com", user_id="id", last_generate=0)
-    found = people.Unused(days=10, seats=(seat,), active=1, read_at=0)
-    output.seats(found, as_csv=True, as_json=False)
+    seat = seats.Seat(email="=cmd()@example.com", user_id="id", last_generate=0)
+    found = seats.Unused(days=10, seats=(seat,), active=1, read_at=0)
+    terminal.show(output.seats(found), as_csv=True)
     told = capsys.readouterr()
     assert told.out.splitlines()[1] == "'=cmd()@example.com,id,"
     assert "absence here proves nothing" in told.err.replace("\n", " ")
@@ -128,8 +129,8 @@ def test_spreadsheet_gets_no_formula(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_script_is_told_what_it_does_not_prove(capsys: pytest.CaptureFixture[str]) -> None:
     """Beside the JSON, which stays JSON."""
-    found = people.Unused(days=10, seats=(), active=1, read_at=0)
-    output.seats(found, as_csv=False, as_json=True)
+    found = seats.Unused(days=10, seats=(), active=1, read_at=0)
+    terminal.show(output.seats(found), as_json=True)
     told = capsys.readouterr()
     assert json.loads(told.out) == {"days": 10, "seats": [], "active": 1, "read_at": 0}
     assert "absence here proves nothing" in told.err.replace("\n", " ")
@@ -138,24 +139,24 @@ def test_script_is_told_what_it_does_not_prove(capsys: pytest.CaptureFixture[str
 def test_export_is_everything_but_the_jwt(deployment: Deployment, stage: Deployed) -> None:
     jwt = deployment.vend().body["token"]["jwt"]
     switches.set_(stage, wanted("block", JESSICA))
-    found = people.export(stage, JESSICA)
+    found = seats.export(stage, JESSICA)
     assert found.keys() == {"TOKEN", "ACCOUNT", "CONTROL"}
     assert found["TOKEN"]["jti"] == deployment.item()["jti"]
     assert jwt not in json.dumps(found)
-    assert people.export(stage, "nobody@example.com") == {}
+    assert seats.export(stage, "nobody@example.com") == {}
 
 
 def test_erased_person_is_in_no_item(deployment: Deployment, stage: Deployed) -> None:
     """Others keep theirs, also one whose address ends in the same way."""
     for email in (JESSICA, ROBERT, f"x#{JESSICA}"):
         assert deployment.vend(email).status == 200
-    erased = people.erase(stage, JESSICA)
+    erased = seats.erase(stage, JESSICA)
     assert (erased.deleted, erased.left) == (2, ())
     items = deployment.dynamodb.scan(TableName=TABLE)["Items"]
     assert erased.scanned == len(items)
     assert not [item for item in items if item["pk"]["S"].endswith(f"tenant#{JESSICA}")]
-    assert people.export(stage, ROBERT)
-    assert people.export(stage, f"x#{JESSICA}")
+    assert seats.export(stage, ROBERT)
+    assert seats.export(stage, f"x#{JESSICA}")
     assert deployment.vend().body["source"] == "generated"
 
 
@@ -167,21 +168,21 @@ def test_scan_finds_what_was_written_meanwhile(deployment: Deployment, stage: De
         deployment.vend()
 
     stage.session.events.register_first("before-call.dynamodb.Scan", signs_in)
-    assert "TOKEN" in people.erase(stage, JESSICA).left
+    assert "TOKEN" in seats.erase(stage, JESSICA).left
 
 
 def test_block_has_to_be_cleared_first(deployment: Deployment, stage: Deployed) -> None:
     deployment.vend()
     switches.set_(stage, wanted("block", JESSICA))
     with pytest.raises(OperatorError, match="--clear first"):
-        people.erase(stage, JESSICA)
+        seats.erase(stage, JESSICA)
     assert "jwt" in deployment.item()
 
 
 def test_block_that_has_ended_is_erased_too(deployment: Deployment, stage: Deployed) -> None:
     deployment.vend(ROBERT)
     deployment.switch(("block", JESSICA), lasting=-10)
-    assert people.erase(stage, JESSICA).left == ()
+    assert seats.erase(stage, JESSICA).left == ()
     assert JESSICA not in str(deployment.tenant_item("CONTROL"))
 
 
@@ -191,4 +192,4 @@ def test_erase_finds_a_person_below_another_tenant_and_in_a_reason(
     deployment.vend()
     old = {"pk": {"S": f"sandbox#old#{JESSICA}"}, "sk": {"S": "TOKEN"}}
     deployment.dynamodb.put_item(TableName=TABLE, Item=old)
-    assert people.erase(stage, JESSICA).left == ("TOKEN",)
+    assert seats.erase(stage, JESSICA).left == ("TOKEN",)

@@ -57,11 +57,6 @@ def test_cap_does_not_take_away_a_token_that_still_lives(deployment: Deployment)
     assert (answer.status, answer.jti) == (200, last.jti)
 
 
-def test_life_of_seconds_is_no_token(deployment: Deployment) -> None:
-    deployment.aurora.behave(token_lifetime=30)
-    assert deployment.vend().slug == "aurora-invalid-response"
-
-
 @pytest.mark.parametrize("broken", ["flush", "audit", "problem"])
 def test_telemetry_costs_no_answer(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -137,7 +132,7 @@ def test_secret_that_is_almost_right_is_named(
 
 def test_secrets_manager_that_throttles_costs_nobody_a_good_key(deployment: Deployment) -> None:
     deployment.vend()
-    client: Any = deployment.parts.vendor._aurora._api_key._client
+    client: Any = deployment.parts.vendor.aurora._http._api_key._client
     throttled = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
 
     def refuse(**_: Any) -> Any:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from token_vendor import scheduled
-from token_vendor.handler import Parts, wire_parts
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraUnavailableError
 from token_vendor.settings import Settings
+from token_vendor.wiring import Parts, wire
 
 from tests.integration.conftest import ENVIRONMENT, Context
 from tests.support.clients import people
@@ -26,7 +26,7 @@ PEOPLE = 2000
 def parts(deployment: Deployment, **settings: str) -> Parts:
     """Wire what the scheduled function wires, on the deployment's table and Aurora."""
     aurora = {"AURORA_URL": deployment.aurora.url, "AURORA_TENANT_ID": deployment.aurora.tenant_id}
-    return wire_parts(
+    return wire(
         Settings.from_environment(ENVIRONMENT | aurora | settings),
         clock=deployment.clock,
         sleep=deployment.clock.sleep,
@@ -91,7 +91,7 @@ def test_calls_are_counted_while_it_reads(
 def test_failure_is_left_to_the_scheduler_to_try_again(
     large: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduled, "wire_parts", lambda *_, **__: parts(large))
+    monkeypatch.setattr(scheduled, "wire", lambda *_, **__: parts(large))
     for name, value in (ENVIRONMENT | {"AURORA_URL": large.aurora.url}).items():
         monkeypatch.setenv(name, value)
     context: Any = Context(remaining=900)

@@ -28,7 +28,7 @@ random.seed({SEED})  # What every copy of the snapshot holds.
 def handler(event, context):
     return random.random()
 """
-TIMEOUT = 20
+TIMEOUT = 120
 
 
 def drawn_after_restore(folder: Path, **variables: str) -> float:

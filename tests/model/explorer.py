@@ -12,17 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from greenlet import GreenletExit, greenlet
-from token_vendor import token_store
-from token_vendor.aurora import GENERATE
-from token_vendor.control import Control
-from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
+from token_vendor import vendor as protocol
+from token_vendor.control import Control, Switches
+from token_vendor.models import GENERATE, AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import recorder
-from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, ProblemError
+from token_vendor.problems import (
+    AuroraBusyError,
+    AuroraTimeoutError,
+    AuroraUnavailableError,
+    ProblemError,
+)
 from token_vendor.table import Table
-from token_vendor.token_store import TokenStore
-from token_vendor.vendor import Policy, TokenVendor
+from token_vendor.vendor import TokenVendor
 
 from tests.model.memory_table import MemoryTable
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     import pytest
@@ -55,6 +59,10 @@ class Scenario:
     """Whether a scheduled run generates ahead at some moment."""
     signs_out: bool = False
     """Whether somebody signs the caller out at some moment."""
+    strangers: int = 0
+    """How many of the callers sign in by another way than the one that is known."""
+    shrinking: bool = False
+    """Whether each token ends sooner than the one that was generated before it."""
     faults: int = 1
     """How many crashes, lost answers, refusals and overdue holders a schedule may have."""
 
@@ -64,6 +72,8 @@ class Aurora:
     """The tokens of one user, and which of them are dead."""
 
     kill: str
+    later: int = 1
+    """Seconds by which each token ends later than the one before."""
     generated: int = 0
     live: set[str] = field(default_factory=set)
 
@@ -74,7 +84,7 @@ class Aurora:
             self.live.clear()
         self.live.add(jti)
         # Two generates are never at the same moment: the later one expires later.
-        expires_at = int(START) + HALF_A_DAY + self.generated
+        expires_at = int(START) + HALF_A_DAY + self.later * self.generated
         return AccessToken(jwt=f"jwt-{jti}", jti=jti, expires_at=expires_at, user_id="user")
 
     def load(self, jti: str) -> None:
@@ -104,6 +114,13 @@ class Client:
     woken: bool = False
     signs_out: bool = False
     ahead: bool = False
+    subject: str = SUBJECT
+    leases: int = 0
+
+    @property
+    def lease(self) -> str:
+        """The lease that it took last."""
+        return f"lease {self.leases} of {self.number}"
 
 
 class World:
@@ -112,10 +129,12 @@ class World:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.now = START
-        self.aurora = Aurora(scenario.kill)
+        self.aurora = Aurora(scenario.kill, -1 if scenario.shrinking else 1)
         self.table = MemoryTable(self._step)
         self.extra = 0
         """Generates beyond the first that crashes, lost answers and overdue holders excuse."""
+        self.asked = 0
+        """Questions to Aurora whose token it is; one more is excused by each that failed."""
         self.faults_left = scenario.faults
         self.lease_of: dict[str, str] = {}
         """Under which lease each token was generated."""
@@ -137,7 +156,11 @@ class World:
             self.table.items[KEY] = item
         self.before = self.aurora.generated
         self.clients = [
-            Client(n, TokenRequest(replace="t1" if n < scenario.replacing else None))
+            Client(
+                n,
+                TokenRequest(replace="t1" if n < scenario.replacing else None),
+                subject=SUBJECT if n >= scenario.strangers else "another way to sign in",
+            )
             for n in range(scenario.callers)
         ]
         if scenario.signs_out:
@@ -150,7 +173,9 @@ class World:
 
     def lease_id(self) -> str:
         """Name a lease after its holder, so that a replayed schedule leads to the same state."""
-        return f"lease of {self._client().number}"
+        client = self._client()
+        client.leases += 1
+        return client.lease
 
     # What the vendor is wired to --------------------------------------------------------------
 
@@ -163,7 +188,17 @@ class World:
     def find(self, _caller: Caller, _allowance: Any, **_: Any) -> Account:
         return Account(user_id="user", email=EMAIL, status="active")
 
-    def is_known(self, _email: str) -> bool:
+    def known_id(self, _email: str) -> str:
+        return "user"
+
+    def confirm(self, _email: str, _user_id: str, _allowance: Any, *, since: float) -> bool:
+        """Answer whose token it is: Aurora is asked under the lease, and at most once."""
+        assert since
+        self.asked += 1
+        directive = self._step("ask")
+        if directive == "refuse":
+            self.asked -= 1
+            raise AuroraUnavailableError(cause="5xx")
         return True
 
     def allowance(self, *_: Any, **__: Any) -> World:
@@ -171,9 +206,6 @@ class World:
 
     turn = None
     control = Control()
-
-    def obey(self, _control: Any) -> None:
-        """Nothing is switched here."""
 
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: other tests are about the budget."""
@@ -185,7 +217,7 @@ class World:
         if client.ahead and self.aurora.live:
             raise ViolationError("prewarm generated while a token of that person was alive")
         token = self.aurora.generate()
-        self.lease_of[token.jti] = f"lease of {client.number}"
+        self.lease_of[token.jti] = client.lease
         client.unstored = True
         if self._step("answer") == "lose":
             raise AuroraTimeoutError(cause="lost answer", in_doubt=GENERATE)
@@ -194,28 +226,21 @@ class World:
     def _run(self, client: Client) -> None:
         self._step("start")
         parts: Any = self
+        table = Table(
+            parts.table,
+            name="tokens",
+            partition="sandbox#tenant",
+            clock=self.clock,
+            sleep=self.sleep,
+        )
         vendor = TokenVendor(
-            store=TokenStore(
-                Table(
-                    parts.table,
-                    name="tokens",
-                    partition="sandbox#tenant",
-                    clock=self.clock,
-                    sleep=self.sleep,
-                ),
-                clock=self.clock,
-            ),
+            table=table,
+            switches=Switches(table),
             accounts=parts,
             budget=parts,
             aurora=parts,
-            policy=Policy(
-                refresh_margin=3600,
-                patience=5,
-                cool_down=COOL_DOWN,
-                refused_for=COOL_DOWN,
-                renewals_per_hour=6,
-            ),
-            clock=self.clock,
+            settings=settings(cool_down=COOL_DOWN, directory_ttl=COOL_DOWN),
+            now=self.clock,
         )
         deadline = Deadline(self.now + INVOCATION, self.clock, self.sleep)
         if client.ahead:
@@ -229,7 +254,8 @@ class World:
             client.outcome = "signed out"
             return
         try:
-            vended = vendor.vend(Caller(email=EMAIL, subject=SUBJECT), client.request, deadline)
+            caller = Caller(email=EMAIL, subject=client.subject)
+            vended = vendor.vend(caller, client.request, deadline)
         except ProblemError as problem:
             client.outcome = problem
             return
@@ -274,7 +300,7 @@ class World:
             ways.append((client.number, "go"))
             if self.faults_left and at != "start":
                 ways.append((client.number, "crash"))
-                if at == "send":
+                if at in {"send", "ask"}:
                     ways.append((client.number, "refuse"))
                 if at == "answer":
                     ways.append((client.number, "lose"))
@@ -304,6 +330,8 @@ class World:
         before = self.table.items.get(KEY, {})
         if directive in {"crash", "lose"}:
             self.extra += client.unstored
+        if directive == "crash" and client.waits_for == "ask":
+            self.asked -= 1
         if directive == "crash":
             self._crash(client)
         else:
@@ -322,10 +350,18 @@ class World:
         if stored and self.void_lease and self.lease_of.get(stored) == self.void_lease:
             raise ViolationError(f"{stored} was stored although the caller had signed out")
         expires = [float(item.get("expires_at", {"N": "0"})["N"]) for item in (before, after)]
-        if expires[1] < expires[0]:
+        if expires[1] < expires[0] and not self.scenario.shrinking:
             raise ViolationError("an older token overwrote a newer one")
         if self.aurora.generated - self.before > 1 + self.extra:
             raise ViolationError("a second generate that nothing forced")
+        holder = after.get("lease_id", {}).get("S", "")
+        if client.waits_for == "done" and holder == client.lease:
+            raise ViolationError(f"caller {client.number} ended, and kept its lease")
+        if self.asked > 1:
+            raise ViolationError("Aurora was asked twice whose token it is")
+        calm = not (self.scenario.replacing or self.scenario.signs_out)
+        if self.scenario.strangers and calm and self.aurora.generated > 1:
+            raise ViolationError("a new identity cost a generate")
 
     def _crash(self, client: Client) -> None:
         self.running = client
@@ -378,7 +414,7 @@ class World:
         item = self.table.items.get(KEY, {})
         clients = sorted(
             (
-                c.request.replace or f"{c.signs_out} {c.ahead}",
+                c.request.replace or f"{c.signs_out} {c.ahead} {c.subject}",
                 c.waits_for,
                 c.woken,
                 c.unstored,
@@ -390,6 +426,7 @@ class World:
             self.now,
             self.faults_left,
             self.extra,
+            self.asked,
             self.aurora.generated,
             tuple(sorted(self.aurora.live)),
             repr(sorted(item.items())),
@@ -418,7 +455,7 @@ def explore(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> int:
         schedule = pending.pop()
         recorder.start("model")
         world = World(scenario)
-        monkeypatch.setattr(token_store, "uuid4", world.lease_id)
+        monkeypatch.setattr(protocol, "uuid4", world.lease_id)
         try:
             for choice in schedule:
                 world.apply(choice)

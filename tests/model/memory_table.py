@@ -2,7 +2,7 @@
 A table in memory with DynamoDB's semantics, as far as our items use them.
 
 One call is one atomic step, conditions see the item before the write, a comparison with an
-absent attribute is false.
+absent attribute, or one of another type, is false.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class Condition:
             return (name in self._item) is (word == "attribute_exists")
         compare, other = COMPARISONS[self._left.pop()], self._operand(self._left.pop())
         mine = self._operand(word)
-        return mine is not None and other is not None and bool(compare(mine, other))
+        if mine is None or other is None or isinstance(mine, str) is not isinstance(other, str):
+            return False
+        return bool(compare(mine, other))
 
     def _operand(self, name: str) -> Any:
         found = (self._values if name.startswith(":") else self._item).get(name)

@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from greenlet import GreenletExit, greenlet
-from token_vendor.accounts import Accounts, InvitationPolicy
-from token_vendor.aurora import INVITE, LIST, RETRIEVE, Listing
+from token_vendor.accounts import Accounts
+from token_vendor.aurora import Listing
 from token_vendor.control import Control
 from token_vendor.directory import Directory
-from token_vendor.models import ACTIVE, Account, Caller, Deadline
+from token_vendor.models import ACTIVE, INVITE, LIST, RETRIEVE, Account, Caller, Deadline
 from token_vendor.observability import logger
 from token_vendor.paging import Page
 from token_vendor.problems import (
     AuroraBusyError,
     AuroraTimeoutError,
     AuroraUnavailableError,
-    InvitationPendingError,
     ProblemError,
     UserNotEligibleError,
 )
 from token_vendor.table import Table
 
 from tests.model.memory_table import MemoryTable
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,6 +136,9 @@ class World:
     def reserve(self, _calls: int) -> None:
         """Reserve nothing: other tests are about the budget."""
 
+    def apart(self, **_: Any) -> World:
+        return self
+
     @property
     def deadline(self) -> Deadline:
         return Deadline(self.ends_at, lambda: self.now, self._pause)
@@ -191,14 +194,9 @@ class World:
             clock=lambda: self.now,
             sleep=self._pause,
         )
-        directory = Directory(adapter, aurora, ttl=300, rate=88, clock=lambda: self.now)
-        accounts = Accounts(
-            adapter,
-            directory,
-            aurora,
-            invitations=InvitationPolicy(),
-            clock=lambda: self.now,
-        )
+        given = {"settings": settings(), "clock": lambda: self.now}
+        directory = Directory(adapter, aurora, **given)
+        accounts = Accounts(adapter, directory, aurora, **given)
         try:
             person.outcome = accounts.find(Caller(email=person.email), aurora)
         except ProblemError as problem:
@@ -225,7 +223,7 @@ class World:
 
     @staticmethod
     def _ended(person: Person) -> bool:
-        return isinstance(person.outcome, Account | UserNotEligibleError | InvitationPendingError)
+        return isinstance(person.outcome, Account | UserNotEligibleError)
 
 
 def explore(seeds: range) -> None:
@@ -256,8 +254,9 @@ def never_read(*_: Any) -> bool:
     return False
 
 
-def unmarked(*_: Any, **__: Any) -> bool:
-    return True
+def unmarked(accounts: Accounts, caller: Caller, allowance: Any) -> Account:
+    """Invite, whatever is marked."""
+    return accounts._invite(caller, accounts._invitation(caller.email), allowance)
 
 
 LOOK_UP = Directory.look_up
@@ -274,7 +273,7 @@ def now_is_the_moment(
 
 MUTATIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "pages that were read count as new": ("directory.Directory._was_read", never_read),
-    "an invitation is not marked": ("accounts.Accounts._mark", unmarked),
+    "an invitation is not marked": ("accounts.Accounts._invited", unmarked),
     "a moment is taken anew": ("directory.Directory.look_up", now_is_the_moment),
 }
 

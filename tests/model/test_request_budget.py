@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
@@ -20,19 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_vendor.control import Control, Entry, Switch
 from token_vendor.models import Deadline, Turn
+from token_vendor.places import MICROSECONDS, Pace
 from token_vendor.problems import AuroraBusyError
-from token_vendor.request_budget import (
-    MICROSECONDS,
-    QUEUE,
-    RING,
-    Allowance,
-    RequestBudget,
-    turnaround,
-)
+from token_vendor.request_budget import QUEUE, RING, Allowance, RequestBudget, Ring
 from token_vendor.table import Table
 
 from infra.fake_aurora.calls import fullest
-from tests.model.memory_table import MemoryTable
+from tests.model.memory_table import ConditionalCheckFailedException, MemoryTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +81,7 @@ class Lowered:
     def most(self, rate: float, burst: int) -> int:
         """Return how many calls a minute may hold while all know of it."""
         burst_now = min(burst, self.burst)
-        rests = max(turnaround(rate, burst), turnaround(min(rate, self.rate), burst_now))
+        rests = max(Pace(rate, burst).turnaround, Pace(min(rate, self.rate), burst_now).turnaround)
         return burst_now * ceil(60 * MICROSECONDS / rests)
 
 
@@ -145,12 +140,13 @@ class Morning:
             environment = next(environments)
             budget = self.budgets[environment % len(self.budgets)]
             deadline = Deadline(self.now + 24, lambda: self.now, self.sleep)
+            self.control = Control()
             if self.lowered:
-                budget.obey(
-                    self.lowered.control(self.now - self.lags[environment % len(self.lags)])
-                )
+                lag = self.lags[environment % len(self.lags)]
+                self.control = self.lowered.control(self.now - lag)
             try:
-                self._request(visit, budget.allowance(deadline))
+                self.visiting = visit.number
+                self._request(visit, self.allowed(budget, deadline))
             except AuroraBusyError as busy:
                 if not visit.stays_away:
                     visit.turn = busy.turn
@@ -162,6 +158,10 @@ class Morning:
                 visit.turn = None
                 visit.at = self.now + 25
                 heapq.heappush(visits, visit)
+
+    def allowed(self, budget: RequestBudget, deadline: Deadline) -> Allowance:
+        """Return what a visit may call."""
+        return budget.allowance(deadline, self.control)
 
     def _request(self, visit: Visit, allowance: Allowance) -> None:
         self.crash, visit.crashes = visit.crashes, False
@@ -297,19 +297,23 @@ def test_halved_burst_halves_what_turns_given_before_it_may_use() -> None:
     assert fullest([each for each in played.moments if 20 < each < 1000]) == 45
 
 
+LATE_MARK = "SET used = :used, came = :came, writer = :writer"
+FREE = "SET slot = :slot, used = :used, came = :came, writer = :writer"
+
+
 def without_late_mark(arguments: dict[str, Any]) -> bool:
-    return arguments["UpdateExpression"] == "SET used = :used"
+    return arguments["UpdateExpression"] == LATE_MARK
 
 
 def without_condition(arguments: dict[str, Any]) -> bool:
-    if arguments["UpdateExpression"] == "SET slot = :slot, used = :used":
+    if arguments["UpdateExpression"] == FREE:
         arguments.pop("ConditionExpression")
     return False
 
 
 @pytest.mark.parametrize("mutation", [without_late_mark, without_condition])
 def test_each_guard_is_needed(mutation: Callable[[dict[str, Any]], bool]) -> None:
-    """Without the mark of a late call, or without the place's condition, a minute overflows."""
+    """Without the mark of a late call, or without a condition of the place, a minute overflows."""
 
     class Mutated(MemoryTable):
         def update_item(self, **arguments: Any) -> dict[str, Any]:
@@ -329,18 +333,20 @@ def test_each_guard_is_needed(mutation: Callable[[dict[str, Any]], bool]) -> Non
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["with Date", "without Date"])
-def test_environments_agree_by_the_clock_of_dynamodb(*, told: bool) -> None:
-    """One is five seconds behind and sends first; for one that is ahead a minute passes sooner."""
-    played = Morning(88, 90, [-5, 5])
+@pytest.mark.parametrize("skew", [5, 30])
+def test_environments_whose_clocks_differ_fill_no_minute(*, skew: float, told: bool) -> None:
+    """By the clock of DynamoDB; while it tells no time, a place rests for a minute longer."""
+    played = Morning(88, 90, [-skew, skew])
     if not told:
         played.table._clock = None
     behind, ahead = played.budgets
     played.budgets = [behind]
     played.play(coming([PROMPT] * 90), [])
     played.budgets = [ahead]
-    played.play(coming([{**PROMPT, "gap": 52}, *[PROMPT] * 89]), [])
+    # For the one that is ahead, the minute passes sooner.
+    played.play(coming([{**PROMPT, "gap": 30}, *[PROMPT] * 89]), [])
     assert len(played.sent) == 180
-    assert (played.fullest_minute <= LIMIT) is told
+    assert played.fullest_minute <= LIMIT
 
 
 @pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
@@ -352,7 +358,7 @@ def test_calls_leave_in_the_order_of_coming_as_early_as_the_ring_allows(
     played.play(coming([PROMPT] * 300), [])
     assert [number for _, number in played.sent] == list(range(300))
     for number, (moment, _) in enumerate(played.sent):
-        earliest = START + number // burst * turnaround(rate, burst) / MICROSECONDS
+        earliest = START + number // burst * Pace(rate, burst).turnaround / MICROSECONDS
         assert earliest <= moment <= earliest + 2 * 300 * REQUEST
 
 
@@ -373,16 +379,16 @@ def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_t
     [budget] = played.budgets
     deadline = Deadline(START + 24, lambda: played.now, played.sleep)
     budget.pause(60, "list_users")
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).take("list_users")
+        budget.allowance(deadline, Control()).take("list_users")
     assert caught.value.retry_at == pytest.approx(START + 60)
     budget.pause(20, "invite_user")
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).take(QUEUE)
+        budget.allowance(deadline, Control()).take(QUEUE)
     assert caught.value.retry_at == pytest.approx(START + 20, abs=0.01)
     played.now += 21
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
 
 
 def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
@@ -390,14 +396,14 @@ def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
     played = Morning(1, 1, [0])
     [budget] = played.budgets
     deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
-    budget.allowance(deadline).take(QUEUE)
+    budget.allowance(deadline, Control()).take(QUEUE)
     with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline).reserve(1)
+        budget.allowance(deadline, Control()).reserve(1)
     absent = caught.value.turn
     assert absent
     played.now = absent.at + GRACE + 1
-    budget.allowance(deadline).take(QUEUE)
-    late = budget.allowance(deadline)
+    budget.allowance(deadline, Control()).take(QUEUE)
+    late = budget.allowance(deadline, Control())
     late.redeem(absent)
     with pytest.raises(AuroraBusyError) as caught:
         late.reserve(1)
@@ -411,15 +417,213 @@ def test_late_owner_keeps_a_place_that_nobody_else_took() -> None:
     assert played.moments[-1] < 61.4 + 12 + 3
 
 
-def test_new_ring_waits_until_the_calls_of_the_version_before_no_longer_count() -> None:
-    """Its queue was in an item of another name; what it sent is in Aurora's minute still."""
+def deadline_of(played: Morning) -> Deadline:
+    return Deadline(played.now + 24, lambda: played.now, played.sleep)
+
+
+# Slots that nobody uses -------------------------------------------------------------------------
+
+STRANGER = {**PROMPT, "stays_away": True}
+TURNAROUND = Pace(88, 90).turnaround / MICROSECONDS
+NETWORK = 0.5
+"""Seconds that all requests of the model take together."""
+
+
+@pytest.mark.parametrize("ghosts", [0, 1, 89, 90, 91, 180, 181, 400, 900, 1340])
+@pytest.mark.parametrize("after", [0.0, 30.0, 200.0])
+def test_callers_who_never_come_back_delay_nobody_for_long(ghosts: int, after: float) -> None:
+    """However many drew a ticket: ten who come then are served a turnaround and the grace later."""
+    played = Morning(88, 90, [0])
+    visits = coming([STRANGER] * ghosts + [{**PROMPT, "gap": after}] + [PROMPT] * 9)
+    begins = START + ghosts * REQUEST + after
+    played.play(visits, [])
+    waits = [moment - begins for moment, number in played.sent if number >= ghosts]
+    assert len(waits) == 10
+    assert max(waits) <= TURNAROUND + GRACE + NETWORK
+    assert played.fullest_minute <= LIMIT
+
+
+@pytest.mark.parametrize("ring", list(RINGS.values())[1:], ids=list(RINGS)[1:])
+@pytest.mark.parametrize("ghosts", [45, 90, 400, 900, 1200])
+def test_in_a_ring_of_few_places_it_takes_some_minutes(
+    ring: tuple[float, int], ghosts: int
+) -> None:
+    """The looks are spread over a minute, and one in a grace and a turnaround finds the place."""
+    played = Morning(*ring, [0])
+    played.play(coming([STRANGER] * ghosts + [PROMPT] * 10), [])
+    waits = [moment - START for moment, number in played.sent if number >= ghosts]
+    assert len(waits) == 10
+    assert max(waits) <= 5 * 60
+    assert played.fullest_minute <= LIMIT
+
+
+@pytest.mark.parametrize("ghosts", [1350, 2000, 5000])
+def test_in_a_queue_that_they_have_filled_it_takes_one_answer_longer(ghosts: int) -> None:
+    """Callers are told to ask again, and find unused slots then."""
+    played = Morning(88, 90, [0])
+    played.play(coming([STRANGER] * ghosts + [PROMPT] * 10), [])
+    begins = START + ghosts * REQUEST
+    waits = [moment - begins for moment, number in played.sent if number >= ghosts]
+    assert len(waits) == 10
+    assert max(waits) <= 0.15 * HORIZON + TURNAROUND + 2 * GRACE + NETWORK
+    assert played.fullest_minute <= LIMIT
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_turns_that_are_kept_stay_kept(share: float) -> None:
+    """Those who claim unused slots delay nobody who comes within the grace by more than two."""
+    chance = random.Random(2)  # noqa: S311 - a pattern, no secret.
+    pattern = [
+        {**PROMPT, "stays_away": chance.random() < share, "gap": chance.choice([0, 0, 0.2, 1])}
+        for _ in range(1000)
+    ]
+    told: dict[int, float] = {}
+
+    class Noting(Allowance):
+        def _wait(self) -> None:
+            # The first of its slots that the caller hears of, in virtual time.
+            told.setdefault(played.visiting, self._slots[0].at / MICROSECONDS)
+            super()._wait()
+
+    class Told(Morning):
+        def allowed(self, budget: RequestBudget, deadline: Deadline) -> Allowance:
+            return Noting(budget, deadline, self.control, queueing=True)
+
+    played = Told(88, 90, [0])
+    visits = coming(pattern)
+    kept = {visit.number for visit in visits if not visit.stays_away}
+    played.play(visits, [])
+    late = {number: moment - told[number] for moment, number in played.sent if number in kept}
+    assert set(late) == kept
+    assert max(late.values()) <= 2 * GRACE + 2
+    assert played.fullest_minute <= LIMIT
+
+
+def test_the_table_is_asked_as_often_as_the_protocol_says() -> None:
+    """A free place: two writes; one that others wait for: a read and a write more; a look: less."""
+    played = Morning(88, 90, [0])
+    [budget] = played.budgets
+    effects: list[str] = []
+    played.table._step = effects.append
+
+    def asked(turn: Turn | None = None) -> tuple[list[str], Turn | None]:
+        effects.clear()
+        allowance = budget.allowance(deadline_of(played), Control())
+        if turn:
+            allowance.redeem(turn)
+        try:
+            allowance.take(QUEUE)
+        except AuroraBusyError as busy:
+            return list(effects), busy.turn
+        return list(effects), None
+
+    assert asked() == (["write", "write"], None)
+    for _ in range(89 + 90):
+        asked()
+    queued, turn = asked()
+    assert queued == ["write", "write", "read", "write"]
+    assert turn
+    # The one before at this place does not come.
+    played.now = turn.at
+    assert asked(turn) == (["read", "read", "write"], None)
+
+
+def test_who_does_not_queue_leaves_nothing_reserved() -> None:
+    """A place that others wait for stays as it is, and its refusal is no turn."""
+    played = Morning(88, 90, [0])
+    [budget] = played.budgets
+    deadline = Deadline(START + 24, lambda: played.now, played.sleep)
+    for _ in range(90):
+        budget.allowance(deadline, Control()).take(QUEUE)
+    places = {key: item for key, item in played.table.items.items() if key[1] != RING}
+    for _ in range(90):
+        with pytest.raises(AuroraBusyError) as caught:
+            budget.allowance(deadline, Control(), queueing=False).reserve(1)
+        assert caught.value.turn is None
+    assert {key: item for key, item in played.table.items.items() if key[1] != RING} == places
+
+
+# A table that fails ------------------------------------------------------------------------------
+
+
+class Resending(MemoryTable):
+    """Loses the answer to each conditional write: it is sent again, as botocore does."""
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        if arguments.get("ConditionExpression") and "ADD" not in arguments["UpdateExpression"]:
+            with suppress(ConditionalCheckFailedException):
+                super().update_item(**arguments)
+        return super().update_item(**arguments)
+
+
+def test_lost_answers_cost_nobody_the_turn() -> None:
+    """A write that was applied fails on itself when it is sent again: its writer knows it."""
+    sent = []
+    for table in (MemoryTable, Resending):
+        played = Morning(88, 90, [0])
+        played.table.__class__ = table
+        played.play(coming([PROMPT] * 60 + [STRANGER] * 150 + [PROMPT] * 20), [])
+        sent.append([(number, round(moment, 1)) for moment, number in played.sent])
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize(
+    "item", [{}, {"slot": {"S": "?"}, "used": {"N": "1"}}, {"slot": {"N": "1"}, "used": {"S": "?"}}]
+)
+def test_place_that_is_gone_or_unreadable_is_taken_anew(item: dict[str, Any]) -> None:
+    """In a few steps, whether its turn was kept or somebody comes new."""
+    played = Morning(88, 1, [0])
+    [budget] = played.budgets
+    deadline = Deadline(START + 5000, lambda: played.now, played.sleep)
+    budget.allowance(deadline, Control()).take(QUEUE)
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline, Control()).reserve(1)
+    turn = caught.value.turn
+    assert turn
+    played.now = turn.at
+    played.table.items["sandbox#tenant", "PLACE#0"] = dict(item)
+    steps = count()
+    played.table._step = lambda _: next(steps) and None
+    kept = budget.allowance(deadline, Control())
+    kept.redeem(turn)
+    with suppress(AuroraBusyError):
+        kept.reserve(1)
+    with suppress(AuroraBusyError):
+        budget.allowance(deadline, Control()).reserve(1)
+    assert next(steps) <= 16
+    played.now += 10
+    budget.allowance(deadline, Control()).take(QUEUE)
+
+
+def test_ring_whose_attributes_have_another_type_reads_as_new() -> None:
+    """A newer version may have written them."""
+    text = {"S": "a newer version's"}
+    assert Ring.of({"delay": "text", "held_until": (1,), "list_users_until": text}) == Ring()
+
+
+def test_one_of_two_who_claim_a_slot_gets_it() -> None:
+    """Both have read that it was left unused."""
     played = Morning(88, 90, [0, 0])
-    old = {"tat": {"N": str(round((START - 2) * MICROSECONDS))}}
-    played.table.items["sandbox#tenant", "BUDGET"] = old
-    played.play(coming([PROMPT] * 20), [])
-    assert min(played.moments) >= 60 + 25
-    rested = Morning(88, 90, [0, 0])
-    old = {"tat": {"N": str(round((START - 61) * MICROSECONDS))}}
-    rested.table.items["sandbox#tenant", "BUDGET"] = old
-    rested.play(coming([PROMPT] * 20), [])
-    assert max(rested.moments) < 1
+    played.play(coming([STRANGER] * 180), [])
+    turns = []
+    for budget in played.budgets * 90:
+        with pytest.raises(AuroraBusyError) as caught:
+            budget.allowance(deadline_of(played), Control()).reserve(1)
+        turns.append(caught.value.turn)
+    first, second = turns[0], turns[90]
+    assert first
+    assert second
+    assert first.slots[0][0] == second.slots[0][0]
+    played.now = second.at
+    places = [budget.places(budget.pace, lambda _: None) for budget in played.budgets]
+    now = played.budgets[0].virtual_now()
+    item = {name: int(value["N"]) for name, value in place_item(played).items() if "N" in value}
+    claims = [each._claimed(0, item, now) for each in places]
+    assert [bool(claim) for claim in claims] == [True, False]
+    # And neither does, if its owner came since.
+    place_item(played).update(used={"N": str(item["used"])}, came={"N": str(now)})
+    assert places[0]._claimed(0, item, now) is None
+
+
+def place_item(played: Morning) -> dict[str, Any]:
+    return played.table.items["sandbox#tenant", "PLACE#0"]

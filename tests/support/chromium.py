@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
+WEB = ROOT / "infra" / "web"
 MODULES = {
-    "/aurora-token.js": ROOT / "infra" / "web" / "aurora-token.js",
+    **{f"/{name}": WEB / name for name in ("aurora-token.js", "sdk.js", "sources.js", "hooks.js")},
     "/tab.js": ROOT / "tests" / "web" / "pages" / "tab.js",
 }
 

@@ -178,6 +178,12 @@ class Harness:
         """
         return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": sk}}
 
+    def tenant_key(self, sk: str) -> dict[str, Any]:
+        """
+        Give the key of an item that is about nobody in particular.
+        """
+        return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}"}, "sk": {"S": sk}}
+
     def calls(self) -> dict[str, int]:
         """
         Count what Aurora was asked, by operation.

@@ -199,23 +199,26 @@ def test_invitation_may_answer_without_an_id(call: Client) -> None:
     assert LAURA["email"] in {row["email"] for row in call.list().json()["users"]}
 
 
-@pytest.mark.parametrize("form", ["cursor", "token", "next_page", "offset", "total"])
+@pytest.mark.parametrize("form", ["cursor", "token", "next_page", "page_total", "offset", "total"])
 @pytest.mark.parametrize("empty", [1, 2])
 def test_empty_page_before_others(call: Client, form: str, empty: int) -> None:
     """One page is empty, its answer says that more follow, and nobody is left out."""
     call.aurora.set_users({"email": f"caller-{n:04}@example.com"} for n in range(4))
     call.aurora.behave(page_size=2, page_form=form, empty_page=empty)
-    parameter = {"token": "pageToken", "next_page": "page", "total": "skip"}.get(form, form)
-    starts = [1, 2, 3] if form == "next_page" else [0, 2, 4]
+    named = {"token": "pageToken", "next_page": "page", "page_total": "page", "total": "skip"}
+    parameter = named.get(form, form)
+    starts = [1, 2, 3] if parameter == "page" else [0, 2, 4]
     answers = [call.list(f"?{parameter}={start}").json() for start in starts]
     assert [len(each["users"]) for each in answers] == [2 * (n != empty) for n in (1, 2, 3)]
     assert any(value for name, value in answers[empty - 1].items() if name != "users")
     assert len({row["id"] for each in answers for row in each["users"]}) == 4
 
 
-def test_total_that_counts_more_than_the_list_shows(call: Client) -> None:
-    call.aurora.behave(page_size=100, page_form="total", unlisted=7)
-    assert call.list().json()["total"] == 2 + 7
+@pytest.mark.parametrize("form", ["total", "page_total"])
+def test_total_that_counts_more_than_the_list_shows(call: Client, form: str) -> None:
+    call.aurora.behave(page_size=100, page_form=form, unlisted=7)
+    said = call.list().json()
+    assert said.get("meta", said)["total"] == 2 + 7
 
 
 def test_cursor_that_loops(call: Client) -> None:

@@ -5,12 +5,14 @@ The small parts of the local stack: what MiniStack lacks, signing in, and the de
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
 import urllib3
 
+from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.local import demo
 from infra.local.ministack_workarounds import adapt
 from infra.local.outputs import Outputs
@@ -139,6 +141,24 @@ def test_demo_page_is_told_where_everything_is(page: str) -> None:
     assert config["token_url"] == OUTPUTS.token_url
     assert config["loader_url"] == f"{OUTPUTS.aurora_url}/client-sdk-loader.next.js"
     assert config["stand_in"] is True
+
+
+@pytest.mark.parametrize(
+    ("origin", "name", "status"),
+    [
+        ("own", "queue", 200),
+        ("own", "something", 404),
+        ("https://evil.example", "queue", 403),
+        (None, "outage", 403),
+    ],
+)
+def test_demo_page_alone_plays_scenes(origin: str | None, name: str, status: int) -> None:
+    with FakeAurora.running() as aurora, demo.demo_page(0) as server:
+        server.configure(replace(OUTPUTS, aurora_url=aurora.url))
+        own = server.url if origin == "own" else origin
+        headers = {"Origin": own} if own else {}
+        answer = urllib3.request("POST", f"{server.url}/scenes/{name}", headers=headers, body="{}")
+    assert answer.status == status
 
 
 def test_demo_page_before_a_real_aurora_loads_the_real_sdk() -> None:

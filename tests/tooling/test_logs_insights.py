@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.local import logs_insights
+from infra.dashboard_view import logs_insights
 from infra.stack.log_queries import QUERIES
 
 JESSICA, ROBERT = "a" * 64, "b" * 64

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.ministack_workarounds import log_events
+from infra.operator.audit_log import log_events
 
 MOST = 4
 

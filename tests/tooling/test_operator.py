@@ -5,6 +5,7 @@ What the operator's command line computes by itself: a burst, CloudWatch's arith
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,27 +13,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from token_vendor.problems import TokenStoreUnavailableError
 from token_vendor.settings import Settings
-from token_vendor.token_item import TokenItem
 from typer.testing import CliRunner
 
-from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.local import dashboard_html
-from infra.local.cloudwatch_math import (
+from infra import terminal
+from infra.dashboard_view import charts, dashboard_html
+from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
     alarm_periods,
-    alarm_queries,
     statistic,
     widget_queries,
 )
-from infra.operator import key_rights, output, tokens
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.operator import exits, key_rights, output, tokens
 from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
+from infra.operator.commands import MOVED
 from infra.operator.doctor import Finding
+from infra.operator.person import Known
 from infra.operator.prewarm_plan import coverage
+from infra.operator.seats import Erased
+from infra.operator.vend import Vend
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
 RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
@@ -125,25 +131,6 @@ def test_unknown_math_is_refused() -> None:
         samples.values([], Query(expression="ANOMALY(1)"))
 
 
-def test_a_search_finds_what_was_emitted_and_nothing_else() -> None:
-    samples = Samples(
-        [
-            emf(NOON, "AuroraCall", 2, operation="list_users", outcome="ok"),
-            emf(NOON, "AuroraCall", 3, operation="list_users", outcome="429"),
-            emf(NOON, "AuroraCall", 1, operation="invite_user", outcome="ok"),
-            emf(NOON, "AuroraLatency", 9, operation="list_users"),
-        ]
-    )
-    search = (
-        "SEARCH('{AuroraTokenVendor,service,operation,outcome} "
-        'MetricName="AuroraCall" service="token-vendor-test" operation="list_users"\', '
-        "'Sum', 60)"
-    )
-    row = {"expression": search, "label": "${PROP('Dim.outcome')}"}
-    found = samples.found(widget_queries([[row]]))
-    assert {each.label: samples.values(found, each)[NOON] for each in found} == {"ok": 2, "429": 3}
-
-
 ALARM = {
     "Namespace": "AuroraTokenVendor",
     "MetricName": "Generated",
@@ -168,30 +155,17 @@ def test_an_alarm_below_is_not_set_off_by_silence() -> None:
     assert alarm_periods(below, samples) == set()
 
 
-def test_an_alarm_on_one_labelled_metric() -> None:
-    metric = {name: ALARM[name] for name in ("Namespace", "MetricName", "Dimensions")}
-    queries, watched = alarm_queries(
-        {"Metrics": [{"Id": "m1", "MetricStat": {"Metric": metric, "Stat": "Sum"}}]}
-    )
-    assert queries == [watched]
-    assert watched.metric == (
-        "AuroraTokenVendor",
-        "Generated",
-        frozenset({("service", "token-vendor-test")}),
-    )
-
-
 # The command line, where no stage is needed ------------------------------------------------
 
 
 def test_simulate_burst_for_scripts() -> None:
-    result = CliRunner().invoke(app, ["simulate-burst", "--users", "100", "--json"])
+    result = CliRunner().invoke(app, ["plan", "burst", "--users", "100", "--json"])
     assert result.exit_code == 0
     assert set(json.loads(result.stdout)) >= {"longest_wait", "fullest_minute", "calls_by_minute"}
 
 
 def test_simulate_burst_for_people() -> None:
-    result = CliRunner().invoke(app, ["simulate-burst", "--users", "3000", "--over", "5"])
+    result = CliRunner().invoke(app, ["plan", "burst", "--users", "3000", "--over", "5"])
     assert result.exit_code == 0
     assert "The last caller waits" in result.stdout
     assert "find the queue full" in result.stdout
@@ -210,7 +184,7 @@ def test_prewarm_moves_the_calls_before_the_morning() -> None:
 
 
 def test_simulate_burst_draws_both_curves() -> None:
-    arguments = ["simulate-burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
+    arguments = ["plan", "burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
     shown = CliRunner().invoke(app, arguments).stdout
     assert "With prewarm:" in shown
     assert "-15 min" in shown
@@ -227,34 +201,124 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
     assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
     for shift, row in table.items():
         cells = " | ".join(f"{people:,}" for people in row.values())
-        assert f"| {shift} h | {cells} |" in OPERATIONS.read_text(), "docs/operations.md"
+        assert f"| {shift} h | {cells} |" in PREWARM.read_text(), "docs/prewarm.md"
+
+
+ERASED = Erased(deleted=1, scanned=1, left=("TOKEN",))
+EXITS: dict[str, tuple[list[str], int]] = {
+    **{
+        " ".join(arguments): (arguments, exits.USAGE)
+        for arguments in (
+            ["no-such-command"],
+            ["people", "list"],
+            ["people", "unused", "--stage", "local", "--days", "0"],
+            ["people", "forget", "--stage", "local"],
+            ["people", "forget", "--stage", "local", "a@example.com", "--all"],
+            ["show", "--stage", "local"],
+            ["smoke", "--stage", "sandbox", "--as"],
+            ["smoke", "--stage", "sandbox", "--as", "a@example.com"],
+            ["switch", "foo", "--stage", "local", "--reason", "a test"],
+            ["switch", "stop-inviting", "--stage", "local"],
+            ["switch", "stop-inviting", "--stage", "local", "--clear"],
+            ["switch", "rate", "--stage", "local", "--reason", "a test"],
+            ["switch", "block", "nobody", "--stage", "local", "--reason", "a test"],
+            ["switch", "block", "a.org", "--stage", "local", "--reason", "a", "--until", "5x"],
+            ["plan", "burst", "--users", "0"],
+            ["plan", "burst", "--known", "2"],
+            ["plan", "prewarm", "--stage", "local", "--from", "5x"],
+        )
+    },
+    **{
+        " ".join(arguments): (arguments, exits.UNREACHABLE)
+        for arguments in (
+            ["doctor", "--stage", "local"],
+            ["show", "a@example.com", "--stage", "local"],
+            ["people", "list", "--stage", "local"],
+            ["switch", "--stage", "local"],
+            ["plan", "prewarm", "--stage", "local"],
+        )
+    },
+    "plan burst": (["plan", "burst", "--users", "10"], exits.DONE),
+}
+"""Commands where no local stack runs, and their exit codes."""
+
+
+@pytest.mark.parametrize(("arguments", "code"), EXITS.values(), ids=EXITS)
+def test_exit_code(
+    arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one rule: 0 done, 1 not done, 2 wrong usage, 3 out of reach."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == code, result.output
+    assert bool(result.stderr) == bool(code)
+    assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("error", "code"),
     [
-        ["simulate-burst", "--users", "0"],
-        ["prewarm", "--stage", "local"],
-        ["prewarm", "--stage", "local", "--plan", "--covers"],
-        ["simulate-burst", "--known", "2"],
-        ["tokens"],
-        ["tokens", "--stage", "local", "--sort", "age"],
-        ["forget", "--stage", "local"],
-        ["forget", "--stage", "local", "a@example.com", "--all"],
-        ["smoke", "--stage", "sandbox", "--as"],
-        ["no-such-command"],
+        (exits.OperatorError("x"), 1),
+        (exits.UsageError("x"), 2),
+        (exits.NotDeployedError("x"), 3),
+        (ClientError({"Error": {"Message": "x"}}, "Scan"), 3),
+        (EndpointConnectionError(endpoint_url="x"), 3),
+        (TokenStoreUnavailableError(cause="x"), 3),
+        (ValueError("x"), None),
     ],
-    ids=" ".join,
 )
-def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
-    assert CliRunner().invoke(app, arguments).exit_code == 2
+def test_failure_is_a_line_with_an_exit_code(error: Exception, code: int | None) -> None:
+    """A fault of ours keeps its traceback."""
+    told = exits.told(error)
+    assert (told and told[1]) == code
+    assert told is None or "x" in told[0]
 
 
-def test_no_local_stack(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["doctor", "--stage", "local"])
-    assert result.exit_code == 3
-    assert "make run" in result.stderr
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (output.findings([]), 0),
+        (output.findings([Finding(check="c", state="warn", found="f")]), 0),
+        (output.findings([Finding(check="c", state="fail", found="f")]), 1),
+        (output.person(None, [], caller="c", raw=False), 1),
+        (output.smoke(Vend(status=200, body={}, seconds=1, event=None)), 0),
+        (output.smoke(Vend(status=403, body={}, seconds=1, event=None)), 1),
+        (output.erased(ERASED), 1),
+        (output.erased(replace(ERASED, left=())), 0),
+    ],
+)
+def test_answer_has_its_exit_code(answer: terminal.Answer, code: int) -> None:
+    assert answer.code == code
+
+
+@pytest.mark.parametrize("old", [*MOVED, "probe"])
+def test_old_name_says_the_new_one(old: str) -> None:
+    """For one version: a line, and what the shell sees is wrong usage."""
+    result = CliRunner().invoke(app, [old, "--stage", "sandbox"])
+    assert result.exit_code == exits.USAGE
+    assert len(result.stderr.splitlines()) == 1
+    assert f"token-vendor {old} is now: token-vendor" in result.stderr
+
+
+def test_help_is_ten_lines_in_three_groups() -> None:
+    told = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).stdout
+    groups = re.split(r"^(Look|Act|Prepare):\n", told, flags=re.MULTILINE)
+    assert groups[1::2] == ["Look", "Act", "Prepare"]
+    listed = [line for group in groups[2::2] for line in group.splitlines() if line.strip()]
+    assert len(listed) <= 10
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_help_loads_neither_aws_nor_the_drawing() -> None:
+    """What decides how long `--help` takes are its imports."""
+    program = (
+        "import sys; from infra.operator.cli import app; "
+        "app(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    loaded = set(done.stdout.decode().splitlines()[-1].split())
+    assert "typer" in loaded
+    assert not loaded & {"boto3", "botocore", "plotly", "rich.console", "token_vendor", "urllib3"}
 
 
 @pytest.mark.parametrize(
@@ -286,42 +350,34 @@ def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bo
 
 
 NOW = 1_750_000_000.0
-HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")
-
-
-@pytest.mark.parametrize(
-    ("item", "said"),
-    [
-        (HELD, "Holds a token for 2 h 0 min more."),
-        (replace(HELD, expires_at=int(NOW) + 90), "for 1 min 30 s more, which the next request"),
-        (replace(HELD, expires_at=int(NOW)), "Holds no token"),
-        (replace(HELD, jwt=""), "Holds no token"),
-        (replace(HELD, generating_since=NOW - 9), "whose token was lost"),
-        (replace(HELD, turn_at=NOW + 40, jwt=""), "Has a turn in 40 s"),
-        (replace(HELD, turn_at=NOW - 40), "Holds a token"),
-        (
-            replace(HELD, failed_until=NOW + 20, failure="aurora-timeout", generating_since=NOW),
-            "In cool-down after aurora-timeout, for 20 s more",
-        ),
-        (
-            replace(HELD, lease_until=NOW + 5, failed_until=NOW + 20, generating_since=NOW),
-            "lease ends in 5 s",
-        ),
-    ],
-    ids=lambda value: value.split(" ")[-1] if isinstance(value, str) else "",
-)
-def test_verdict_says_what_the_next_request_comes_upon(item: TokenItem, said: str) -> None:
-    assert said in tokens.verdict(item, now=NOW, margin=3600)
 
 
 def test_people_read_times_and_scripts_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    state = {"verdict": "Fine.", "token": {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}}
-    output.person(state, [], as_json=False)
+    token = {"expires_at": NOW, "turn_at": 0, "renewals": (NOW,)}
+    known = Known(verdict="Fine.", fix="", token=token, account={})
+    terminal.show(output.person(known, [], caller="c", raw=True))
     said = capsys.readouterr().out
     assert said.startswith("Fine.")
     assert said.count("2025-06-15 15:06:40") == 2
-    output.person(state, [], as_json=True)
+    terminal.show(output.person(known, [], caller="c", raw=False), as_json=True)
     assert json.loads(capsys.readouterr().out)["state"]["token"]["expires_at"] == NOW
+
+
+def test_doctor_fits_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finding a line; what to do stands below it, and only where there is something to do."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    found = [
+        Finding(check="stack", state="ok", found="is there"),
+        Finding(check="CORS", state="warn", found="words " * 20, fix="more words " * 20),
+    ]
+    terminal.show(output.findings(found))
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert plain[0] == "✓ stack: is there"
+    assert max(map(len, plain)) <= 80
+    assert plain[-1] == "1 ok, 1 warn, 0 fail"
 
 
 LOOKS_LIKE_MARKUP = "a[/b]@[red]x[/] [a-zA-Z]+ arn:aws:kms:key:id \\"
@@ -335,35 +391,37 @@ EVENT = {
 }
 
 
+def known(**parts: Any) -> Known:
+    return Known(**{"verdict": "", "fix": "", "token": {}, "account": {}} | parts)
+
+
 @pytest.mark.parametrize(
-    ("say", "times"),
+    ("answer", "times"),
     [
-        (output.failure, 1),
-        (output.done, 1),
-        (lambda data: output.holders([holder(data)], as_json=False), 2),
-        (lambda data: output.findings([finding(data)], as_json=False), 3),
-        (lambda data: output.person({"verdict": data}, [], as_json=False), 1),
-        (lambda data: output.person({"token": {data: data}}, [EVENT], as_json=False), 4),
-        (lambda data: output.events([EVENT], caller=data, as_json=False), 3),
-        (lambda data: output.smoke(403, {"detail": data}, 1, None, as_json=False), 1),
-        (lambda data: output.smoke(200, {"source": data}, 1, timed(data), as_json=False), 2),
-        (lambda data: output.addresses({data: data}, as_json=False), 2),
+        (terminal.done, 1),
+        (lambda data: output.holders([holder(data)]), 2),
+        (lambda data: output.findings([finding(data)]), 3),
+        (lambda data: output.person(known(verdict=data), [], caller="", raw=False), 1),
+        (lambda data: output.person(known(token={data: data}), [EVENT], caller="", raw=True), 4),
+        (lambda data: output.smoke(vend(403, {"detail": data}, None)), 1),
+        (lambda data: output.smoke(vend(200, {"source": data}, timed(data))), 2),
+        (lambda data: output.addresses({data: data}), 2),
     ],
-    ids=[
-        *("failure", "done", "holders", "findings", "verdict", "person", "events", "problem"),
-        *("vended", "addresses"),
-    ],
+    ids=["done", "holders", "findings", "verdict", "person", "problem", "vended", "addresses"],
 )
 def test_data_is_printed_as_it_is(
-    say: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    answer: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     People and AWS may write what looks like the markup or an emoji of the terminal's library.
     """
     monkeypatch.setenv("COLUMNS", "500")
-    say(LOOKS_LIKE_MARKUP)
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err).count(LOOKS_LIKE_MARKUP) == times
+    terminal.show(answer(LOOKS_LIKE_MARKUP))
+    assert capsys.readouterr().out.count(LOOKS_LIKE_MARKUP) == times
+
+
+def vend(status: int, body: dict[str, Any], event: dict[str, Any] | None) -> Vend:
+    return Vend(status=status, body=body, seconds=1, event=event)
 
 
 def holder(data: str) -> tokens.Holder:
@@ -387,6 +445,15 @@ def test_one_moment_makes_a_page() -> None:
     assert "plotly" in dashboard_html.page("service", [graph("Latency")], samples, {})
 
 
+@pytest.mark.parametrize("minutes", [1, 2, 5])
+def test_axis_has_no_label_twice(minutes: int) -> None:
+    """Marks are a minute apart at least, since their labels tell no seconds."""
+    samples = Samples([emf(NOON + at, "Latency", 5) for at in range(minutes)])
+    drawn = charts.graph(graph("Latency"), samples, height=200)
+    assert drawn.layout.xaxis.nticks == min(6, minutes)
+    assert drawn.layout.xaxis.tickformat == "%H:%M"
+
+
 def test_page_says_units_and_what_is_counted() -> None:
     """
     The unit of each axis and the day, and of AWS's own metrics where they come from.
@@ -400,7 +467,7 @@ def test_page_says_units_and_what_is_counted() -> None:
     assert "09 Jul 2025, UTC" in page
     assert "Locally" not in page
     page = dashboard_html.page("operations", [aws], Samples([]), {})
-    assert "from Lambda&#x27;s reports" in page
+    assert "from Lambda&#39;s reports" in page
 
 
 def test_query_about_one_caller_is_shown_for_the_most_refused() -> None:

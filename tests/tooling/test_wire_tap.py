@@ -7,15 +7,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 import urllib3
 
-from infra.local import aws_metrics
-from infra.local.ministack import REGION, MiniStack, ministack
+from infra.dashboard_view import aws_metrics
+from infra.dashboard_view.wire_tap import TAPPED
+from infra.local.ministack import MiniStack, ministack
 from infra.local.processes import free_port
-from infra.local.wire_tap import TAPPED
-from infra.operator.deployed import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,16 +54,9 @@ def counted(aws: MiniStack, api_id: str) -> Counter[tuple[str, ...]]:
         "TableName": TABLE,
         "LogGroupName": GROUP,
     }
-    deployed = Deployed(
-        stage="local",
-        region=REGION,
-        outputs=outputs,
-        status="",
-        local={"aws_endpoint_url": aws.url},
-        session=boto3.Session(region_name=REGION, aws_access_key_id="a", aws_secret_access_key="b"),
-    )
+    passages = urllib3.request("GET", f"{aws.url}{TAPPED}", retries=False).json()
     sums: Counter[tuple[str, ...]] = Counter()
-    for line in aws_metrics.lines(deployed, since=0):
+    for line in aws_metrics.lines(outputs, reports=(), logged=(), passages=passages):
         [directive] = line["_aws"]["CloudWatchMetrics"]
         [names] = directive["Dimensions"]
         for metric in directive["Metrics"]:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from token_vendor.caller import ClaimNames, identify
+from token_vendor.caller import identify
 from token_vendor.models import Caller, normalised_email
 from token_vendor.problems import CallerNotIdentifiedError
+
+from tests.support.settings import settings
 
 EMAIL = "jessica.smith@aurorasolar.com"
 
@@ -21,8 +23,7 @@ def caller(
     return identify(
         claims,
         profile or {},
-        names=ClaimNames(groups="cognito:groups"),
-        require_verified_email=verified,
+        settings=settings(claim_groups="cognito:groups", require_verified_email=verified),
     )
 
 
@@ -114,6 +115,15 @@ def test_composed_and_decomposed_accents_are_one_person(form: Any) -> None:
 )
 def test_look_alikes_are_other_people(other: str) -> None:
     assert normalised_email(other) != EMAIL
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u212a", "\u037e", "\u1fef"], ids=["kelvin", "semicolon", "grave"]
+)
+def test_sign_that_would_become_an_ascii_one_is_refused(sign: str) -> None:
+    """Whoever owns `\u212aate@…` at a provider does not get Kate's tokens."""
+    with pytest.raises(ValueError, match="another"):
+        normalised_email(f"{sign}ate@exämple.com")
 
 
 @pytest.mark.parametrize(

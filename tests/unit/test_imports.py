@@ -38,29 +38,27 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "PYTHONPATH": str(FUNCTIONS),
 }
-ADAPTERS = {"token_store", "accounts", "directory", "request_budget", "aurora"}
-VALUES = {"models", "problems", "observability"}
+VALUES = {"models", "problems", "observability", "settings"}
 """Every part may use the values and the recorder; they use none of the parts."""
 MAY_IMPORT = {
-    "before_traffic": set(),
-    "handler": {"vendor", "caller", "request_body", "settings", "api_key", "bounded_http"}
-    | {"table"}
-    | ADAPTERS
-    | VALUES,
-    "prewarm": {"forecast", "handler", "settings"} | VALUES,
+    "handler": {"caller", "request_body", "wiring"} | VALUES,
+    "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "aurora_http"}
+    | {"api_key", "control", "settings", "table"},
+    "prewarm": {"forecast", "token_item", "wiring"} | VALUES,
     "forecast": {"token_item"},
-    "scheduled": {"handler", "settings"} | VALUES,
-    "vendor": {"token_item"} | ADAPTERS | VALUES,
-    "accounts": {"aurora", "directory", "request_budget", "table", "token_store"} | VALUES,
-    "directory": {"aurora", "paging", "request_budget", "table", "token_store"} | VALUES,
-    "aurora": {"api_key", "bounded_http", "paging", "request_budget"} | VALUES,
+    "scheduled": {"wiring"} | VALUES,
+    "vendor": {"accounts", "aurora", "control", "request_budget", "table", "token_item"} | VALUES,
+    "accounts": {"aurora", "directory", "request_budget", "table"} | VALUES,
+    "directory": {"aurora", "paging", "request_budget", "table"} | VALUES,
+    "aurora": {"access_token", "aurora_http", "paging", "request_budget"} | VALUES,
+    "aurora_http": {"api_key", "request_budget"} | VALUES,
+    "access_token": VALUES,
     "paging": set(),
-    "bounded_http": set(),
-    "request_budget": {"control", "table"} | VALUES,
-    "control": VALUES,
-    "token_store": {"control", "table", "token_item"} | VALUES,
-    "token_item": {"models"},
-    "table": {"problems"},
+    "request_budget": {"control", "places", "table"} | VALUES,
+    "places": {"control", "table"} | VALUES,
+    "control": {"table"} | VALUES,
+    "token_item": {"models", "problems"},
+    "table": {"models", "problems"},
     "request_body": VALUES,
     "api_key": VALUES,
     "caller": VALUES,
@@ -129,7 +127,46 @@ def test_imports_point_one_way(path: Path) -> None:
         name.removeprefix("token_vendor.") for name in names if name.startswith("token_vendor")
     }
     assert inner <= MAY_IMPORT[path.stem]
-    assert not {"infra", "tests"} & {name.partition(".")[0] for name in names}
+    assert not {"before_traffic", "infra", "tests"} & {name.partition(".")[0] for name in names}
+
+
+def test_hook_shares_nothing_with_the_version_that_it_tries() -> None:
+    """
+    It imports neither the package nor what ships with it, but what Lambda's own image has.
+    """
+    names = set().union(*map(inner_imports, (FUNCTIONS / "before_traffic").glob("*.py")))
+    tops = {name.partition(".")[0] for name in names}
+    assert tops - sys.stdlib_module_names == {"botocore"}
+
+
+INFRA = FUNCTIONS.parent / "infra"
+MAY_USE = {
+    "local": {"build", "dashboard_view", "fake_aurora", "local", "terminal", "web"},
+    "operator": {"dashboard_view", "operator", "outbound", "stage", "terminal"},
+    "probe": {"operator", "outbound", "probe", "stage", "terminal", "web"},
+    "dashboard_view": {"dashboard_view", "web"},
+    "stage": {"outbound", "stage", "web"},
+}
+"""The folders of the tools, and which parts of `infra` each may import: nobody imports `local`."""
+
+
+@pytest.mark.parametrize("folder", MAY_USE)
+def test_tools_import_one_way(folder: str) -> None:
+    names = {name for path in (INFRA / folder).glob("*.py") for name in inner_imports(path)}
+    used = {name.split(".")[1] for name in names if name.startswith("infra.")}
+    # `from infra import terminal` names a module of the top.
+    assert used <= MAY_USE[folder]
+
+
+def test_nobody_imports_the_local_stack() -> None:
+    """But its own modules: `python -m infra.local` is the way to it."""
+    importers = {
+        path.relative_to(INFRA).parts[0]
+        for path in INFRA.rglob("*.py")
+        if "node_modules" not in path.parts
+        and any(f"{name}.".startswith("infra.local.") for name in inner_imports(path))
+    }
+    assert importers == {"local"}
 
 
 def test_only_entry_points_read_the_environment() -> None:
@@ -137,4 +174,4 @@ def test_only_entry_points_read_the_environment() -> None:
     Every variable goes through the settings, which check it once.
     """
     readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
-    assert readers <= {"before_traffic", "handler", "prewarm", "scheduled", "settings"}
+    assert readers <= {"handler", "prewarm", "scheduled", "settings"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from token_vendor.observability import Metric, Recorder, logger
 
-from infra.local.cloudwatch_math import Samples
+from infra.dashboard_view.cloudwatch_math import Samples
 from infra.stack.metrics import NAMESPACE
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ def reads(page: Page, **texts: str) -> None:
 
 def test_app_gets_one_token_and_opens_one_session(start: Start, loopback: Site) -> None:
     page = start(vended("first"), vended("second"))
-    reads(page, token="first", sdk_1="session 1", problem="", over_1="")
+    reads(page, token="first", sdk_1="session 1", error="", status="ready", over_1="")
     assert page.evaluate("[opened, left, loadedWith]") == [1, [], ["jwt-first"]]
     assert loopback.asked == 1
 
@@ -95,7 +95,6 @@ def test_end_of_a_session_is_shown_and_loading_it_again_takes_it_away(start: Sta
     reads(page, over_1="taken-over")
 
 
-@pytest.mark.parametrize("bundle", ["react.jsx"], indirect=True)
 def test_components_share_the_session_that_one_of_them_loads_again(start: Start) -> None:
     page = start(vended("first"))
     reads(page, sdk_1="session 1")
@@ -104,25 +103,48 @@ def test_components_share_the_session_that_one_of_them_loads_again(start: Start)
     assert page.evaluate("[opened, left]") == [2, [1]]
 
 
+def test_reloads_and_leaving_on_the_way_leave_no_session_open(start: Start) -> None:
+    """
+    Each is closed before the next is loaded, in the order in which the loader was asked.
+    """
+    page = start(vended("first"))
+    reads(page, sdk_1="session 1")
+    page.evaluate(
+        """async () => {
+          const click = () => document.getElementById("reload-1").click();
+          click();
+          await new Promise((resolve) => setTimeout(resolve, 60));
+          click();
+          click();
+          unmount();
+        }"""
+    )
+    # The next session waits for the end of all before.
+    page.evaluate("mount()")
+    page.wait_for_function("document.getElementById('sdk-1')?.textContent.startsWith('session')")
+    opened = page.evaluate("opened")
+    assert page.evaluate("log.join('')") == "open close " * (opened - 1) + "open "
+
+
 def test_problem_is_shown_and_trying_again_takes_it_away(start: Start, loopback: Site) -> None:
     nothing = {"body": {"token": {}}}
     page = start(nothing, vended("first"))
-    reads(page, problem="unexpected-answer")
+    reads(page, error="unexpected-answer", status="failed")
     assert loopback.asked == 1
-    page.evaluate("document.getElementById('retry').click()")
-    reads(page, problem="", token="first")
+    page.evaluate("document.getElementById('refetch').click()")
+    reads(page, error="", token="first", status="ready")
 
 
-def test_token_near_its_end_is_shown_until_it_is_renewed(
+def test_end_of_a_session_is_near_until_another_is_loaded(
     start: Start, context: BrowserContext
 ) -> None:
     context.clock.install(time=NOW)
     page = start(vended("first"), vended("second"))
-    reads(page, token="first", expiring="")
+    reads(page, sdk_1="session 1", expiring_1="")
     page.clock.fast_forward(11 * HOUR + MINUTE)
-    reads(page, expiring="first")
-    page.evaluate("tokenSource.renew()")
-    reads(page, token="second", expiring="")
+    reads(page, expiring_1="soon")
+    page.evaluate("document.getElementById('reload-1').click()")
+    reads(page, token="second", sdk_1="session 2", expiring_1="")
 
 
 def test_sign_out_takes_the_token_away(start: Start, loopback: Site) -> None:

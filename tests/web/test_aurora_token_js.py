@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime, timedelta
-from email.utils import format_datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,17 +53,6 @@ def test_a_token_is_asked_for_with_the_callers_token_and_nothing_else(tab: Tab) 
 def test_the_next_call_is_answered_from_memory(tab: Tab) -> None:
     tab.start(vended(), vended("second"))
     assert tab.get()["jti"] == tab.get()["jti"] == "first"
-    assert len(tab["calls"]) == 1
-
-
-def test_calls_at_the_same_time_share_one_request(tab: Tab) -> None:
-    tab.start(vended() | {"held": True}, vended("second"))
-    tab.page.evaluate(
-        "window.all = Promise.all([1, 2, 3, 4].map(() => outcome(source.getToken()))); 0"
-    )
-    tab.settle()
-    tab.page.evaluate("release()")
-    assert {token["jti"] for token in tab["all"]} == {"first"}
     assert len(tab["calls"]) == 1
 
 
@@ -185,32 +173,24 @@ def test_a_refusal_is_told_at_once(tab: Tab, slug: str) -> None:
     outcome = tab.get()
     assert (outcome["error"], outcome["slug"]) == ("TokenError", slug)
     assert (outcome["status"], outcome["retryAfter"]) == (CATALOGUE[slug].status, 7)
-    assert outcome["message"] == outcome["problem"]["detail"] == CATALOGUE[slug].detail
+    # "Keep using the token that you have" is not for somebody without one.
+    said = "Try again later." if slug == "too-many-renewals" else CATALOGUE[slug].detail
+    assert outcome["message"] == said
     assert (len(tab["calls"]), tab["waits"], tab["signOuts"]) == (1, [], 0)
 
 
 @pytest.mark.parametrize(
-    ("header", "date", "seconds"),
+    ("header", "seconds"),
     [
-        ("12", None, 12),
-        ("2.5", None, 2.5),
-        ("0", None, 1),
-        (format_datetime(NOW + timedelta(seconds=9), usegmt=True), NOW, 9),
-        # The date is the service's, so it is measured against the service's clock.
-        (
-            format_datetime(NOW + timedelta(days=1, seconds=9), usegmt=True),
-            NOW + timedelta(days=1),
-            9,
-        ),
+        ("12", 12),
+        ("2.5", 2.5),
+        ("0", 1),
     ],
-    ids=["seconds", "a fraction", "zero", "a date", "a date on another clock"],
+    ids=["seconds", "a fraction", "zero"],
 )
-def test_every_form_of_retry_after(
-    tab: Tab, header: str, date: datetime | None, seconds: float
-) -> None:
+def test_every_form_of_retry_after(tab: Tab, header: str, seconds: float) -> None:
     # Fetch hides no header of an answer that a script made.
-    headers = {"date": format_datetime(date, usegmt=True)} if date else {}
-    tab.start(refused("aurora-busy", header, **headers), vended())
+    tab.start(refused("aurora-busy", header), vended())
     assert tab.after(seconds * 1000 + 50)["jti"] == "first"
     assert tab["waits"][0]["in"] == pytest.approx(seconds * 1000, abs=1)
 
@@ -286,65 +266,20 @@ def test_a_401_that_the_browser_shows(tab: Tab) -> None:
     assert (outcome["slug"], outcome["status"], tab["signOuts"]) == ("signed-out", 401, 1)
 
 
-def test_a_network_failure_with_an_expired_callers_token_is_a_401(tab: Tab) -> None:
-    """
-    API Gateway's 401 carries no CORS header.
-    """
-    tab.start(NETWORK_FAILURE, vended(), caller=jwt(exp=NOW.timestamp() - 1))
-    assert tab.get()["slug"] == "signed-out"
-    assert (len(tab["calls"]), tab["signOuts"]) == (1, 1)
-
-
-def test_a_network_failure_with_a_good_callers_token_is_tried_again(tab: Tab) -> None:
-    tab.start(NETWORK_FAILURE, vended())
-    assert tab.after(5000)["jti"] == "first"
-    assert (tab["waits"][0]["slug"], tab["signOuts"]) == ("unreachable", 0)
-
-
-def test_a_network_failure_with_a_huge_callers_token_names_its_size(tab: Tab) -> None:
+def test_somebody_answers_but_hides_it_from_a_huge_callers_token(tab: Tab) -> None:
     """
     API Gateway refuses it without a CORS header; another try would be refused, too.
     """
-    tab.start(NETWORK_FAILURE, vended(), caller=jwt(groups=["g" * 36] * 200))
-    failure = tab.get()
-    assert failure["slug"] == "caller-token-too-large"
-    assert "API Gateway takes 10,240" in failure["message"]
-    assert len(tab["calls"]) == 1
-
-
-def test_the_callers_token_is_judged_by_the_services_clock(tab: Tab) -> None:
-    """
-    Once an answer told what time it is there; before, the browser's clock has to do.
-    """
-    tab.page.clock.set_system_time(NOW + timedelta(days=1))
-    tab.start(vended(life=4000), NETWORK_FAILURE, vended("second"))
-    tab.get()
-    tab.page.clock.fast_forward(100_000)
-    assert tab.after(5000, "getToken({ minTtl: 4000 })")["jti"] == "second"
-    assert tab["signOuts"] == 0
+    tab.start(*[NETWORK_FAILURE] * 2, caller=jwt(groups=["g" * 36] * 200))
+    tab.page.evaluate("window.isThere = true")
+    assert tab.get()["slug"] == "caller-token-too-large"
+    assert len(tab["calls"]) == 2
 
 
 def test_an_opaque_callers_token_is_named_as_the_mistake(tab: Tab) -> None:
     tab.start(vended(), caller="opaque")
     outcome = tab.get()
     assert (outcome["error"], "must give a JWT" in outcome["message"]) == ("TypeError", True)
-
-
-def test_the_next_person_never_gets_the_last_ones_token(tab: Tab) -> None:
-    tab.start(vended(), vended("roberts"), storage="session")
-    tab.get()
-    tab.page.evaluate("token => { window.callerToken = token; }", jwt(sub="robert"))
-    assert tab.get()["jti"] == "roberts"
-
-
-def test_a_person_who_leaves_while_waiting_takes_the_wait_along(tab: Tab) -> None:
-    tab.start(refused("aurora-busy", "7"), vended("roberts"))
-    tab.begin("getToken()")
-    tab.settle()
-    tab.page.evaluate("token => { window.callerToken = token; }", jwt(sub="robert"))
-    tab.pass_time(8000)
-    assert tab.end()["slug"] == "caller-changed"
-    assert len(tab["calls"]) == 1
 
 
 # Renewing and forgetting --------------------------------------------------------------------
@@ -504,21 +439,6 @@ def test_margin_is_a_quarter_of_a_short_life(tab: Tab) -> None:
     assert tab.get()["jti"] == "second"
 
 
-def test_wait_of_thirty_days_is_one_wait(tab: Tab) -> None:
-    """A browser ends a timer of more than 2³¹ ms at once."""
-    tab.start(refused("aurora-busy", str(30 * 86_400)), vended(), patience=10**9)
-    tab.begin("getToken()")
-    tab.settle()
-    tab.pass_time(60_000)
-    assert len(tab["calls"]) == 1
-
-
-def test_closed_source_no_longer_listens(tab: Tab) -> None:
-    tab.start(vended())
-    tab.get()
-    assert tab.page.evaluate("source.close()") is None
-
-
 def test_an_answer_that_comes_after_forget_is_nobodys(tab: Tab) -> None:
     tab.start(vended() | {"held": True}, {"status": 204}, vended("second"), storage="session")
     tab.begin("getToken()")
@@ -563,7 +483,7 @@ def test_a_stored_token_from_the_browsers_future_is_not_trusted(tab: Tab) -> Non
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", '{"who": "x"}', "7"])
 def test_rubbish_in_storage_is_overlooked(tab: Tab, text: str) -> None:
     tab.page.goto(tab.url)
-    key = f"aurora-token {tab.url}/token"
+    key = "aurora-token /token"
     tab.page.evaluate("([key, text]) => sessionStorage.setItem(key, text)", [key, text])
     tab.resume(vended(), storage="session")
     assert tab.get("replaceToken('other')")["jti"] == "first"
@@ -721,7 +641,7 @@ def test_a_lock_that_never_comes_free_is_not_waited_for_for_ever(tab: Tab) -> No
     tab.begin("replaceToken('other')")
     tab.settle()
     assert len(tab["calls"]) == 1
-    tab.pass_time(10_100)
+    tab.pass_time(40_100)
     assert tab.end()["jti"] == "second"
 
 

@@ -7,6 +7,8 @@ The packed helper in bundlers and in the example app, run in a real browser.
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 BUNDLERS = Path(__file__).parent / "bundlers"
 EXAMPLE = WEB / "example"
+DOCS = Path(__file__).parents[2] / "docs" / "frontend.md"
 AURORAS_LOADER = "https://aurora-sdk.s3.amazonaws.com/client-sdk-loader.next.js"
 # Nobody asks it anything: the person is signed in from the start.
 ISSUER = "https://idp.example.com"
@@ -82,6 +85,40 @@ def test_bundle_imports_the_loader_from_auroras_address(
     page.evaluate("import('/page.js')")
     page.wait_for_function("document.title === 'loaded with jwt-first'")
     assert asked == [AURORAS_LOADER]
+
+
+@pytest.mark.parametrize("steps", [1, 2], ids=["a token", "and the SDK"])
+def test_first_steps_of_the_docs_lead_to_a_page(
+    tmp_path: Path, context: BrowserContext, loopback: Site, steps: int
+) -> None:
+    """
+    In a clean folder, with the package as installed from the tarball.
+    """
+    blocks = re.findall(r"^   ```js\n(.*?)^   ```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    page_folder = installed(BUNDLERS, tmp_path / "my-page")
+    (page_folder / "src").mkdir()
+    (page_folder / "src" / "main.js").write_text(textwrap.dedent("".join(blocks[:steps])))
+    html = '<!doctype html><body><script type="module" src="/src/main.js"></script></body>'
+    (page_folder / "index.html").write_text(html)
+    settings = {
+        "VITE_TOKEN_URL": "/token",
+        "VITE_ID_TOKEN": jwt(exp=4_000_000_000),
+        "VITE_LOADER_URL": "/loader.js",
+    }
+    (page_folder / ".env.local").write_text(
+        "".join(f"{name}={value}\n" for name, value in settings.items())
+    )
+    run("node_modules/.bin/vite", "build", cwd=page_folder)
+    loopback.files = built_files(page_folder / "dist")
+    loopback.answers = [json.dumps(vended("first")["body"]).encode()]
+    loopback.release.set()
+    page = context.new_page()
+    page.goto(f"{loopback.url}/index.html")
+    if steps == 1:
+        page.get_by_text("A token until").wait_for()
+    else:
+        page.wait_for_selector("#cad-element", state="attached")
+    assert loopback.asked == 1
 
 
 def test_example_app_lives_through_its_session(

@@ -1,5 +1,5 @@
 """
-The helper over what each browser engine itself offers: Chromium, Firefox ESR and WebKitGTK.
+The helper over what Node and each engine itself offers: Chromium, Firefox ESR and WebKitGTK.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 
 from infra.web.chromium import chromium_arguments, chromium_path
 from tests.support.engines import environment, firefox, mini_browser
+from tests.support.npm import WEB, run
 from tests.support.tab import vended
 
 if TYPE_CHECKING:
@@ -23,11 +24,19 @@ if TYPE_CHECKING:
 
     from tests.support.chromium import Site
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(200)
 
-PROGRAM = Path(__file__).parent / "pages" / "engine.js"
+PAGES = Path(__file__).parent / "pages"
 PAGE = b'<!doctype html><title>Engine</title><script type="module" src="/engine.js"></script>'
-WITHIN = 60  # Seconds for a browser's first start on a busy machine.
+SCENES = """
+import * as token from "{site}/aurora-token.js";
+import * as sdk from "{site}/sdk.js";
+import * as sources from "{site}/sources.js";
+import * as hooks from "{site}/hooks.js";
+import {{ run }} from "{pages}/scenes.js";
+const text = JSON.stringify(await run(token, sdk, sources, hooks));
+"""
+WITHIN = 150  # Seconds for a browser's first start on a busy machine, and for every scene.
 
 EXPECTED = {
     "tokens": ["first"] * 4,
@@ -73,15 +82,46 @@ def opened(engine: str, url: str, profile: Path) -> Iterator[None]:
             browser.wait(20)
 
 
+def report(engine: str, loopback: Site, profile: Path) -> dict[str, Any]:
+    """
+    Open the page, and wait for what its program posts.
+    """
+    with opened(engine, f"{loopback.url}/engine.html", profile):
+        body: dict[str, Any] = json.loads(loopback.reports.get(timeout=WITHIN))
+    return body
+
+
 @pytest.mark.parametrize("engine", ["chromium", "firefox", "webkit"])
 def test_engine_runs_the_helper(engine: str, loopback: Site, tmp_path: Path) -> None:
     loopback.answers = [json.dumps(vended(jti)["body"]).encode() for jti in ("first", "second")]
     loopback.release.set()
     loopback.files = {
         "/engine.html": (PAGE, "text/html"),
-        "/engine.js": (PROGRAM.read_bytes(), "text/javascript"),
+        "/engine.js": ((PAGES / "engine.js").read_bytes(), "text/javascript"),
     }
-    with opened(engine, f"{loopback.url}/engine.html", tmp_path):
-        report: dict[str, Any] = json.loads(loopback.reports.get(timeout=WITHIN))
-    assert report == EXPECTED
+    assert report(engine, loopback, tmp_path) == EXPECTED
     assert loopback.asked == 2
+
+
+@pytest.mark.parametrize("engine", ["node", "chromium", "firefox", "webkit"])
+def test_every_scene_ends_as_it_should(engine: str, loopback: Site, tmp_path: Path) -> None:
+    """
+    What is wrong is listed by the scene's name in pages/scenes.js.
+    """
+    if engine == "node":
+        program = SCENES.format(site=WEB.as_uri(), pages=PAGES.as_uri())
+        program += "console.log(text); process.exit();"
+        command = ("node", "--no-warnings", "--input-type=module", "--eval", program)
+        said = json.loads(run(*command, cwd=tmp_path))
+    else:
+        program = SCENES.format(site="", pages="")
+        program += 'await fetch("/report", { method: "POST", body: text });'
+        loopback.files = {
+            "/engine.html": (PAGE, "text/html"),
+            "/engine.js": (program.encode(), "text/javascript"),
+            "/scenes.js": ((PAGES / "scenes.js").read_bytes(), "text/javascript"),
+            "/stage.js": ((PAGES / "stage.js").read_bytes(), "text/javascript"),
+        }
+        said = report(engine, loopback, tmp_path)
+    assert len(said) > 20
+    assert {name: wrong for name, wrong in said.items() if wrong} == {}

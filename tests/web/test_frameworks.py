@@ -56,11 +56,7 @@ REACT = {
     """,
 }
 VUE = {
-    "session.js": f"""
-      import {{ createTokenSource }} from "aurora-token-vendor";
-      {AUTH}
-      export const tokenSource = createTokenSource({{ endpoint: "/token", getCallerToken }});
-    """,
+    "auth.js": AUTH,
     "main.jsx": """
       import { createApp } from "vue";
       import Design from "./design.js";
@@ -129,6 +125,7 @@ def bundled(files: dict[str, str], folder: Path) -> dict[str, tuple[bytes, str]]
     """
     Bundle `main.jsx` of these files with esbuild, and give a site of it and one page.
     """
+    files = files | {"aurora.js": in_docs("Keep one token source", "js")}
     (folder / "node_modules").mkdir()
     (folder / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
     for name in ("react", "react-dom", "scheduler", "vue", "@vue"):
@@ -138,6 +135,7 @@ def bundled(files: dict[str, str], folder: Path) -> dict[str, tuple[bytes, str]]
     arguments = ["--bundle", "--format=esm", "--log-level=error", "--jsx=automatic"]
     arguments += ['--define:process.env.NODE_ENV="development"']
     arguments += ['--define:import.meta.env.VITE_TOKEN_URL="/token"']
+    arguments += ["--define:import.meta.env.VITE_LOADER_URL=undefined"]
     script = esbuild(*arguments, "main.jsx", cwd=folder)
     page = b'<!doctype html><title>A design</title><script type="module" src="/app.js"></script>'
     return {

@@ -1,19 +1,17 @@
 """
-What becomes of a token and of the session on it in a long day, by a clock that tests turn.
+Loading the SDK, and how calls end, by a clock that tests turn.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.tab import HOUR, LIFE, MINUTE, NETWORK_FAILURE, NOW, Tab, jwt, refused, vended
+from tests.support.tab import HOUR, MINUTE, Tab, jwt, refused, vended
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
-
     from tests.support.chromium import Site
 
 # Nothing else ends a test whose page hangs.
@@ -23,75 +21,12 @@ pytestmark = pytest.mark.timeout(60)
 ALL_DAY = jwt(exp=4_000_000_000)
 
 
-def open_session(tab: Tab, **options: Any) -> None:
-    tab.run("openSession", options)
-
-
 def sleep(tab: Tab, milliseconds: int) -> None:
     """
     Let time pass that no timer of the page sees, as in sleep.
     """
     now = tab["Date.now()"]
     tab.page.clock.set_system_time((now + milliseconds) / 1000)
-
-
-def wake(tab: Tab, event: str = "new Event('visibilitychange')", target: str = "document") -> None:
-    tab.page.evaluate(f"{target}.dispatchEvent({event}); 0")
-    tab.settle()
-
-
-# The whole day ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("step", [10 * MINUTE, 12 * HOUR], ids=["awake", "asleep"])
-def test_twelve_hours_lose_no_session_without_a_word_and_cause_no_generate(
-    tab: Tab, step: int
-) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    told_at = None
-    for passed in range(step, 12 * HOUR + step, step):
-        tab.page.clock.fast_forward(step)
-        tab.settle()
-        if told_at is None and tab["expiring.length"]:
-            told_at = passed
-        # Whatever asks for a token meanwhile is not a page that decided to renew.
-        if passed < 12 * HOUR - MINUTE:
-            assert tab.get()["jti"] == "first"
-    assert told_at == max(step, 11 * HOUR)
-    assert [each["jti"] for each in tab["expiring"]] == ["first"]
-    assert tab["overs"] == [{"reason": "expired"}]
-    assert len(tab["calls"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("event", "target"),
-    [
-        ("new Event('visibilitychange', { bubbles: true })", "document"),
-        ("new Event('resume')", "document"),
-        ("new PageTransitionEvent('pageshow', { persisted: true })", "window"),
-        ("new Event('online')", "window"),
-    ],
-    ids=["visible again", "thawed", "out of the cache", "online"],
-)
-def test_page_that_slept_through_the_end_is_told_at_once(tab: Tab, event: str, target: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab)
-    sleep(tab, 13 * HOUR)
-    tab.settle()
-    assert (tab["expiring"], tab["overs"]) == ([], [])
-    wake(tab, event, target)
-    assert tab["expiring"] == [{"jti": "first", "in": -HOUR}]
-    assert tab["overs"] == [{"reason": "expired"}]
-
-
-def test_page_is_told_a_quarter_before_the_end_of_a_short_life(tab: Tab) -> None:
-    tab.start(vended(life=1200), caller=ALL_DAY)
-    tab.get()
-    tab.pass_time(890_000)
-    assert tab["expiring"] == []
-    tab.pass_time(11_000)
-    assert [each["jti"] for each in tab["expiring"]] == ["first"]
 
 
 def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
@@ -106,169 +41,7 @@ def test_subscribers_are_told_until_they_leave(tab: Tab) -> None:
     assert (tab["heard"], tab["tokens"]) == (["first"], ["first", "second"])
 
 
-# Renewing -----------------------------------------------------------------------------------
-
-
-def test_always_renews_an_hour_before_the_end_also_over_a_session(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="always")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR - MINUTE)
-    tab.settle()
-    assert len(tab["calls"]) == 1
-    tab.page.clock.fast_forward(2 * MINUTE)
-    tab.settle()
-    assert [call["body"] for call in tab["calls"]] == [{}, {"min_ttl": 3660}]
-    assert (tab["tokens"], tab["expiring"], tab["overs"]) == (["first", "second"], [], [])
-
-
-def test_idle_renews_only_when_the_session_is_closed(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.settle()
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 1)
-    tab.page.evaluate("unwatch()")
-    tab.pass_time(MINUTE)
-    assert tab["tokens"] == ["first", "second"]
-    assert len(tab["calls"]) == 2
-
-
-def test_idle_knows_its_own_session_without_locks(tab: Tab) -> None:
-    tab.page.add_init_script("delete Navigator.prototype.locks")
-    tab.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
-    open_session(tab)
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.page.evaluate("new Promise((resolve) => { queueMicrotask(resolve); })")
-    assert (len(tab["expiring"]), len(tab["calls"])) == (1, 1)
-
-
-def test_idle_leaves_the_session_in_another_tab_alone(
-    context: BrowserContext, loopback: Site
-) -> None:
-    context.clock.install(time=NOW)
-    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended(), caller=ALL_DAY)
-    open_session(first)
-    second.start(vended(), vended("second"), caller=ALL_DAY, renew="idle")
-    second.get()
-    second.page.clock.fast_forward(11 * HOUR + MINUTE)
-    second.page.wait_for_function("expiring.length === 1")
-    assert second.get()["jti"] == "first"
-    assert len(second["calls"]) == 1
-    first.page.close()
-    # The browser lets a closed tab's locks go a little later.
-    second.wait_for_locks("held", 0)
-    second.page.clock.fast_forward(2 * MINUTE)
-    second.page.wait_for_function("tokens.length === 2")
-    assert second["tokens"] == ["first", "second"]
-
-
-def test_renewal_that_fails_offline_is_told_and_succeeds_online(tab: Tab) -> None:
-    tab.start(vended(), NETWORK_FAILURE, vended("second"), caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    tab.settle()
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 2)
-    wake(tab, "new Event('online')", "window")
-    assert tab["tokens"] == ["first", "second"]
-
-
-def test_renewal_comes_back_at_its_turn_and_shows_no_wait(tab: Tab) -> None:
-    busy = refused("aurora-busy", "600")
-    tab.start(vended(), busy, vended("second"), caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    tab.settle()
-    for _ in range(9):
-        tab.page.clock.fast_forward(MINUTE)
-        tab.settle()
-    assert len(tab["calls"]) == 2
-    tab.page.clock.fast_forward(2 * MINUTE)
-    tab.settle()
-    assert (tab["tokens"], tab["waits"]) == (["first", "second"], [])
-
-
-def test_refused_renewal_is_not_tried_every_minute(tab: Tab) -> None:
-    refusals = [refused("user-not-eligible")] * 5
-    tab.start(vended(), *refusals, caller=ALL_DAY, renew="always")
-    tab.get()
-    tab.page.clock.fast_forward(11 * HOUR + 1000)
-    for _ in range(10):
-        tab.pass_time(MINUTE)
-    assert ([each["jti"] for each in tab["expiring"]], len(tab["calls"])) == (["first"], 2)
-
-
-def test_page_renews_when_it_says_so(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    assert tab.get("renew()")["jti"] == "first"
-    tab.page.clock.fast_forward(11 * HOUR + MINUTE)
-    tab.settle()
-    assert tab.get()["jti"] == "first"
-    assert tab.get("renew()")["jti"] == "second"
-    assert [call["body"] for call in tab["calls"]] == [{}, {"min_ttl": 3660}]
-
-
-# The SDK's own events -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("bus", ["unsubscribes", "off"])
-def test_session_of_a_good_token_was_taken_over(tab: Tab, bus: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, bus=bus)
-    tab.page.evaluate("sdk.handlers.get('session.ended')({ by: 'another device' })")
-    over = {"reason": "taken-over", "event": "session.ended", "detail": {"by": "another device"}}
-    assert tab["overs"] == [over]
-    assert tab["sdk.handlers.size"] == 0
-
-
-def test_session_whose_token_ran_out_has_expired(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, endEvents=["bye"])
-    tab.page.clock.fast_forward(LIFE * 1000 - 30_000)
-    tab.page.evaluate("sdk.handlers.get('bye')()")
-    assert [(each["reason"], each["event"]) for each in tab["overs"]] == [("expired", "bye")]
-
-
-def test_session_on_a_token_that_was_replaced_here(tab: Tab) -> None:
-    tab.start(vended(), vended("second"), caller=ALL_DAY)
-    open_session(tab)
-    tab.get("replaceToken('first')")
-    assert tab["overs"] == []
-    tab.page.evaluate("sdk.handlers.get('session.ended')()")
-    assert [each["reason"] for each in tab["overs"]] == ["replaced"]
-
-
-def test_sign_out_in_one_tab_ends_the_session_in_the_other(
-    context: BrowserContext, loopback: Site
-) -> None:
-    first, second = Tab(context.new_page(), loopback.url), Tab(context.new_page(), loopback.url)
-    first.start(vended(), {"status": 204}, caller=ALL_DAY)
-    second.start(vended(), caller=ALL_DAY)
-    first.get()
-    open_session(second)
-    first.get("forget()")
-    second.page.wait_for_function("overs.length === 1")
-    assert second["overs"] == [{"reason": "signed-out"}]
-
-
-@pytest.mark.parametrize("bus", ["none", "throws"])
-def test_sdk_without_a_bus_is_watched_by_the_clock(tab: Tab, bus: str) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab, bus=bus)
-    tab.page.clock.fast_forward(12 * HOUR + 1000)
-    tab.settle()
-    assert tab["overs"] == [{"reason": "expired"}]
-
-
-def test_session_that_the_page_closed_is_not_over(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    open_session(tab)
-    tab.page.evaluate("unwatch()")
-    assert tab["sdk.handlers.size"] == 0
-    tab.page.clock.fast_forward(13 * HOUR)
-    tab.settle()
-    assert tab["overs"] == []
+# Loading the SDK ----------------------------------------------------------------------------
 
 
 def test_loading_the_sdk_watches_its_session(tab: Tab) -> None:
@@ -322,33 +95,6 @@ def test_sdk_that_loads_for_nobody_is_closed(tab: Tab, loopback: Site) -> None:
 
 # The back/forward cache ---------------------------------------------------------------------
 
-PAGESHOW = "new PageTransitionEvent('pageshow', { persisted: true })"
-
-
-def test_page_from_the_cache_learns_that_the_person_left(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY, storage="session")
-    open_session(tab)
-    tab.page.evaluate("window.callerToken = null")
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab["signOuts"], tab["sessionStorage.length"]) == (["first", None], 1, 0)
-    assert tab["overs"] == [{"reason": "signed-out"}]
-
-
-def test_page_from_the_cache_drops_the_last_persons_token(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    tab.get()
-    tab.page.evaluate("robert => { window.callerToken = robert; }", jwt(sub="robert"))
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab["signOuts"]) == (["first", None], 0)
-
-
-def test_page_from_the_cache_keeps_the_same_persons_token(tab: Tab) -> None:
-    tab.start(vended(), caller=ALL_DAY)
-    tab.get()
-    wake(tab, PAGESHOW, "window")
-    assert (tab["tokens"], tab.get()["jti"], len(tab["calls"])) == (["first"], "first", 1)
-
-
 # Timers -------------------------------------------------------------------------------------
 
 
@@ -378,8 +124,9 @@ def test_endless_patience_is_no_busy_loop(tab: Tab) -> None:
     for _ in range(10):
         tab.pass_time(MINUTE)
     assert len(tab["calls"]) == 1
-    assert len(tab["delays"]) < 20
-    assert max(tab["delays"]) < 2**31
+    # The limits of a request and of the sign-in are longer; a wait looks at the clock each second.
+    assert len(tab["delays"]) < 700
+    assert max(tab["delays"]) <= 120_000
 
 
 # Ending a call ------------------------------------------------------------------------------
@@ -449,7 +196,7 @@ def test_call_whose_signal_is_aborted_already_does_nothing(tab: Tab, call: str) 
 
 
 def test_closing_ends_what_is_under_way_and_all_that_comes(tab: Tab) -> None:
-    tab.start(refused("aurora-busy", "600"), vended("second"), caller=ALL_DAY, renew="always")
+    tab.start(refused("aurora-busy", "600"), vended("second"), caller=ALL_DAY)
     tab.begin("getToken()")
     tab.settle()
     tab.page.evaluate("source.close()")
@@ -473,18 +220,10 @@ def test_callback_that_rejects_harms_nothing(tab: Tab) -> None:
     assert tab["loose"] == []
 
 
-def test_waiting_offline_ends_when_online(tab: Tab) -> None:
-    tab.start(NETWORK_FAILURE, vended(), caller=ALL_DAY)
-    tab.begin("getToken()")
-    tab.settle()
-    wake(tab, "new Event('online')", "window")
-    assert tab.end()["jti"] == "first"
-
-
 def test_time_of_a_wait_passes_in_sleep(tab: Tab) -> None:
     tab.start(refused("aurora-busy", "600"), vended(), caller=ALL_DAY)
     tab.begin("getToken()")
     tab.settle()
     sleep(tab, int(timedelta(minutes=11).total_seconds() * 1000))
-    wake(tab)
+    tab.pass_time(1000)
     assert tab.end()["jti"] == "first"

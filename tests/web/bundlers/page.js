@@ -1,5 +1,6 @@
 // What each bundler builds: a page that loads the Client SDK from Aurora's address.
-import { createTokenSource, loadClientSDK } from "aurora-token-vendor";
+import { createTokenSource } from "aurora-token-vendor";
+import { loadClientSDK } from "aurora-token-vendor/sdk";
 
 const tokenSource = createTokenSource({
   endpoint: "/token",

@@ -1,6 +1,7 @@
 // The helper over the engine's own fetch, locks, channels, storage and crypto; what became of it is
 // posted to the test.  No clock is turned here: nothing waits for longer than an answer.
-import { createTokenSource, loadClientSDK } from "/aurora-token.js";
+import { createTokenSource } from "/aurora-token.js";
+import { loadClientSDK, watchSession } from "/sdk.js";
 
 const claims = { iss: "https://idp.example.com", sub: "jessica", exp: 4_000_000_000 };
 const callerToken = `e30.${btoa(JSON.stringify(claims))}.c2ln`;
@@ -27,7 +28,7 @@ async function report() {
   const handlers = {};
   const sdk = { event: { on: (name, handler) => { handlers[name] = handler; } } };
   const loaded = await loadClientSDK({ tokenSource: two, loaderUrl: "/loader.js" });
-  two.watchSession({ sdk, token: loaded.token, onOver: ({ reason }) => overs.push(reason) });
+  watchSession({ tokenSource: two, sdk, token: loaded.token, onOver: ({ reason }) => overs.push(reason) });
   const { held } = await navigator.locks.query();
   handlers["session.ended"]();
   // This endpoint knows no DELETE; the tabs forget all the same.

@@ -8,24 +8,25 @@ const tokenSource = createTokenSource({ endpoint: "/token", getCallerToken: () =
 Object.assign(window, { tokenSource });
 
 function Token() {
-  const { token, problem, waiting, expiring, retry } = useAuroraToken(tokenSource);
+  const { status, token, error, waiting, refetch } = useAuroraToken(tokenSource);
   return (
     <>
       <p id="token">{token?.jti}</p>
-      <p id="problem">{problem?.slug}</p>
-      <p id="waiting">{waiting?.problem.slug}</p>
-      <p id="expiring">{expiring?.token.jti}</p>
-      <button id="retry" onClick={retry} />
+      <p id="status">{status}</p>
+      <p id="error">{error?.slug}</p>
+      <p id="waiting">{waiting?.error.slug}</p>
+      <button id="refetch" onClick={refetch} />
     </>
   );
 }
 
 function Design({ id }) {
-  const { sdk, problem, over, reload } = useAuroraSDK(tokenSource, { loaderUrl: "/counting.js" });
+  const { sdk, error, expiring, over, reload } = useAuroraSDK(tokenSource, { loaderUrl: "/counting.js" });
   return (
     <>
       <p id={`sdk-${id}`}>{sdk && `session ${sdk.number}`}</p>
-      <p id={`sdk-problem-${id}`}>{problem?.message}</p>
+      <p id={`sdk-error-${id}`}>{error?.message}</p>
+      <p id={`expiring-${id}`}>{expiring && "soon"}</p>
       <p id={`over-${id}`}>{over?.reason}</p>
       <button id={`reload-${id}`} onClick={reload} />
     </>

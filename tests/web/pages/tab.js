@@ -1,6 +1,7 @@
 // One tab with one token source, for tests/support/tab.py: everything that the tests look at is put
 // on `window` in plain values.
-import * as helper from "./aurora-token.js";
+import * as tokenEntry from "./aurora-token.js";
+import * as sdkEntry from "./sdk.js";
 
 // Browsers of 2020 have neither.
 delete AbortSignal.timeout;
@@ -8,22 +9,23 @@ delete AbortSignal.any;
 
 /** Make the source, over scripted answers or, without a script, over the browser's own fetch. */
 export function setUp({ script, options, callerToken }) {
-  Object.assign(window, helper, { outcome, script, callerToken });
-  Object.assign(window, { calls: [], signals: [], waits: [], tokens: [], expiring: [], signOuts: 0 });
-  window.source = helper.createTokenSource({
+  Object.assign(window, tokenEntry, sdkEntry, { outcome, script, callerToken });
+  Object.assign(window, { calls: [], signals: [], waits: [], tokens: [], signOuts: 0 });
+  window.source = tokenEntry.createTokenSource({
     endpoint: "/token",
     getCallerToken: () => window.callerToken,
     ...(script && { fetch: scripted }),
-    onWaiting: ({ until, problem }) => waits.push({ in: until - Date.now(), slug: problem.slug }),
+    onWaiting: ({ until, error }) => waits.push({ in: until - Date.now(), slug: error.slug }),
     onToken: (token) => tokens.push(token && token.jti),
     onSignedOut: () => { window.signOuts += 1; },
-    onExpiring: ({ token, at }) => expiring.push({ jti: token.jti, in: at - Date.now() }),
     ...options,
   });
 }
 
 /** Give the next answer of the script; one that is `held` waits for the test to `release()` it. */
 async function scripted(url, { signal, ...init }) {
+  // Whether anybody is there at all.
+  if (init.mode === "no-cors") return window.isThere ? new Response() : Promise.reject(new TypeError());
   calls.push({ url, ...init, body: init.body && JSON.parse(init.body) });
   signals.push(signal);
   const { status, body, headers, held } = window.script.shift() ?? { status: 599 };
@@ -39,23 +41,3 @@ const outcome = (promise) => promise.then(
   ({ name, slug, status, message, retryAfter, problem }) =>
     ({ error: name, slug, status, message, retryAfter, problem }),
 );
-
-/**
- * Open a session on a stand-in SDK, whose event bus the test plays by `sdk.handlers`.
- *
- * `bus` is how one unsubscribes from it: "unsubscribes" gives a function, "off" has a method; there
- * may be "none", or one that "throws".
- */
-export async function openSession({ bus = "unsubscribes", ...options } = {}) {
-  const handlers = new Map();
-  Object.assign(window, { overs: [], sdk: { handlers } });
-  const on = (name, handler) => {
-    handlers.set(name, handler);
-    return bus === "unsubscribes" ? () => handlers.delete(name) : undefined;
-  };
-  if (bus === "throws") sdk.event = { on() { throw new Error("no such event"); } };
-  else if (bus !== "none") sdk.event = { on, off: (name) => handlers.delete(name) };
-  const token = await source.getToken();
-  const onOver = (over) => overs.push(over);
-  window.unwatch = source.watchSession({ sdk, token, onOver, ...options });
-}

@@ -4,8 +4,6 @@ import { dropSignIn, signIn, signOut } from "./session";
 
 export function App({ signedIn }: { signedIn: string | null }) {
   const [person, setPerson] = useState(signedIn);
-
-  if (!person) return <button onClick={() => signIn()}>Sign in</button>;
   const leaveBy = (way: () => Promise<void>) => () => {
     setPerson(null);
     void way();
@@ -13,9 +11,24 @@ export function App({ signedIn }: { signedIn: string | null }) {
   return (
     <>
       <header>
-        {person} <button onClick={leaveBy(signOut)}>Sign out</button>
+        <strong>Rooftop Works</strong>
+        {person && (
+          <span>
+            {person} <button className="quiet" onClick={leaveBy(signOut)}>Sign out</button>
+          </span>
+        )}
       </header>
-      <Design onSignedOut={leaveBy(dropSignIn)} />
+      {person ? <Design onSignedOut={leaveBy(dropSignIn)} /> : <Welcome />}
     </>
+  );
+}
+
+function Welcome() {
+  return (
+    <main className="welcome">
+      <h1>Design solar systems for your customers</h1>
+      <p>Sign in with your work account. The design tool opens by itself.</p>
+      <button onClick={() => signIn()}>Sign in</button>
+    </main>
   );
 }

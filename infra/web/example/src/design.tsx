@@ -1,5 +1,6 @@
-import { TokenError, type SessionOver } from "aurora-token-vendor";
-import { useAuroraSDK, useAuroraToken } from "aurora-token-vendor/react";
+import { TokenError } from "aurora-token-vendor";
+import { useAuroraSDK } from "aurora-token-vendor/react";
+import type { SessionOver } from "aurora-token-vendor/sdk";
 import { useState } from "react";
 import { signIn, tokenSource } from "./session";
 
@@ -12,8 +13,7 @@ const OVER: Record<SessionOver["reason"], string> = {
 
 export function Design({ onSignedOut }: { onSignedOut: () => void }) {
   const [refusal, setRefusal] = useState<Error | null>(null);
-  const { waiting, expiring } = useAuroraToken(tokenSource);
-  const { sdk, token, problem, over, reload } = useAuroraSDK(tokenSource, {
+  const { status, token, error, waiting, expiring, over, reload } = useAuroraSDK(tokenSource, {
     loaderUrl: import.meta.env.VITE_LOADER_URL,
     onOver: ({ reason }) => reason === "signed-out" && onSignedOut(),
   });
@@ -30,14 +30,19 @@ export function Design({ onSignedOut }: { onSignedOut: () => void }) {
   }
 
   function notice() {
-    if (over) return <Notice text={OVER[over.reason]} action="Continue here" onClick={reload} />;
-    if (isSignedOut(problem)) {
-      return <Notice text="Your sign-in has run out." action="Sign in again" onClick={signIn} />;
+    switch (status) {
+      case "over":
+        return over && <Notice text={OVER[over.reason]} action="Continue here" onClick={reload} />;
+      case "signed-out":
+        return <Notice text="Your sign-in has run out." action="Sign in again" onClick={signIn} />;
+      case "failed":
+        return error && <Notice text={inWords(error)} action="Try again" onClick={reload} />;
+      case "waiting":
+        return waiting && <Notice text={`${waiting.error.title}. Going on at ${clock(waiting.until)}.`} />;
+      case "loading":
+        return <Notice text="Loading the design tool …" />;
     }
-    if (problem) return <Notice text={problem.message} action="Try again" onClick={reload} />;
-    if (waiting) return <Notice text={`Your turn comes at ${clock(waiting.until)}.`} />;
     if (refusal) return <Notice text={inWords(refusal)} />;
-    if (!sdk) return <Notice text="Loading the design tool …" />;
     // A renewal may end the session, so the person chooses the moment.
     const text = `This session ends at ${expiring && clock(expiring.at)}. Save your work.`;
     return expiring && <Notice text={text} action="Start a new one" onClick={reload} />;
@@ -45,9 +50,11 @@ export function Design({ onSignedOut }: { onSignedOut: () => void }) {
 
   return (
     <main>
+      <div className="title">
+        <h1>{status === "ready" ? "The design tool is open" : "Design"}</h1>
+        {token && <button className="quiet" onClick={() => replace(token.jti)}>This token failed</button>}
+      </div>
       {notice()}
-      {sdk && !over && <h1>The design tool is open</h1>}
-      {token && <button onClick={() => replace(token.jti)}>This token failed</button>}
       {/* Here before the SDK is loaded, which draws into it. */}
       <div id="cad-element" />
     </main>
@@ -58,7 +65,7 @@ type NoticeProps = { text: string; action?: string; onClick?: () => unknown };
 
 function Notice({ text, action, onClick }: NoticeProps) {
   return (
-    <p role="status">
+    <p role="status" className="notice">
       {text} {action && <button onClick={onClick}>{action}</button>}
     </p>
   );
@@ -66,12 +73,10 @@ function Notice({ text, action, onClick }: NoticeProps) {
 
 const clock = (time: Date) => time.toLocaleTimeString();
 
-const isSignedOut = (error: Error | null) =>
-  error instanceof TokenError && error.slug === "signed-out";
-
-/** What the service said, and when another try makes sense. */
+/** What went wrong, and when another try makes sense. */
 function inWords(error: Error) {
-  const seconds = error instanceof TokenError ? error.retryAfter : undefined;
-  if (!seconds) return error.message;
-  return `${error.message} Possible again at ${clock(new Date(Date.now() + seconds * 1000))}.`;
+  if (!(error instanceof TokenError)) return error.message;
+  const { title, message, retryAfter } = error;
+  const again = retryAfter ? ` Possible again at ${clock(new Date(Date.now() + retryAfter * 1000))}.` : "";
+  return `${title}. ${message}${again}`;
 }

@@ -9,12 +9,13 @@ const oidc = new UserManager({
   scope: "openid profile email",
 });
 
-/** One for the whole app. */
+/** One for the whole app, in a module that a component's hot reload leaves alone. */
 export const tokenSource = createTokenSource({
   endpoint: import.meta.env.VITE_TOKEN_URL,
   getCallerToken: async () => (await oidc.getUser())?.id_token,
-  renew: "idle",
 });
+
+import.meta.hot?.dispose(() => tokenSource.close());
 
 /** Finish a sign-in that comes back to this page; give the person's name, or null without a person. */
 export async function whoIsSignedIn(): Promise<string | null> {

@@ -1,0 +1,3 @@
+"""
+An asset of its own: what CodeDeploy calls to try a new version of the token vendor.
+"""

@@ -1,0 +1,94 @@
+"""
+What the operator is asked before a probe, on stderr: what it may do, and with whom.
+"""
+
+import typer
+from token_vendor.models import normalised_email
+
+from infra.operator.exits import OperatorError
+from infra.probe.calls import ALL_CALLS, READING_CALLS
+from infra.probe.line import Target
+from infra.probe.pacing import LEFT_TO_OTHERS
+
+SCREEN = f"""\
+Probe of {{origin}}
+tenant {{tenant}}, with the key of stage {{stage}}
+
+What may it do?
+
+ 1  Read only. Lists users and retrieves one, and asks for ids
+    that nobody has. At most {READING_CALLS} calls, without effect.
+ 2  With two throw-away people, too. You type their addresses.
+    It invites both as SDK Users, and generates two tokens for
+    one. At most {ALL_CALLS} calls. The people stay in Aurora, where each
+    may cost a seat, until an Aurora admin removes them.
+ 0  Nothing.
+
+Each call is reserved like the function's own, and {LEFT_TO_OTHERS} of each
+minute's calls are left to others.
+"""
+
+
+def consent(target: Target, *, stage: str) -> bool:
+    """
+    Show in one screen what a probe may do; return whether throw-away people are allowed.
+
+    Raises:
+        OperatorError: The operator allows nothing.
+
+    """
+    say(SCREEN.format(origin=target.origin, tenant=target.tenant_id, stage=stage))
+    while True:
+        match typer.prompt("1, 2 or 0", err=True).strip():
+            case "1":
+                return False
+            case "2":
+                return True
+            case "0":
+                raise OperatorError("Aurora was not asked")
+            case _:
+                say("Type 1, 2 or 0.")
+
+
+def production(target: Target, *, allowed: bool) -> None:
+    """
+    Have the operator confirm that this is production.
+
+    Raises:
+        OperatorError: It is not meant.
+
+    """
+    if not allowed:
+        raise OperatorError(f"{target.origin} is production: probe a sandbox, or add --production")
+    if typer.prompt("This is production. Type the tenant's id", err=True) != target.tenant_id:
+        raise OperatorError("that is another id; Aurora was not asked")
+
+
+def addresses() -> tuple[str, str]:
+    """Ask for the addresses of the two throw-away people."""
+    say("Take addresses that are nobody's in Aurora, such as you+probe1@example.com.")
+    first = _address("First throw-away person", "")
+    return first, _address("Second throw-away person", first)
+
+
+def use_known(address: str) -> bool:
+    """Ask whether a token may be generated for somebody whom Aurora knows already."""
+    question = f"{address} is in Aurora already. Generate for this person? It may end a session"
+    return bool(typer.confirm(question, default=False, err=True))
+
+
+def say(text: str) -> None:
+    """Print to stderr: stdout is the result's."""
+    typer.echo(text, err=True)
+
+
+def _address(prompt: str, other: str) -> str:
+    while True:
+        try:
+            address = normalised_email(typer.prompt(prompt, err=True))
+        except ValueError:
+            say("That is not an e-mail address.")
+            continue
+        if address != other:
+            return address
+        say("Another one is needed.")

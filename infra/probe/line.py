@@ -1,0 +1,116 @@
+"""
+The way to Aurora: every call is counted, recorded and paced, and the last one is the last.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from token_vendor.aurora_http import retry_after
+from token_vendor.models import GENERATE, LIST
+from urllib3.exceptions import HTTPError
+
+from infra.outbound import request
+from infra.probe.exchange import Exchange, parsed
+from infra.probe.pacing import HaltedError, Reserved
+
+TIMEOUT = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An Aurora tenant, and the key to it."""
+
+    origin: str
+    tenant_id: str
+    api_key: str = field(repr=False)
+    version_header: str = ""
+    version: str = ""
+
+
+class Line:
+    """Make calls with one key; `exchanges` has them by name, in order."""
+
+    def __init__(
+        self,
+        target: Target,
+        pacing: Reserved,
+        *,
+        most: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.target = target
+        self.exchanges: dict[str, Exchange] = {}
+        self._pacing = pacing
+        self._left = most
+        self._clock = clock
+        self._headers = {
+            "Accept": "application/json",
+            "User-Agent": "aurora-token-vendor",
+            "Authorization": f"Bearer {target.api_key}",
+        }
+        if target.version_header and target.version:
+            self._headers[target.version_header] = target.version
+
+    def ask(  # noqa: PLR0913 - one request has this many parts.
+        self,
+        name: str,
+        call: str,
+        operation: str,
+        path: str = "",
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] = {},
+    ) -> Exchange:
+        """
+        Make one call and record it; `call` is how reports name it, with ids left out.
+
+        Raises:
+            HaltedError: The call was not made, or Aurora is not to be asked again for now.
+
+        """
+        if not self._left:
+            raise HaltedError("every call that was allowed has been made")
+        self._pacing.before(operation)
+        self._left -= 1
+        method = call.partition(" ")[0]
+        began = self._clock()
+        try:
+            answer = request(
+                method,
+                f"{self.target.origin}/tenants/{self.target.tenant_id}/users{path}",
+                headers=self._headers | dict(headers),
+                json=body,
+                timeout=TIMEOUT,
+            )
+        except HTTPError as error:
+            # Its text may echo the request.
+            failure = f"no answer: {type(error).__name__}"
+            self.exchanges[name] = Exchange(
+                call=call, failure=failure, began=began, ended=self._clock()
+            )
+            raise HaltedError(f"Aurora gave no answer to {call}") from error
+        done = self.exchanges[name] = Exchange(
+            call=call,
+            status=answer.status,
+            headers=dict(answer.headers),
+            body=parsed(answer.data),
+            began=began,
+            ended=self._clock(),
+        )
+        if done.limited:
+            self._rest(name, done, operation)
+        return done
+
+    def _rest(self, name: str, refused: Exchange, operation: str) -> None:
+        """
+        Find out whether a limit is generate's alone, pass the pause on, and make no more calls.
+        """
+        try:
+            if operation == GENERATE and self._left:
+                # Before the pause is passed on, since that holds the whole queue.
+                self.ask(f"after-429-to-{name}", "GET users", LIST)
+        finally:
+            seconds = retry_after(refused.header("Retry-After"), self._clock())
+            self._pacing.pause(seconds, operation)
+        raise HaltedError(f"Aurora asked for a pause of {seconds:.0f} s")

@@ -1,0 +1,150 @@
+"""
+When a probe may call: as one of those who share the key's minute, and the last of them.
+
+Each call is reserved in the function's own items, as slowly as operators have switched it, and
+leaves room for the people who use the key.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from itertools import batched
+from math import ceil
+
+from token_vendor.control import CONTROL, Control
+from token_vendor.models import Deadline
+from token_vendor.places import MICROSECONDS, PLACE, Pace
+from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
+from token_vendor.request_budget import RequestBudget
+from token_vendor.settings import MINUTE, Settings
+from token_vendor.table import Table
+
+from infra.operator.exits import OperatorError
+
+LEFT_TO_OTHERS = 20
+"""
+Calls of a minute that a probe never comes near.
+"""
+PATIENCE = 70
+"""
+Seconds to wait for a slot: more than one turn of any ring.
+"""
+GET_TOGETHER = 100
+
+
+class HaltedError(Exception):
+    """
+    No further call may be made; says why.
+    """
+
+
+class Reserved:
+    """
+    Reserve each call in the stage's ring of places, as the function does.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        settings: Settings,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._table = table
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._budget = RequestBudget(
+            table,
+            rate=settings.request_rate,
+            burst=settings.request_burst,
+            grace=settings.turn_grace,
+            patience=PATIENCE,
+            queue_horizon=settings.queue_horizon,
+            sleep=sleep,
+        )
+        self._history: deque[tuple[float, int]] = deque()
+
+    def admit(self, calls: int) -> None:
+        """
+        Let a probe of so many calls begin.
+
+        Raises:
+            OperatorError: They would come too near to the limit of a key that is in use.
+
+        """
+        limit = self._limit(self._control())
+        ring, now = self._budget.look(), self._budget.now()
+        if ring.held_until > now:
+            wait = (ring.held_until - now) / MICROSECONDS
+            raise OperatorError(f"the key rests for {wait:.0f} s more; try again then")
+        taken = self._taken()
+        if taken + calls + LEFT_TO_OTHERS > limit:
+            switched = " (as switched)" if limit < self._settings.aurora_rate_limit else ""
+            raise OperatorError(
+                f"the key is in use: {taken} of this minute's {limit} calls{switched} are "
+                f"reserved. A probe "
+                f"of {calls} calls leaves {LEFT_TO_OTHERS} to others; try again at a quiet time"
+            )
+        # What is reserved now counts for a minute, as if it had been reserved at this moment.
+        self._history = deque([(self._clock(), ring.tickets - taken)])
+
+    def before(self, operation: str) -> None:
+        """
+        Reserve a call, and wait for its slot.
+
+        Raises:
+            HaltedError: Others need the key.
+
+        """
+        try:
+            control = self._control()
+            tickets = self._budget.look().tickets
+            now = self._clock()
+            while len(self._history) > 1 and self._history[1][0] <= now - MINUTE:
+                self._history.popleft()
+            if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > self._limit(control):
+                raise HaltedError("others began to use the key")
+            deadline = Deadline(now + 2 * PATIENCE, self._clock, self._sleep)
+            self._budget.allowance(deadline, control).take(operation)
+            self._history.append((self._clock(), tickets + 1))
+        except AuroraBusyError as problem:
+            raise HaltedError(f"no call was free: {problem.cause}") from problem
+        except TokenStoreUnavailableError as problem:
+            raise HaltedError(str(problem.cause)) from problem
+
+    def pause(self, seconds: float, operation: str) -> None:
+        """
+        Pass Aurora's 429 on to everybody who uses the key.
+        """
+        self._budget.pause(seconds, operation)
+
+    def _control(self) -> Control:
+        """
+        Return what is switched now.
+        """
+        return Control.of(self._table.get(CONTROL), now=self._table.now())
+
+    def _limit(self, control: Control) -> int:
+        """
+        Return how many calls a minute may hold with what is switched.
+
+        A lowered rate says that Aurora, or the people who wait for it, are to have fewer.
+        """
+        share = self._budget.pace.under(control).rate / self._settings.request_rate
+        return round(self._settings.aurora_rate_limit * share)
+
+    def _taken(self) -> int:
+        """
+        Return how many calls may have been reserved in the last minute, or are queued: at most.
+        """
+        burst, now = self._settings.request_burst, self._budget.virtual_now()
+        turn = Pace(self._settings.request_rate, burst).turnaround
+        since = now - max(turn, MINUTE * MICROSECONDS)
+        places = [(PLACE.format(number), "") for number in range(burst)]
+        used = 0
+        for some in batched(places, GET_TOGETHER, strict=False):
+            for item in self._table.get_all(some).values():
+                used += max(item.get("slot", 0), item.get("used", 0)) > since
+        # A place tells its last use only; before that it may have been used once in each turn.
+        return used * ceil(MINUTE * MICROSECONDS / turn)

@@ -1,0 +1,96 @@
+"""
+Questions: statements about Aurora, and how each is seen to hold or not in what was recorded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from infra.probe.calls import People, version_header
+from infra.probe.exchange import Claims, Exchange, plain
+from infra.probe.line import Line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that a probe has seen and heard; `said` are the operator's answers, None for none."""
+
+    exchanges: Mapping[str, Exchange]
+    people: People = field(default_factory=People)
+    said: Mapping[str, bool | None] = field(default_factory=dict)
+    version_header: tuple[str, str] = ("", "")
+    halted: str = ""
+
+    @classmethod
+    def of(
+        cls, line: Line, people: People, said: Mapping[str, bool | None], halted: str
+    ) -> "Record":
+        """Return the record of a probe that has ended."""
+        return cls(
+            exchanges=line.exchanges,
+            people=people,
+            said=said,
+            version_header=version_header(line),
+            halted=halted,
+        )
+
+    def __getitem__(self, name: str) -> Exchange:
+        why = f"not asked: {self.halted}" if self.halted else "not asked"
+        return self.exchanges.get(name, Exchange(call=name, failure=why))
+
+    @property
+    def whole(self) -> Exchange:
+        """Return the last list without parameters: with it, what pages hold is compared."""
+        after = self["list-after"]
+        return after if after.rows is not None else self["list"]
+
+    @property
+    def person(self) -> str:
+        """Return the address for which tokens were generated."""
+        return next((each for each in self.people.addresses if self.people.ids.get(each)), "")
+
+    @property
+    def claims(self) -> Claims | None:
+        """Return what the first JWT says, unverified, or None where none can be read."""
+        return self["generate"].claims
+
+
+Found = tuple[bool | None, str, *tuple[Exchange, ...]]
+"""
+Whether the statement holds, None where the answers do not tell; what was found; and in which calls.
+"""
+Reader = Callable[[Record], Found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A statement about Aurora, and how it is read."""
+
+    name: str
+    statement: str
+    read: Reader
+
+
+QUESTIONS: dict[str, Question] = {}
+"""
+By name, in the order in which `reading.py` imports those who ask.
+"""
+
+
+def question(name: str, statement: str) -> Callable[[Reader], Reader]:
+    """Make a function the reader of a question."""
+
+    def decorate(read: Reader) -> Reader:
+        QUESTIONS[name] = Question(name=name, statement=statement, read=read)
+        return read
+
+    return decorate
+
+
+def names(members: Iterable[str]) -> str:
+    """Return names of members, sorted, as far as they may be told."""
+    return ", ".join(sorted({plain(name) for name in members}))
+
+
+def is_seen(name: str, record: Record) -> bool:
+    """Tell whether another question's statement holds."""
+    return QUESTIONS[name].read(record)[0] is True

@@ -1,0 +1,207 @@
+"""
+What ships of botocore's data: all that the functions call, and a build that fails otherwise.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore
+import botocore.session
+import pytest
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.regions import EndpointResolver
+
+from infra.build import BundlingError, botocore_data, lambda_asset
+from infra.build.botocore_data import CALLED, check_calls, operations, trim
+from infra.build.lambda_asset import SOURCES, build_asset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+WHOLE = Path(botocore.__file__).parent / "data"
+SERVICES = pytest.mark.parametrize("service", sorted(CALLED))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """
+    Give a copy of botocore's data that a test may spoil and trim.
+    """
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for each in WHOLE.iterdir():
+        if each.is_file():
+            shutil.copyfile(each, folder / each.name)
+        elif each.name in {*CALLED, "s3"}:
+            shutil.copytree(each, folder / each.name)
+    return folder
+
+
+def loader(data: Path) -> Loader:
+    return Loader(extra_search_paths=[str(data)], include_default_search_paths=False)
+
+
+def model(data: Path, service: str) -> ServiceModel:
+    return ServiceModel(loader(data).load_service_model(service, "service-2"), service)
+
+
+def shapes(operation: OperationModel) -> Iterator[Shape]:
+    """
+    Walk through every shape of an operation once.
+    """
+    seen: set[str] = set()
+    pending = [operation.input_shape, operation.output_shape, *operation.error_shapes]
+    while pending:
+        shape = pending.pop()
+        if shape is not None and shape.name not in seen:
+            seen.add(shape.name)
+            yield shape
+            pending += getattr(shape, "members", {}).values()
+            pending += [getattr(shape, name, None) for name in ("member", "key", "value")]
+
+
+@SERVICES
+def test_operations_are_as_botocore_has_them(data: Path, service: str) -> None:
+    """
+    Every shape of a called operation is the whole model's, but for the texts.
+    """
+    trim(data)
+    whole, trimmed = model(WHOLE, service), model(data, service)
+    assert trimmed.metadata == whole.metadata
+    assert set(trimmed.operation_names) == CALLED[service]
+    for name in CALLED[service]:
+        ours, theirs = trimmed.operation_model(name), whole.operation_model(name)
+        assert ours.http == theirs.http
+        described = {each.name: (each.type_name, each.metadata) for each in shapes(theirs)}
+        assert {each.name: (each.type_name, each.metadata) for each in shapes(ours)} == described
+        members = {each.name: list(getattr(each, "members", {})) for each in shapes(theirs)}
+        assert {each.name: list(getattr(each, "members", {})) for each in shapes(ours)} == members
+
+
+@SERVICES
+def test_every_region_of_every_partition_is_there(data: Path, service: str) -> None:
+    """
+    A stage may be deployed wherever AWS is: all endpoints of the services are botocore's.
+    """
+    trim(data)
+    whole, trimmed = (
+        EndpointResolver(loader(folder).load_data("endpoints")) for folder in (WHOLE, data)
+    )
+    partitions = whole.get_available_partitions()
+    assert (
+        {"aws", "aws-cn", "aws-us-gov"}
+        <= set(partitions)
+        == set(trimmed.get_available_partitions())
+    )
+    for partition in partitions:
+        regions = whole.get_available_endpoints(service, partition, allow_non_regional=True)
+        assert trimmed.get_available_endpoints(service, partition, allow_non_regional=True) == (
+            regions
+        )
+        for region in [*regions, *whole._endpoint_data["partitions"][0]["regions"]]:
+            assert trimmed.construct_endpoint(service, region) == whole.construct_endpoint(
+                service, region
+            )
+
+
+def test_rules_and_partitions_stay(data: Path) -> None:
+    trim(data)
+    assert loader(data).load_data("partitions") == loader(WHOLE).load_data("partitions")
+    for service in CALLED:
+        rules = [
+            loader(folder).load_service_model(service, "endpoint-rule-set-1")
+            for folder in (data, WHOLE)
+        ]
+        assert rules[0] == rules[1]
+
+
+def test_no_text_is_shipped(data: Path) -> None:
+    trim(data)
+    assert {each.name for each in data.iterdir() if each.is_dir()} == CALLED.keys()
+    for path in data.glob("*/*/service-2.json"):
+        assert '"documentation":"' not in path.read_text()
+
+
+def test_operations_that_ship_are_those_in_the_code() -> None:
+    """
+    All that the functions call ship, and none that they do not call.
+    """
+    sources, known = list((SOURCES / "token_vendor").rglob("*.py")), operations(WHOLE)
+    check_calls(sources, known)
+    for service, names in CALLED.items():
+        for name in names:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(botocore_data, "CALLED", CALLED | {service: names - {name}})
+                with pytest.raises(BundlingError, match="does not ship"):
+                    check_calls(sources, known)
+
+
+def test_call_of_what_does_not_ship_fails_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Somebody adds a call, and does not add the operation.
+    """
+    sources = tmp_path / "functions"
+    shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("__pycache__"))
+    table = sources / "token_vendor" / "table.py"
+    lines = len(table.read_text().splitlines())
+    with table.open("a") as file:
+        file.write("def remove(client):\n    client.delete_item(TableName='tokens')\n")
+    monkeypatch.setattr(lambda_asset, "SOURCES", sources)
+    with pytest.raises(BundlingError, match=rf"^table\.py:{lines + 2} calls delete_item, which"):
+        build_asset()
+
+
+@pytest.mark.parametrize("method", ["get_paginator", "get_waiter", "query", "describe_secret"])
+def test_call_is_seen_whatever_it_is_called_on(tmp_path: Path, method: str) -> None:
+    source = tmp_path / "some.py"
+    source.write_text(f"made()['client'].{method}()\n")
+    with pytest.raises(BundlingError, match=rf"^some\.py:1 calls {method}, which"):
+        check_calls([source], operations(WHOLE))
+
+
+def rename_operation(data: Path) -> None:
+    (path,) = data.glob("dynamodb/2012-08-10/service-2.json.gz")
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    content["operations"]["ReadItem"] = content["operations"].pop("GetItem")
+    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            lambda data: (data / "endpoints-2.json").touch(), "endpoints-2", id="another shared"
+        ),
+        pytest.param(lambda data: (data / "_retry.json").unlink(), "_retry", id="one shared less"),
+        pytest.param(
+            lambda data: (data / "dynamodb" / "2012-08-10" / "rules.json").touch(),
+            r"dynamodb has other files: \['rules\.json'\]",
+            id="another of a service",
+        ),
+        pytest.param(
+            lambda data: shutil.rmtree(data / "secretsmanager"),
+            "secretsmanager",
+            id="a service less",
+        ),
+        pytest.param(rename_operation, "botocore knows no GetItem", id="an operation less"),
+    ],
+)
+def test_other_layout_fails_the_build(data: Path, change: Callable[[Path], Any], told: str) -> None:
+    change(data)
+    with pytest.raises(BundlingError, match=told):
+        trim(data)
+
+
+def test_member_called_documentation_is_no_text() -> None:
+    shape = {"members": {"documentation": {"shape": "Text", "documentation": "<p>A text.</p>"}}}
+    assert botocore_data._without_documentation(shape) == {
+        "members": {"documentation": {"shape": "Text"}}
+    }

@@ -1,0 +1,136 @@
+"""
+Accounts that are new, refused without their fault, or not the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.support.crowd import crowd
+
+if TYPE_CHECKING:
+    import io
+
+    from tests.integration.conftest import Deployment
+
+pytestmark = pytest.mark.usefixtures("in_memory")
+
+NEWCOMER = "newcomer@example.com"
+
+
+@pytest.mark.parametrize("status", [404, 409])
+@pytest.mark.parametrize("seconds", [2, 20, 90])
+def test_account_that_is_seconds_old_is_waited_for(
+    deployment: Deployment, status: int, seconds: int
+) -> None:
+    """Aurora accepted the invitation, and does not know the account everywhere yet."""
+    deployment.aurora.behave(usable_after=seconds, listed_after=seconds, early_status=status)
+    first = deployment.vend(NEWCOMER)
+    assert (first.status, first.slug) == (503, "aurora-unavailable")
+    assert int(first.headers["retry-after"]) <= 30
+    met = crowd(deployment.clock, deployment.vend, [NEWCOMER], within=300)
+    assert met.longest <= 2 * seconds + 35
+    assert deployment.calls()["invite_user"] == 1
+
+
+def test_account_that_stays_unknown_is_doubted_after_two_minutes(deployment: Deployment) -> None:
+    deployment.aurora.behave(usable_after=86_400)
+    met = crowd(deployment.clock, deployment.vend, [NEWCOMER], within=900)
+    assert not met.served
+    assert deployment.calls()["invite_user"] == 1
+    assert deployment.calls()["generate_token"] <= 40
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 600])
+def test_invited_person_who_is_listed_late_is_served_when_listed(
+    deployment: Deployment, seconds: int
+) -> None:
+    """The invitation names no id: pending with Retry-After, and invited once."""
+    deployment.aurora.behave(invite_answer="without_id", listed_after=seconds)
+    first = deployment.vend(NEWCOMER)
+    assert (first.status, first.slug) == (409, "invitation-pending")
+    assert "retry-after" in first.headers
+    met = crowd(deployment.clock, deployment.vend, [NEWCOMER], within=3600)
+    assert met.served
+    assert met.longest <= 2 * seconds + 60
+    assert deployment.calls()["invite_user"] == 1
+    assert deployment.calls()["list_users"] <= 40
+
+
+@pytest.mark.parametrize("retrieve", [200, 403])
+@pytest.mark.parametrize("left", [48 * 60, 0])
+def test_fault_of_the_key_is_not_told_as_the_persons(
+    deployment: Deployment, log: io.StringIO, retrieve: int, left: int
+) -> None:
+    """Generate answers 403, and Aurora says that the account is active."""
+    stored = deployment.vend()
+    deployment.clock.advance(12 * 3600 - left if left else 13 * 3600)
+    deployment.aurora.behave(forbidden=["generate_token"], retrieve_status=retrieve)
+    met: list[Any] = [deployment.vend() for _ in range(2)]
+    if left:
+        assert {(answer.status, answer.jti) for answer in met} == {(200, stored.jti)}
+    else:
+        assert {answer.slug for answer in met} == {"aurora-key-rejected"}
+        assert int(met[0].headers["retry-after"]) <= 30
+        assert "Platform API" in log.getvalue()
+    # The key is given the right: everybody is served after the cool-down.
+    deployment.aurora.behave(forbidden=[])
+    deployment.clock.advance(31)
+    assert deployment.vend().body["source"] == "generated"
+
+
+@pytest.mark.parametrize("change", ["inactive", "gone", "renamed"])
+def test_only_what_aurora_says_of_the_account_refuses_a_person(
+    deployment: Deployment, change: str
+) -> None:
+    deployment.restart(INVITATIONS="false")
+    deployment.vend()
+    deployment.clock.advance(13 * 3600)
+    match change:
+        case "inactive":
+            deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
+        case "gone":
+            deployment.aurora.set_users([ROBERT])
+        case "renamed":
+            deployment.aurora.add_users([JESSICA | {"email": "jessica.jones@aurorasolar.com"}])
+    met = crowd(deployment.clock, deployment.vend, [JESSICA["email"]], within=900)
+    assert met.refused == {JESSICA["email"]: "user-not-eligible"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "email_claim"),
+    [
+        # An id alone contradicts nothing; the JWT's own e-mail does.
+        ("other_id", "given"),
+        ("other_email", "given"),
+        ("other_user", "given"),
+        ("other_email", "absent"),
+        ("other_user", "absent"),
+    ],
+)
+def test_invitation_answered_with_another_person_generates_for_nobody_else(
+    deployment: Deployment, answer: str, email_claim: str
+) -> None:
+    """An id is believed only if nothing that comes with it contradicts the caller."""
+    hers = deployment.vend()
+    deployment.aurora.behave(invite_answer=answer, email_claim=email_claim)
+    met = crowd(deployment.clock, deployment.vend, [NEWCOMER], within=600)
+    if met.served:
+        assert deployment.vend(NEWCOMER).body["user"]["id"] != JESSICA["id"]
+    if answer != "other_id":
+        assert deployment.aurora.token_state(hers.jti) == "live"
+    assert deployment.calls()["invite_user"] == 1
+
+
+def test_refused_invitation_is_not_taken_for_one_to_accept(deployment: Deployment) -> None:
+    """Aurora answered 409 to it; later the person is listed as inactive."""
+    deployment.aurora.fail(
+        {"operation": "invite_user", "kind": "status", "status": 409, "times": 99}
+    )
+    assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
+    deployment.aurora.add_users([{"id": "new", "email": NEWCOMER, "account_status": "inactive"}])
+    deployment.clock.advance(400)
+    assert deployment.vend(NEWCOMER).slug == "user-not-eligible"

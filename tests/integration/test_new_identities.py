@@ -1,0 +1,222 @@
+"""
+People who come back by another way to sign in: a new provider, a new client, a second account.
+
+Their stored tokens live. Nobody of them may be locked out, or keep anybody else waiting, and nobody
+may get a former owner's token.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from token_vendor.caller import SUBJECT
+from token_vendor.observability import digest
+from token_vendor.table import _to_wire
+
+from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.integration.test_right_person import ADDRESS, ISSUER, retrieved, vend
+from tests.support.clients import people
+from tests.support.crowd import crowd
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Deployment
+    from tests.support.events import Answer
+
+pytestmark = pytest.mark.usefixtures("in_memory")
+
+HOUR = 3600
+
+
+def company(deployment: Deployment, size: int) -> list[str]:
+    """Let everybody of a company hold a token, by the provider that it had."""
+    users, now, memory = people(size), deployment.clock.now, deployment.memory
+    assert memory
+    deployment.aurora.set_users(users)
+    deployment.aurora.behave(page_size=100)
+    tenant = f"sandbox#{deployment.aurora.tenant_id}"
+    old = digest(f"{ISSUER}|old")[:SUBJECT]
+    items: dict[tuple[str, str], dict[str, Any]] = {
+        (tenant, "DIRECTORY"): {"read_since": now - 700, "read_at": now - 600, "pages": size // 100}
+    }
+    for user in users:
+        pk = f"{tenant}#{user['email']}"
+        items[pk, "TOKEN"] = {
+            "version": 1,
+            "user_id": user["id"],
+            "jwt": "a.stored.jwt",
+            "jti": user["id"],
+            "expires_at": int(now) + 8 * HOUR,
+            "lifetime": 12 * HOUR,
+            "subjects": (old,),
+        }
+        seen = {"seen_at": now - 700, "ttl": int(now) + 86_400}
+        items[pk, "ACCOUNT"] = {"user_id": user["id"], "account_status": "active", **seen}
+    memory.items |= {key: _to_wire(item) for key, item in items.items()}
+    return [user["email"] for user in users]
+
+
+@pytest.mark.parametrize("retrieve", [200, 403, 404])
+def test_company_that_changes_its_provider_is_served_within_a_minute(
+    deployment: Deployment, retrieve: int
+) -> None:
+    """One reading serves all: few calls, no generate, and nobody beside them waits."""
+    emails = company(deployment, 300)
+    deployment.aurora.behave(retrieve_status=retrieve)
+    before = deployment.calls()
+    met = crowd(
+        deployment.clock,
+        lambda email: vend(deployment, "new", email),
+        emails,
+        within=60,
+    )
+    calls = deployment.calls()
+    asked = sum(calls.values()) - sum(before.values())
+    assert len(met.served) == 300
+    assert asked <= 110
+    assert calls["generate_token"] == before["generate_token"]
+    assert met.requests <= 2 * 300
+
+
+@pytest.mark.parametrize("size", [2000, pytest.param(5000, marks=pytest.mark.nightly)])
+def test_large_company_that_changes_its_provider(deployment: Deployment, size: int) -> None:
+    """A reading is longer than a request, and still serves everybody."""
+    emails = company(deployment, size)
+    met = crowd(deployment.clock, lambda email: vend(deployment, "new", email), emails, within=1800)
+    asked = sum(deployment.calls().values())
+    assert len(met.served) == size
+    # What is asked alone costs no more than the reading.
+    assert asked <= 6 * size / 100 + 20
+    assert deployment.calls()["generate_token"] == 0
+
+
+def test_others_do_not_wait_beside_them(deployment: Deployment) -> None:
+    """Somebody who needs a new token gets it at once, and keeps the known way to sign in."""
+    emails = company(deployment, 300)
+    *moved, other = emails[:151]
+    deployment.forget(other)
+    for email in moved:
+        vend(deployment, "new", email)
+    began = deployment.clock.now
+    assert vend(deployment, "old", other).body["source"] == "generated"
+    assert deployment.clock.now - began < 5
+
+
+def test_items_that_never_had_subjects_cost_aurora_nothing(deployment: Deployment) -> None:
+    """Their first identity is no new one: the mapping agrees."""
+    emails = company(deployment, 300)
+    assert deployment.memory
+    for (_, sk), item in deployment.memory.items.items():
+        if sk == "TOKEN":
+            item.pop("subjects")
+    before = len(deployment.aurora.calls())
+    assert {vend(deployment, "new", email).body["source"] for email in emails} == {"stored"}
+    assert len(deployment.aurora.calls()) == before
+    # And from then on, as everybody.
+    assert vend(deployment, "new", emails[0]).body["source"] == "stored"
+
+
+@pytest.mark.parametrize("operation", ["retrieve_user", "list_users"])
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("status", 403),
+        ("status", 429),
+        ("status", 500),
+        ("drop", 0),
+        ("not_json", 0),
+        ("missing_fields", 0),
+    ],
+)
+def test_reloads_of_one_person_drain_nobody(
+    deployment: Deployment, operation: str, kind: str, status: int
+) -> None:
+    """Twenty reloads of somebody with a second sign-in, whatever fails."""
+    vend(deployment, "first")
+    deployment.clock.advance(600)
+    deployment.aurora.behave(retrieve_status=403 if operation == "list_users" else 200)
+    deployment.aurora.fail({"operation": operation, "kind": kind, "status": status, "times": 99})
+    before = sum(deployment.calls().values())
+    for _ in range(20):
+        vend(deployment, "second")
+        deployment.clock.advance(1)
+    asked = sum(deployment.calls().values()) - before
+    assert asked <= 6
+    assert deployment.calls()["generate_token"] == 1
+    deployment.aurora.add_users([ROBERT])
+    assert vend(deployment, "robert", ROBERT["email"]).status in {200, 502, 503}
+    assert vend(deployment, "first").body["source"] == "stored"
+
+
+AGES = (1, 60, 299, 600, 11 * HOUR)
+
+
+@pytest.mark.parametrize("retrieve", [200, 403, 404, 405, 500])
+@pytest.mark.parametrize("age", AGES)
+def test_next_owner_never_gets_the_former_owners_token(
+    deployment: Deployment, retrieve: int, age: int
+) -> None:
+    """The address is reassigned so long after the list was read: an older list is no answer."""
+    hers = vend(deployment, "jessica")
+    deployment.clock.advance(age)
+    deployment.aurora.add_users(
+        [JESSICA | {"email": "jessica.jones@aurorasolar.com"}, ROBERT | {"email": ADDRESS}]
+    )
+    if retrieve == 500:
+        deployment.aurora.fail({"operation": "retrieve_user", "kind": "status", "times": 999})
+    else:
+        deployment.aurora.behave(retrieve_status=retrieve)
+    met = crowd(
+        deployment.clock,
+        partial(asks, deployment, never=hers.jti),
+        ["robert"],
+        within=900,
+    )
+    assert met.served.keys() == {"robert"}
+    his = vend(deployment, "robert")
+    assert his.body["user"]["id"] == ROBERT["id"]
+
+
+def asks(deployment: Deployment, sub: str, *, never: str) -> Answer:
+    """Ask as an identity that may have any token but one."""
+    answer = vend(deployment, sub)
+    assert answer.status != 200 or answer.jti != never
+    return answer
+
+
+@pytest.mark.parametrize("retrieve", [200, 403, 404])
+def test_gone_account_is_not_believed_of_an_older_list(
+    deployment: Deployment, retrieve: int
+) -> None:
+    """The former owner's account was deleted, and the address is nobody's yet."""
+    deployment.restart(INVITATIONS="false")
+    hers = vend(deployment, "jessica")
+    deployment.clock.advance(60)
+    deployment.aurora.set_users([ROBERT])
+    deployment.aurora.behave(retrieve_status=retrieve)
+    met = crowd(
+        deployment.clock,
+        partial(asks, deployment, never=hers.jti),
+        ["new"],
+        within=900,
+    )
+    assert met.refused == {"new": "user-not-eligible"}
+
+
+def test_confirmed_identity_is_served_although_it_cannot_be_noted(deployment: Deployment) -> None:
+    vend(deployment, "first")
+    deployment.clock.advance(600)
+    memory: Any = deployment.memory
+    real = memory.update_item
+
+    def throttled(**arguments: Any) -> Any:
+        if ":subjects" in arguments["ExpressionAttributeValues"]:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb")
+        return real(**arguments)
+
+    memory.update_item = throttled
+    answer = vend(deployment, "second")
+    assert (answer.status, answer.body["source"]) == (200, "stored")
+    assert retrieved(deployment) == 1

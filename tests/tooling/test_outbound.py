@@ -1,0 +1,110 @@
+"""
+The tools' way to Aurora and identity providers: through a company's proxy, with its certificates.
+"""
+
+from __future__ import annotations
+
+import ssl
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+import urllib3
+
+from infra import outbound
+from infra.fake_aurora.fake_aurora import FakeAurora
+from infra.stage.issuer import IssuerError, signing_keys
+from infra.web.loopback import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOREIGN = "http://aurora.example.com/users"
+
+
+class Proxy(HTTPServer):
+    """
+    Answer every request by itself, as a proxy that forbids all may, and keep what was asked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[str, str | None]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["Proxy-Authorization"]))
+        self.send_response(204)
+        self.end_headers()
+
+    do_CONNECT = do_GET  # noqa: N815 - The library's name.
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    for name in ("HTTP_PROXY", "NO_PROXY", "no_proxy", "https_proxy", *outbound.CA_BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+    with serving(Proxy()) as server:
+        monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.server_port}")
+        yield server
+
+
+def test_foreign_address_is_behind_the_proxy(proxy: Proxy) -> None:
+    """With the name and password that its address has."""
+    assert outbound.request("GET", FOREIGN).status == 204
+    assert proxy.asked == [(FOREIGN, "Basic bWU6cEBzcw==")]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://a.localhost"])
+def test_loopback_is_not(proxy: Proxy, url: str) -> None:
+    assert outbound._proxy(url) is None
+    assert proxy.asked == []
+
+
+@pytest.mark.usefixtures("proxy")
+def test_exceptions_are_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", ".example.com")
+    assert outbound._proxy(FOREIGN) is None
+    assert outbound._proxy("https://aurora.example.org") is not None
+
+
+@pytest.mark.parametrize("variable", outbound.CA_BUNDLES)
+def test_companys_certificates_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in outbound.CA_BUNDLES:
+        monkeypatch.delenv(name, raising=False)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with serving(Proxy()) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = f"https://127.0.0.1:{server.server_port}/"
+        with pytest.raises(urllib3.exceptions.SSLError):
+            outbound.request("GET", url)
+        monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+        assert outbound.request("GET", url).status == 204
+
+
+def test_unanswered_issuer_is_the_networks_before_the_options(proxy: Proxy) -> None:
+    """An issuer that is right stays as it is: the proxy here lets nobody through."""
+    with pytest.raises(IssuerError) as caught:
+        signing_keys("https://id.example.com")
+    assert proxy.asked[0][0] == "id.example.com:443"
+    assert caught.value.fix.startswith("look at this machine's network and HTTPS_PROXY first")
+
+
+def test_aurora_on_loopback_is_asked_past_the_proxy(proxy: Proxy) -> None:
+    with FakeAurora.running() as aurora:
+        assert outbound.request("GET", f"{aurora.url}/tenants/x/users").status == 401
+    assert proxy.asked == []

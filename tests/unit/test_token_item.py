@@ -1,0 +1,244 @@
+"""The TOKEN item's transitions: every pair of a state and a change, without a table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import pairwise, product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from token_vendor.models import AccessToken, Turn, Value
+from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
+NOW, LIFE, MARGIN, PAUSE, LEASE = 1_750_000_000.0, 43_200, 3600.0, 30.0, 25.0
+OWNER, STRANGER = "who signed in", "another way to sign in"
+WANTED = Wanted(subject=OWNER, margin=MARGIN)
+Change = tuple[str, State, State]
+
+TOKENS = {
+    "none": TokenItem(version=1),
+    "good": TokenItem(
+        version=1, jwt="jwt-1", jti="t1", user_id="user", lifetime=LIFE, expires_at=int(NOW) + 9000
+    ),
+    "stale": TokenItem(
+        version=1, jwt="jwt-1", jti="t1", user_id="user", lifetime=LIFE, expires_at=int(NOW) + 1800
+    ),
+}
+BENEATH = {
+    "nothing": {},
+    "cool-down": {"failed_until": NOW + PAUSE, "failure": "aurora-timeout"},
+    "turn": {"turn_at": NOW + PAUSE, "turn_slots": ((0, 0),)},
+    # They outlive the token's margin, and show when it is reached.
+    "long cool-down": {"failed_until": NOW + 9000, "failure": "aurora-timeout"},
+    "long turn": {"turn_at": NOW + 9000, "turn_slots": ((0, 0),)},
+}
+NEW = AccessToken(jwt="jwt-2", jti="t2", expires_at=int(NOW) + LIFE, user_id="user")
+FAILED = Outcome(failure="aurora-timeout", until=NOW + PAUSE)
+QUEUED = Outcome(turn=Turn(at=NOW + PAUSE, slots=((0, 0),)))
+KEEP = {"now": NOW, "notes_arrivals": False}
+
+
+def leased(item: TokenItem, *, generates: bool = True, subject: str = OWNER) -> Lease:
+    lease = Lease(
+        id="mine", at=NOW, until=NOW + LEASE, item=item, subject=subject, generates=generates
+    )
+    return replace(lease, held=item.leased(lease))
+
+
+def changes(item: TokenItem) -> Iterator[tuple[str, TokenItem, TokenItem]]:
+    """Yield what can happen to an item that nobody has leased, and then to its lease."""
+    yield "forget", item, item.forgotten()
+    state = item.state(NOW, WANTED)
+    if state in {State.COOLING_DOWN, State.QUEUED}:
+        return
+    lease = leased(item, generates=state is not State.UNCONFIRMED)
+    held = lease.held
+    yield "take lease", item, held
+    for outcome in (Outcome(), FAILED, QUEUED, replace(FAILED, may_have_generated=True)):
+        yield "release", held, held.released(lease, outcome)
+    yield "forget", held, held.forgotten()
+    if lease.generates:
+        yield "store", held, held.stored(lease, NEW, **KEEP)
+        yield "store", held.forgotten(), held.forgotten().stored(lease, NEW, **KEEP)
+    else:
+        yield "confirm", held, held.admitted(OWNER, lease, jti="t1", **KEEP)
+        yield "disown", held, held.disowned(lease)
+
+
+def seen_changes() -> set[Change]:
+    """Return every change of state that the transitions, and time, bring about."""
+    seen: set[Change] = set()
+    for token, beneath, subject in product(TOKENS.values(), BENEATH.values(), (OWNER, STRANGER)):
+        item = replace(token, **beneath, subjects=(subject,) if token.jwt else ())
+        items = [item]
+        for name, before, after in changes(item):
+            seen.add((name, before.state(NOW, WANTED), after.state(NOW, WANTED)))
+            items += [before, after]
+        for each in items:
+            moments = sorted(
+                {NOW, each.lease_until, each.failed_until, each.turn_at, each.expires_at - MARGIN}
+                | {float(each.expires_at)}
+            )
+            states = [each.state(moment + 1e-3, WANTED) for moment in moments if moment >= NOW]
+            seen |= {("time passes", *pair) for pair in pairwise(states)}
+    return {change for change in seen if change[1] is not change[2]}
+
+
+def test_the_diagram_shows_what_the_transitions_do() -> None:
+    """`docs/protocol.md` draws the changes of state, no more and no fewer."""
+    drawn = re.findall(r"^ +(\w+) --> (\w+): (.+)$", PROTOCOL.read_text(), re.MULTILINE)
+    shown = {(event, State[before], State[after]) for before, after, event in drawn}
+    assert shown == seen_changes()
+    assert len(drawn) == len(shown)
+
+
+def test_no_marked_token_is_good() -> None:
+    """Whatever else an item holds: its token may be dead."""
+    for token, beneath in product(TOKENS.values(), BENEATH.values()):
+        item = replace(token, **beneath, subjects=(OWNER,), generating_since=NOW)
+        assert item.state(NOW, WANTED) not in {State.GOOD, State.UNCONFIRMED}
+
+
+@pytest.mark.parametrize("stored", TOKENS)
+def test_store_ends_lease_mark_and_cool_down(stored: str) -> None:
+    lease = leased(replace(TOKENS[stored], subjects=("earlier",)))
+    after = lease.held.stored(lease, NEW, **KEEP)
+    assert (after.jti, after.lease_id, after.lease_until) == ("t2", "", 0)
+    assert (after.generating_since, after.failure) == (0, "")
+    assert after.state(NOW, WANTED) is State.GOOD
+    assert after.stored(lease, NEW, **KEEP) is after
+
+
+def test_sign_out_during_the_lease_wins_over_its_store() -> None:
+    """The life is kept, for the hourly cap; the JWT is not."""
+    lease = leased(TOKENS["stale"])
+    after = lease.held.forgotten().stored(lease, NEW, **KEEP)
+    assert (after.jwt, after.jti, after.lease_id) == ("", "", "")
+    assert after.expires_at == NEW.expires_at
+    assert after.is_renewal(NOW)
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_of_two_generates_under_one_lease_the_later_stays(later: bool) -> None:  # noqa: FBT001
+    """Lease and mark end either way: a lease that is not given back keeps everybody out."""
+    lease = leased(TOKENS["none"])
+    expires_at = NEW.expires_at + (100 if later else -100)
+    found = replace(lease.held, jwt="jwt-x", jti="tx", expires_at=expires_at, user_id="user")
+    after = found.stored(lease, NEW, **KEEP)
+    assert after.jti == ("tx" if later else "t2")
+    assert (after.lease_id, after.generating_since) == ("", 0)
+
+
+def test_replaced_token_does_not_come_back_by_expiring_later() -> None:
+    lease = leased(replace(TOKENS["good"], expires_at=NEW.expires_at + 500))
+    assert lease.held.stored(lease, NEW, **KEEP).jti == "t2"
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_lost_lease_leaves_the_other_holder_alone(later: bool) -> None:  # noqa: FBT001
+    lease = leased(TOKENS["none"])
+    others = {"lease_id": "other", "lease_until": NOW + 99, "generating_since": NOW + 1}
+    found = replace(lease.held, **others, jwt="x", jti="tx", expires_at=NEW.expires_at - 1)
+    if later:
+        found = replace(found, expires_at=NEW.expires_at + 1)
+    after = found.stored(lease, NEW, **KEEP)
+    assert after.jti == ("tx" if later else "t2")
+    assert {name: getattr(after, name) for name in others} == others
+    assert found.released(lease, FAILED) is found
+
+
+def test_lost_lease_stores_nothing_after_a_sign_out() -> None:
+    lease = leased(TOKENS["good"])
+    found = replace(lease.held.forgotten(), lease_id="other")
+    assert found.stored(lease, NEW, **KEEP) is found
+
+
+def test_mark_and_renewal_are_taken_back_where_nothing_was_generated() -> None:
+    """By the holder that set them alone: a predecessor may have generated."""
+    item = replace(TOKENS["good"], subjects=(OWNER,))
+    lease = leased(item)
+    assert (lease.held.generating_since, lease.held.renewals) == (NOW, (NOW,))
+    after = lease.held.released(lease, FAILED)
+    assert (after.generating_since, after.renewals) == (0, ())
+    doubtful = lease.held.released(lease, replace(FAILED, may_have_generated=True))
+    assert (doubtful.generating_since, doubtful.renewals) == (NOW, (NOW,))
+    again = leased(replace(item, generating_since=NOW - 99))
+    assert again.held.released(again, FAILED).generating_since == NOW - 99
+
+
+def test_lease_is_taken_on_the_version_that_was_read_alone() -> None:
+    lease = leased(TOKENS["stale"])
+    newer = replace(TOKENS["stale"], version=2)
+    assert newer.leased(lease) is newer
+
+
+def test_first_sight_of_an_identity_is_kept_over_its_requests() -> None:
+    item = replace(TOKENS["good"], subjects=("earlier",))
+    first = leased(item, generates=False)
+    assert first.held.first_seen(OWNER) == NOW
+    assert first.held.generating_since == 0
+    waiting = first.held.released(first, FAILED)
+    later = Lease(
+        id="later", at=NOW + 60, until=NOW + 99, item=waiting, subject=OWNER, generates=False
+    )
+    assert waiting.leased(later).first_seen(OWNER) == NOW
+    assert waiting.leased(later).admitted(OWNER, later, jti="t1", **KEEP).first_seen(OWNER) == 0
+
+
+def test_former_owners_token_is_dropped_and_costs_no_renewal() -> None:
+    lease = leased(replace(TOKENS["good"], subjects=("former",)), generates=False)
+    after = lease.held.disowned(lease)
+    assert (after.jwt, after.expires_at, after.lease_id) == ("", 0, "")
+    assert not after.is_renewal(NOW)
+
+
+@pytest.mark.parametrize("transition", ["admitted", "disowned"])
+def test_answer_about_one_token_says_nothing_of_the_next(transition: str) -> None:
+    lease = leased(replace(TOKENS["good"], subjects=("earlier",)), generates=False)
+    found = replace(lease.held, jti="t9", jwt="jwt-9")
+    after = (
+        found.admitted(OWNER, lease, jti="t1", **KEEP)
+        if transition == "admitted"
+        else found.disowned(lease)
+    )
+    assert (after.jti, after.subjects, after.lease_id) == ("t9", ("earlier",), "")
+
+
+def test_transition_changes_nothing_of_its_own_result() -> None:
+    """A write whose answer was lost is sent again, fails on itself, and is applied once more."""
+    lease = leased(replace(TOKENS["stale"], subjects=(OWNER,)))
+    held, written = lease.held, {"version": 2}
+    asking = leased(replace(TOKENS["good"], subjects=("earlier",)), generates=False)
+    admitted = asking.held.admitted(OWNER, asking, jti="t1", **KEEP)
+    disowned = asking.held.disowned(asking)
+    stored = held.stored(lease, NEW, **KEEP)
+    released = held.released(lease, QUEUED)
+    assert replace(held, **written).leased(lease) == replace(held, **written)
+    assert stored.stored(lease, NEW, **KEEP) == stored
+    assert released.released(lease, QUEUED) == released
+    assert admitted.admitted(OWNER, asking, jti="t1", **KEEP) == admitted
+    assert disowned.disowned(asking) == disowned
+    assert TOKENS["good"].forgotten().forgotten() == TOKENS["good"].forgotten()
+
+
+def test_arrival_is_recorded_once_a_shift() -> None:
+    item = replace(TOKENS["good"], ahead=1)
+    once = item.arrived(now=NOW)
+    assert (once.came, once.ahead) == ((int(NOW),), 0)
+    assert once.arrived(now=NOW + 3600).came == once.came
+    assert len(once.arrived(now=NOW + 9 * 3600).came) == 2
+
+
+def test_attributes_of_another_version_count_as_absent() -> None:
+    """Of another type, or unknown: a newer version may have written them."""
+    item = TokenItem.of(
+        {"jwt": 7, "jti": "t1", "renewals": "x", "lease_until": "soon", "news": 1, "version": 3}
+    )
+    assert item == TokenItem(jti="t1", version=3)
+    assert Value.of({}) == Value()
