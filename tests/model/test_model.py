@@ -170,7 +170,15 @@ def not_applied_again(self: Table, seen: Any, transition: Any, email: str = "") 
     return CHANGE(self, seen, lambda _: after, email)
 
 
+def without_a_lease(self: Any, item: TokenItem) -> Any:
+    """Ask whose token it is, whoever else asks at the same time."""
+    allowance = self._allowance()
+    self.vendor.accounts.confirm(self.caller.email, item.user_id, allowance, since=1)
+    return self._admit(item, None)
+
+
 MUTATIONS: dict[str, tuple[str, Any]] = {
+    "a question needs no lease": ("vendor._Request._confirm", without_a_lease),
     "the lease is not exclusive": ("token_item.TokenItem.leased", never_held),
     "nothing is marked": ("token_item.TokenItem.leased", unmarked),
     "a lost lease stores": ("token_item.TokenItem.stored", unfenced),
@@ -188,6 +196,6 @@ def test_broken_protocol_is_found_out(mutation: str, monkeypatch: pytest.MonkeyP
     where, instead = MUTATIONS[mutation]
     monkeypatch.setattr(f"token_vendor.{where}", instead)
     with pytest.raises(ViolationError):  # noqa: PT012 - any scenario may find it.
-        for scenario in (*TWO, *SHRINKING, *SIGNED_OUT, *STRANGERS, *THREE):
+        for scenario in (*STRANGERS, *TWO, *SHRINKING, *SIGNED_OUT, *THREE):
             # Some of them need two faults among three callers.
             explore(replace(scenario, faults=2), monkeypatch)
