@@ -106,7 +106,7 @@ judges: $(READY) ## let checkov, cfn-guard and NIST 800-53r5 judge the template,
 	@$(RUN) python -m tests.infrastructure.judges
 	@$(UV) tool run --quiet --from zizmor==1.32.0 zizmor --offline --quiet .github
 
-lint: TOOLS := dashboards lint
+lint: TOOLS := dashboards lint test
 lint: $(TESTED) ## ruff, mypy, and the browser helper's types
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
