@@ -14,7 +14,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 from token_vendor.aurora import AuroraClient, Listing
-from token_vendor.models import Account, Deadline, Item, Turn, Value
+from token_vendor.models import EARLY, Account, Deadline, Item, Turn, Value
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
 from token_vendor.problems import (
@@ -36,8 +36,6 @@ LONGEST_FAILURE = 300
 """Seconds; the pause after a failed reading doubles with each failure in a row, up to this."""
 LONE_QUESTIONS = 10
 """Questions about single people between two readings, or as many as a reading costs calls."""
-EARLY = 1.0
-"""Seconds before its turn at which a reading may go on; it sleeps them."""
 READER_NEEDS = 4.0
 """Seconds that a reader needs for one more page; with less, the next one goes on from there."""
 SAMPLE = 20

@@ -23,6 +23,8 @@ ACTIVE = "active"
 
 LEASE_OUTLASTS_HOLDER = 1.0
 """Seconds between the end of an invocation and that of its leases."""
+EARLY = 1.0
+"""Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
 POLL = (0.060, 0.250)
 """Least and most seconds between two looks at an item on which somebody else has a lease."""
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 from token_vendor.accounts import Accounts
 from token_vendor.aurora import AuroraClient
 from token_vendor.control import Control, Switches
-from token_vendor.models import GENERATE, AccessToken, Caller, Deadline, TokenRequest, Vended
+from token_vendor.models import EARLY, GENERATE, AccessToken, Caller, Deadline, TokenRequest, Vended
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import (
     AuroraBusyError,
@@ -30,9 +30,6 @@ from token_vendor.request_budget import Allowance, RequestBudget
 from token_vendor.settings import Settings
 from token_vendor.table import Table
 from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
-
-EARLY = 1.0
-"""Seconds that a caller may come before its turn, since clocks differ; the request sleeps them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
