@@ -8,6 +8,7 @@ import { forgetAll, happened, recall, tokensSeen, watchedFetch } from "./timelin
 /** @type {typeof import("oidc-client-ts")} */
 const oidc = /** @type {any} */ (globalThis).oidc;
 const HOUR = 3600;
+// The same words whether this page first hears of the token, or of the session that it ended.
 const ANOTHER_TOKEN = "You have another token since: continue here, and your design opens with it.";
 const IDLE = { busy: false, turn: null, status: "" };
 
@@ -16,7 +17,7 @@ const IDLE = { busy: false, turn: null, status: "" };
 const OVER = {
   "another session was opened":
     "Your design session was opened somewhere else. Aurora allows one at a time.",
-  "another token was generated": "Aurora closed this design session: you have got a new token.",
+  "another token was generated": ANOTHER_TOKEN,
   "a newer token was loaded": "Aurora closed this design session: a newer token is in use.",
   expired: "This design session has run out.",
 };

@@ -282,7 +282,7 @@ def test_a_session_that_a_new_token_closed_goes_on_with_that_token(
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
     open_tab(page).get_by_role("button", name="This token failed me").click()
-    expect(page.locator("#sdk-state")).to_contain_text("you have got a new token")
+    expect(page.locator("#sdk-state")).to_contain_text("You have another token since")
     page.get_by_role("button", name="Continue here").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
     assert generated(deployed) == 2

@@ -104,7 +104,7 @@ def test_two_tabs_go_from_sign_in_to_sign_out(browser: Driver, deployed: Running
     second = next(tab for tab in browser.tabs() if tab != first)
     browser.switch_to(first)
     browser.wait_until("document.querySelector('#token-jti').textContent === arguments[0]", fresh)
-    browser.reads("#sdk-state", "you have got a new token")
+    browser.reads("#sdk-state", "You have another token since")
     browser.click("#sign-out")
     browser.reads("#status", "You are signed out.")
     browser.switch_to(second)

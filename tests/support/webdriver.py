@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import urllib3
 
@@ -128,8 +128,12 @@ def _firefox(home: Path) -> Iterator[_Marionette]:
     command = [*firefox(home, marionette_port=0), "--marionette"]
     with _program(command, home):
         port = _until(lambda: int((home / "MarionetteActivePort").read_text()))
-        with socket.create_connection(("127.0.0.1", port), ANSWERS_WITHIN) as connection:
-            yield _Marionette(connection)
+        # A socket stays open for as long as the file that was made of it.
+        with (
+            socket.create_connection(("127.0.0.1", port), ANSWERS_WITHIN) as connection,
+            connection.makefile("rb") as answers,
+        ):
+            yield _Marionette(connection, answers)
 
 
 @contextmanager
@@ -148,9 +152,9 @@ class _Marionette:
     Each message is a JSON array behind its length: [0, number, command, parameters], and back.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, answers: BinaryIO) -> None:
         self._connection = connection
-        self._file = connection.makefile("rb")
+        self._file = answers
         self._read()  # Which version it is.
         self.send("NewSession")
 
