@@ -90,7 +90,7 @@ web: $(TESTED) $(WEB:=/node_modules/.installed) ## build the npm package in four
 
 contract-tools: TOOLS := test
 contract-tools: $(TESTED) tests/web/contract/node_modules/.installed ## lint infra/openapi.yaml, and try clients generated from it
-	@$(UV) tool run --quiet --from openapi-python-client==0.29.1 --with python-dateutil==2.9.0.post0 openapi-python-client --version
+	@$(UV) tool run --quiet --python .venv/bin/python --from openapi-python-client==0.29.1 --with python-dateutil==2.9.0.post0 openapi-python-client --version
 	@$(RUN) pytest tests/web/test_contract_clients.py
 
 contract: TOOLS := contract test

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ CONTRACT = INFRA / "openapi.yaml"
 UV = Path(__file__).parents[2] / ".uv" / "bin" / "uv"
 # The client imports httpx and attrs, which the generator has, and dateutil.
 TOOL = (
-    *(UV, "--offline", "tool", "run", "--from", "openapi-python-client==0.29.1"),
+    *(UV, "--offline", "tool", "run", "--python", sys.executable),
+    *("--from", "openapi-python-client==0.29.1"),
     *("--with", "python-dateutil==2.9.0.post0"),
 )
 
