@@ -18,6 +18,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -26,6 +27,7 @@ from infra.local.ministack import CREDENTIALS
 from tests.benchmarks.cost import Counted, month, readable
 from tests.benchmarks.ours_vs_bare import Pair, ratio
 from tests.benchmarks.storm_chart import CALLERS, draw
+from tests.benchmarks.waits import waits
 from tests.benchmarks.wire import count
 from tests.infrastructure.conftest import Assembly, filled_in, synthesize
 from tests.support import Harness
@@ -36,10 +38,13 @@ LOCAL = Path(__file__).resolve().parents[2] / ".local"
 COLD = 40
 WARM = 2000
 STAMPEDE = 500
-STORM_LIMIT = 3000
+STORM = {"limit": 900, "callers": 300, "slack": 90 / 88}
+"""
+Ten times Aurora's limit, so that the ring decides and not two cores; a place rests as much longer
+than Aurora's minute as it does by default.
+"""
+STORMS = 3
 RUSH = 80
-DEFAULT_SLACK = 90 / 88
-"""How much longer than Aurora's minute a place rests by default."""
 EMAIL = JESSICA["email"]
 UNLIMITED = {"AURORA_RATE_LIMIT": "60000", "REQUEST_RATE": "50000", "REQUEST_BURST": "50000"}
 BARS = {
@@ -54,8 +59,8 @@ BARS = {
     "stampede_generates": 1,
     "stampede_extra_ms": 500,
     "rush_served_at_once": 1.0,
-    "storm_efficiency": 0.96,
-    "storm_invited_efficiency": 0.96,
+    "storm_efficiency": 0.975,
+    "storm_invited_efficiency": 0.975,
     "cost_per_month_usd": 12,
     "cost_beside_other_functions_usd": 12,
 }
@@ -65,7 +70,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     """
-    Run everything; some three minutes.
+    Run everything; some ten minutes.
     """
     rows: dict[str, Row] = {}
     with Harness(processes=12, settings=UNLIMITED, aurora={"rate_limit": 0}) as harness:
@@ -74,6 +79,7 @@ def main() -> None:
         rows |= at_the_wire(harness)
         rows["asset_mb"] = {"value": zipped_mb(harness.asset)}
     rows |= stampede()
+    rows |= waits()
     rows["rush_served_at_once"] = rushed()
     for name, known in (("storm_efficiency", True), ("storm_invited_efficiency", False)):
         rows[name] = in_the_storm(known=known)
@@ -165,7 +171,10 @@ def at_the_wire(harness: Harness) -> dict[str, Row]:
     bill = month(synthesized(), stored=stored, generated=generated)
     (LOCAL / "cost.md").write_text(bill.markdown() + "\n")
     return {
-        "stored_aws_calls": {"value": len(counted["stored_calls"]), "note": "BatchGetItem"},
+        "stored_aws_calls": {
+            "value": len(counted["stored_calls"]),
+            "note": ", ".join(counted["stored_calls"]),
+        },
         # Two of the three counted requests generated.
         "stored_aurora_calls": {"value": aurora - 2},
         "renewal_aws_calls": {
@@ -247,14 +256,16 @@ def rushed() -> Row:
 
 def in_the_storm(*, known: bool) -> Row:
     """
-    Use as much of Aurora's limit as a thousand first-time callers can.
+    Use as much of Aurora's limit as three hundred first-time callers can; the median of storms.
     """
-    done = storm(limit=STORM_LIMIT, known=known, slack=DEFAULT_SLACK)
-    most = max(len(visit.answers) for visit in done.visits)
+    done = [storm(known=known, **STORM) for _ in range(STORMS)]
+    part = [round(each.efficiency, 3) for each in done]
+    each = done[part.index(median(part))]
+    most = max(len(visit.answers) for visit in each.visits)
     return {
-        "value": round(done.efficiency, 3),
-        "note": f"{done.total_calls} calls in {done.seconds:.1f} s, {done.refused} answers 429, "
-        f"at most {most} requests a caller",
+        "value": median(part),
+        "note": f"{each.total_calls} calls in {each.seconds:.1f} s, {each.refused} answers 429, "
+        f"at most {most} requests a caller; the median of {part}",
     }
 
 
