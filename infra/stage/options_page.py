@@ -47,7 +47,7 @@ def shown_default(option: Field[Any]) -> str:
 def _accepts(option: Field[Any]) -> str:
     rule = option.metadata["rule"]
     number = isinstance(option.default, int | float) and not isinstance(option.default, bool)
-    if number and rule.most < UNBOUNDED and not rule.meaning.startswith("one of"):
+    if number and rule.most < UNBOUNDED:
         return f"{rule.least:,.10g} to {rule.most:,.10g} {rule.meaning}"
     # The column before says `none`.
     return str(rule.meaning).removesuffix(', or "" for none').replace("|", "\\|")
