@@ -98,19 +98,20 @@ class StageConfig(GivenOptions):
     # The function and what is kept of its work.
     memory_mb: int = option("MB", 1024, least=256, most=10_240)
     deployment: str = option(
-        '"all-at-once", or "canary": a new version is tried first, then gets a tenth of the '
-        "requests for five minutes, and none as soon as an alarm is on",
+        '"all-at-once", or "canary": a new version is tried first, then by a tenth of the requests',
         "all-at-once",
         shape="all-at-once|canary",
     )
     canary_email: str = option(
-        'the address of an SDK User for whom a token is asked for every minute, or "" for none',
+        'the address of an SDK User whose token is asked for every minute, or "" for none',
         "",
         shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?",
     )
     provisioned_concurrency: int = option("execution environments kept warm", 0, least=0, most=1000)
     snap_start: bool = option("true or false", False)
-    log_retention_days: int = option(f"one of {RETENTIONS}", 30, least=1, most=3653)
+    log_retention_days: int = option(
+        "days, such as 30 or 365: CloudWatch Logs takes some numbers", 30, least=1, most=3653
+    )
     alarm_email: str = option(
         'the address that alarms go to, or "" for none', "", shape=r"(?:[^@\s]+@[^@\s]+\.[^@\s]+)?"
     )
@@ -134,22 +135,20 @@ class StageConfig(GivenOptions):
     )
     sdk_sources: Pairs = option(
         'what the page\'s policy allows the Client SDK, by directive, such as {"worker-src": '
-        '"blob:"}; a directive that is left out has the default of the Aurora environment',
+        '"blob:"}',
         (),
     )
     directory_schedule: str = option(
-        "when to read Aurora's user list beforehand, as EventBridge Scheduler writes it, such as "
-        '"cron(30 6 ? * MON-FRI *)"; or "" for never',
+        'when to read Aurora\'s user list beforehand, such as "cron(30 6 ? * MON-FRI *)"',
         "",
     )
     prewarm_schedule: str = option(
-        "when `prewarm` works, as EventBridge Scheduler writes it: every quarter of an hour of the "
-        "time before and in which people come",
+        "when `prewarm` works: every quarter of an hour in which people come, and before",
         "cron(0/15 3-8 ? * MON-FRI *)",
         shape=r".+",
     )
     reserved_concurrency: int = option(
-        "most execution environments at once, reserved from the account's limit; 0 for no bound",
+        "execution environments, taken from the account's limit; 0 for no bound",
         0,
         least=0,
         most=10_000,

@@ -36,23 +36,23 @@ class GivenOptions(Options):
     """
 
     account: str = option(
-        'the 12 digits of the only AWS account to deploy to, or "" for that of the credentials',
+        "the 12 digits of the only AWS account to deploy to",
         "",
         shape=r"(?:\d{12})?",
     )
     region: str = option(
-        'the only region to deploy to, such as "eu-central-1", or "" for that of the credentials',
+        'the only region to deploy to, such as "eu-central-1"',
         "",
         shape=r"(?:[a-z]{2}(?:-[a-z]+)+-\d)?",
     )
     tags: Pairs = option(
-        'an object {"name": "value"} of tags for everything in the stack, as AWS takes them: '
-        "letters, digits, blanks and _.:/=+-@",
+        'an object {"name": "value"} for everything in the stack: letters, digits, blanks and '
+        "_.:/=+-@",
         (),
         shape=r"[\w .:/=+@-]{0,256}",
     )
     kms_key_arn: str = option(
-        'the ARN of a KMS key of this region, or "" for a key of the stack',
+        "the ARN of a KMS key of this region, instead of the stack's own",
         "",
         shape=arn("kms", r"key/[A-Za-z0-9-]+"),
     )
@@ -60,18 +60,17 @@ class GivenOptions(Options):
         "true encrypts logs and the alarms' topic with the stage's KMS key, too", False
     )
     secret_arn: str = option(
-        'the whole ARN of the secret that holds Aurora\'s API key, or "" for a secret of the stack',
+        "the whole ARN of the secret that holds Aurora's API key, instead of the stack's own",
         "",
         shape=arn("secretsmanager", r"secret:[\w/+=.@-]+-[A-Za-z0-9]{6}"),
     )
     secret_kms_key_arn: str = option(
-        'the ARN of the KMS key that encrypts secret_arn, or "" where that is AWS\'s own',
+        "the ARN of the KMS key that encrypts secret_arn, unless that is AWS's own",
         "",
         shape=arn("kms", r"key/[A-Za-z0-9-]+"),
     )
     domain_name: str = option(
-        'the API\'s own host name such as "tokens.example.com", in lower case; or "" for that of '
-        "API Gateway",
+        'a host name for the API such as "tokens.example.com", in lower case',
         "",
         shape=r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+)?",
     )
@@ -91,14 +90,12 @@ class GivenOptions(Options):
         shape=r"sg-[0-9a-f]{8,17}",
     )
     website_web_acl_arn: str = option(
-        'the ARN of a WAF web ACL for CloudFront (global, in us-east-1) before the website, or "" '
-        "for none",
+        "the ARN of a WAF web ACL for CloudFront (global, in us-east-1) before the website",
         "",
         shape=arn("wafv2", r"global/webacl/[\w-]+/[A-Za-z0-9-]+", region="us-east-1"),
     )
     alarm_topic_arn: str = option(
-        'the ARN of an SNS topic that alarms go to, which lets CloudWatch publish; or "" for a '
-        "topic of the stack",
+        "the ARN of an SNS topic that alarms go to, instead of the stack's own",
         "",
         shape=arn("sns", r"[A-Za-z0-9_-]+"),
     )

@@ -1,7 +1,7 @@
 """
-The tables of docs/configuration.md: what people write about an option, and what is declared of it.
+The tables of docs/configuration.md: what is declared of an option, and what people write about it.
 
-`make docs` writes defaults and accepted values into the rows; the last column is the page's own.
+`make docs` writes defaults and accepted values into the rows; what follows a `<br>` is the page's.
 """
 
 import re
@@ -12,9 +12,11 @@ from typing import Any
 from infra.stage.config import StageConfig
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
-ROW = re.compile(r"^\| `(\w+)` \|.*\| (?P<when>.*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| .*? \| .*?(?P<note><br>.*)? \|$", re.MULTILINE)
 # The stage's own name is its key in cdk.json.
 OPTIONS = {each.name: each for each in fields(StageConfig) if each.name != "stage"}
+# `option` takes it as "no bound".
+UNBOUNDED = 1_000_000
 
 
 def with_declarations(page: str) -> str:
@@ -26,7 +28,7 @@ def with_declarations(page: str) -> str:
 
 def _row(found: re.Match[str]) -> str:
     option = OPTIONS[found[1]]
-    return f"| `{option.name}` | {shown_default(option)} | {_accepts(option)} | {found['when']} |"
+    return f"| `{option.name}` | {shown_default(option)} | {_accepts(option)}{found['note'] or ''} |"
 
 
 def shown_default(option: Field[Any]) -> str:
@@ -44,9 +46,11 @@ def shown_default(option: Field[Any]) -> str:
 
 def _accepts(option: Field[Any]) -> str:
     rule = option.metadata["rule"]
-    if isinstance(option.default, int | float) and not isinstance(option.default, bool):
+    number = isinstance(option.default, int | float) and not isinstance(option.default, bool)
+    if number and rule.most < UNBOUNDED:
         return f"{rule.least:,.10g} to {rule.most:,.10g} {rule.meaning}"
-    return str(rule.meaning).replace("|", "\\|")
+    # The column before says `none`.
+    return str(rule.meaning).removesuffix(', or "" for none').replace("|", "\\|")
 
 
 if __name__ == "__main__":

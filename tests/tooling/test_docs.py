@@ -7,12 +7,14 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from infra.build.docs_site import on_page_markdown
 from infra.operator.cli import app
 from infra.probe.cli import app as probe
 
@@ -39,6 +41,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert linked.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(linked), f"{page.name}: {target}#{anchor}"
+
+
+def test_the_site_begins_with_the_readme() -> None:
+    """Its links lead to pages beside it, and code in a step is the step's for MkDocs, too."""
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    shown = on_page_markdown("", page=page)
+    assert "](frontend.md)" in shown
+    linked = [target for target, _ in LINK.findall(shown) if target]
+    assert [target for target in linked if not (ROOT / "docs" / target).exists()] == []
+    assert "\n    ```json\n" in shown
 
 
 def test_targets_of_make_exist() -> None:
