@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import os
 import socket
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +56,20 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 SHARED = {
-    "a synth": ("tests/infrastructure/",),
     "a stack, by browser": (
         *("tests/e2e/test_browser", "tests/e2e/test_engines"),
         *("tests/e2e/test_example_app", "tests/e2e/test_other_pages"),
     ),
-    "a stack, by its operator": ("tests/e2e/test_operator", "tests/e2e/test_local_stack"),
-    "a stack, by contract": ("tests/e2e/",),
+    "a stack, by programs": (
+        *("tests/e2e/test_operator", "tests/e2e/test_local_stack", "tests/e2e/test_contract"),
+    ),
+    "a synth": tuple(
+        f"tests/infrastructure/test_{subject}"
+        for subject in (
+            *("cost", "monitoring", "platform_options", "rollout", "schedule"),
+            *("stack", "template_lint", "upgrade", "website"),
+        )
+    ),
 }
 """What is slow to make, and the tests that share it; the first that fits."""
 
@@ -81,6 +89,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     Give `make test`, which runs several processes, its order.
     """
     return ByWhatIsShared(config, log)
+
+
+IMPORTED_EARLY: set[str] = set()
+
+
+def pytest_collection_finish() -> None:
+    """
+    Look for what takes seconds to import, in a process that may run none of its tests.
+    """
+    IMPORTED_EARLY.update({"aws_cdk", "cfnlint"} & sys.modules.keys())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def collecting_is_quick() -> None:
+    assert not IMPORTED_EARLY, "import it where it is used: every process imports every test"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

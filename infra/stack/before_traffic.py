@@ -4,7 +4,6 @@ The function that tries a new version before anybody's request reaches it.
 
 import json
 from pathlib import Path
-from typing import Any
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -12,15 +11,11 @@ from constructs import Construct
 
 from infra.build.lambda_asset import SOURCES
 from infra.stack.function import FurtherFunction
-from infra.stack.rollout import NOBODY, canary_event, event_of
+from infra.stack.gateway_events import LONGEST, events
 from infra.stage import StageConfig
 
 IN_WHEEL = Path(__file__).parents[1] / "build" / "before_traffic"
 ASSET = IN_WHEEL if IN_WHEEL.exists() else SOURCES / "before_traffic"
-LONGEST = 5
-"""
-Minutes: two requests with their cold start, and three more until a version may be called.
-"""
 NO_QUEUE = "CodeDeploy waits for its answer, and fails the deployment where none comes."
 
 
@@ -52,14 +47,3 @@ class BeforeTraffic(FurtherFunction):
         self.role.add_to_policy(
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[version.function_arn])
         )
-
-
-def events(stage: StageConfig) -> list[dict[str, Any]]:
-    """
-    Return what a new version is tried with.
-
-    It reads its settings and the claims, and asks the table to forget the token of a person who
-    does not exist. With `canary_email` it vends to the canary.
-    """
-    forgets = event_of(stage, NOBODY, name="before-traffic", method="DELETE")
-    return [forgets, canary_event(stage)] if stage.canary_email else [forgets]

@@ -3,7 +3,6 @@ How a new version reaches people: at once, or a tenth of them first, with somebo
 """
 
 import json
-from typing import Any
 
 from aws_cdk import Acknowledgment, Duration, Validations
 from aws_cdk import aws_cloudwatch as cw
@@ -17,15 +16,12 @@ from constructs import Construct
 from token_vendor.models import normalised_email
 from token_vendor.observability import digest
 
+from infra.stack.gateway_events import canary_event
 from infra.stack.metrics import INTENDED, NAMESPACE
 from infra.stack.schedule import invoke_asynchronously
 from infra.stage import StageConfig
 
 CANARY_FAILED = "CanaryFailed"
-NOBODY = "nobody@before-traffic.invalid"
-"""
-An address that nobody can have (RFC 6761).
-"""
 # AWS gives no narrower one for shifting an alias; it may touch every function of the account.
 CODEDEPLOY_POLICY = "service-role/AWSCodeDeployRoleForLambdaLimited"
 CODEDEPLOY_POLICY_RULE = (
@@ -87,36 +83,6 @@ class Canary(Construct):
             metric_name=f"{CANARY_FAILED}-{stage.stage}",
             metric_value="1",
         )
-
-
-def canary_event(stage: StageConfig) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the canary.
-    """
-    return event_of(stage, stage.canary_email, name="canary", method="POST")
-
-
-def event_of(stage: StageConfig, email: str, *, name: str, method: str) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the person with this address.
-    """
-    claims = {
-        "iss": stage.issuer,
-        "sub": name,
-        stage.claim_email: email,
-        stage.claim_email_verified: "true",
-    }
-    return {
-        "version": "2.0",
-        "routeKey": f"{method} /token",
-        "rawPath": "/token",
-        "headers": {},
-        "requestContext": {
-            "requestId": name,
-            "authorizer": {"jwt": {"claims": claims, "scopes": None}},
-        },
-        "isBase64Encoded": False,
-    }
 
 
 def canary_failures(stage: str) -> cw.Metric:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # jsii would take whatever Node the machine has, where it has one.
 os.environ.setdefault("JSII_NODE", str(Path(sys.executable).parent / "node"))
@@ -30,8 +31,110 @@ FILLED_IN = {
     "alarm_email": "team@example.com",
     "invite_domains": ["example.com"],
 }
+ACCOUNT, REGION = "111122223333", "us-east-1"
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+# What a company has already.
+GIVEN: dict[str, Any] = {
+    "account": ACCOUNT,
+    "region": REGION,
+    "tags": {"cost-center": "4711", "team": "Solar + Roof"},
+    "kms_key_arn": KEY,
+    "secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:aurora/api-key-AbCdEf",
+    "secret_kms_key_arn": KEY.replace("1234abcd", "abcd1234"),
+    "domain_name": "tokens.example.com",
+    "certificate_arn": (
+        f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/12345678-1234-1234-1234-123456789012"
+    ),
+    "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+    "security_group_ids": ["sg-0123456789abcdef0"],
+    "encrypt_logs": True,
+    "website": True,
+    "website_web_acl_arn": (
+        f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/ours/12345678-1234-1234-1234-12345678"
+    ),
+    "directory_schedule": "cron(30 6 ? * MON-FRI *)",
+    "runbook": "https://git.example.com/vendor/docs/runbook.md",
+}
 LONGEST = "a-stage-of-20-letter"
 EVERY_ALARM = "every-alarm"
+CAREFUL = {"deployment": "canary", "canary_email": "Canary@Example.com", "business_hours": "6-16"}
+EVERY_STAGE = pytest.mark.parametrize("stage", ["sandbox", "production", LONGEST])
+STAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "sandbox": ("sandbox", {}),
+    "production": ("production", {"provisioned_concurrency": 2}),
+    EVERY_ALARM: ("production", {"business_hours": "6-16"}),
+    LONGEST: (
+        "production",
+        {
+            "snap_start": True,
+            "cors_origins": [],
+            "memory_mb": 2048,
+            "reserved_concurrency": 9,
+            "termination_protection": True,
+            "claim_email": "upn",
+            "issuer": "https://login.example.com/" + "i" * 200,
+            "invite_domains": [f"department-{number:02}.example.com" for number in range(40)],
+            "invite_levels_by_group": {f"group-{number:02}": "Team Member" for number in range(20)},
+        },
+    ),
+    "given": ("production", GIVEN),
+    "encrypted": ("sandbox", {"encrypt_logs": True}),
+    "topic-and-secret": (
+        "sandbox",
+        {
+            "alarm_email": "",
+            "alarm_topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+            # With AWS's own key.
+            "secret_arn": GIVEN["secret_arn"],
+        },
+    ),
+    "website": (
+        "production",
+        {
+            "website": True,
+            "website_origins": ["https://sign-in.example.com"],
+            "sdk_sources": {
+                "script-src": "https://aurora-sdk.s3.amazonaws.com 'wasm-unsafe-eval'",
+                "frame-src": "",
+            },
+            "issuer": "https://id.example.com/tenant",
+            # It needs none.
+            "cors_origins": [],
+        },
+    ),
+    "careful": ("sandbox", CAREFUL),
+    "careful-given": (
+        "production",
+        {
+            **GIVEN,
+            "website": False,
+            "website_web_acl_arn": "",
+            "deployment": "canary",
+            "snap_start": True,
+            "issuer": "https://login.example.com/" + "i" * 200,
+            "claim_email": "https://claims.example.com/" + "c" * 100,
+        },
+    ),
+    "scheduled": (
+        "sandbox",
+        {
+            "directory_schedule": "cron(30 6 ? * MON-FRI *)",
+            "prewarm": True,
+            "time_zone": "America/Los_Angeles",
+        },
+    ),
+}
+"""
+Stages that differ in every option that shapes the stack: whose defaults they have, and what not.
+"""
+# The CDK makes each function wait for its role's policy and, needlessly but harmlessly, for the
+# role, which the function refers to anyway. The alias waits for what its update policy names: AWS
+# says nowhere that the policy's references order an update.
+NEEDLESS = re.compile(
+    r"W3005 '\w+Role\w+' dependency already enforced by a 'GetAtt'"
+    r"|W3005 '\w*CDKBucketDeployment\w+' dependency"
+    r"|W3005 '\w+' dependency already enforced by a 'Ref' at '[\w/]+/UpdatePolicy/"
+)
 
 
 def cdk_json() -> dict[str, Any]:
@@ -43,7 +146,7 @@ def filled_in(stage: str, **override: Any) -> StageConfig:
     Read a stage of cdk.json with its placeholders filled in.
     """
     stages = cdk_json()["context"]["stages"]
-    stages |= dict.fromkeys((LONGEST, EVERY_ALARM), stages["production"])
+    stages |= {name: stages[like] for name, (like, _) in STAGES.items()}
     return StageConfig.read(stages, stage, {**FILLED_IN, **override})
 
 
@@ -102,9 +205,55 @@ class Assembly:
         artifacts = json.loads((self.folder / "manifest.json").read_text())["artifacts"]
         return artifacts[f"AuroraTokenVendor-{stage}"]["properties"]
 
-    @property
-    def report(self) -> dict[str, Any]:
-        return json.loads((self.folder / "validation-report.json").read_text())
+    def findings(self) -> list[tuple[str, str]]:
+        """
+        Return the rule and the construct of each finding of cdk-nag's packs.
+        """
+        report = json.loads((self.folder / "validation-report.json").read_text())
+        packs = {each["pluginName"]: each for each in report["pluginReports"]}
+        assert {"AwsSolutions", "Serverless"} <= packs.keys()
+        return [
+            (violation["ruleName"], construct["constructPath"])
+            for pack in packs.values()
+            for violation in pack.get("violations", [])
+            for construct in violation["violatingConstructs"]
+        ]
+
+
+def cfn_lint(template: Path, *regions: str) -> list[str]:
+    """
+    Return what cfn-lint has to say of a template.
+    """
+    from cfnlint.api import ManualArgs, lint  # It takes seconds to import.
+
+    matches = lint(template.read_text(), config=ManualArgs(regions=list(regions or [REGION])))
+    messages = [f"{each.rule.id} {each.message}" for each in matches]
+    return [each for each in messages if not NEEDLESS.search(each)]
+
+
+def flat(value: Any, reference: str = "") -> str:
+    """
+    Join a text that CloudFormation puts together; for a resource stands its logical id, or a text.
+    """
+    match value:
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(flat(part, reference) for part in parts)
+        case {"Ref": id_} | {"Fn::GetAtt": [id_, *_]}:
+            return reference or id_
+    return str(value)
+
+
+def every_text(node: Any) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case dict():
+            for key, value in node.items():
+                yield key
+                yield from every_text(value)
+        case list():
+            for value in node:
+                yield from every_text(value)
 
 
 def synthesize(
@@ -120,10 +269,10 @@ def synthesize(
     `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag.
     """
     # Importing the CDK starts jsii, which tests that need no template can do without.
-    from aws_cdk import App, CfnResource, Validations  # noqa: PLC0415
-    from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: PLC0415
+    from aws_cdk import App, CfnResource, Validations
+    from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
-    from infra.stack.token_vendor_stack import TokenVendorStack  # noqa: PLC0415
+    from infra.stack.token_vendor_stack import TokenVendorStack
 
     app = App(context=cdk_json()["context"], outdir=str(folder))
     if judged:
@@ -147,28 +296,11 @@ def synthesize(
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """
-    Give stages that differ in every option that shapes the stack.
+    Give every stage, synthesized and judged.
     """
     folder = tmp_path_factory.mktemp("cdk.out")
-    synthesize(
-        folder,
-        filled_in("sandbox"),
-        filled_in("production", provisioned_concurrency=2),
-        filled_in(EVERY_ALARM, business_hours="6-16"),
-        filled_in(
-            LONGEST,
-            snap_start=True,
-            cors_origins=[],
-            memory_mb=2048,
-            reserved_concurrency=9,
-            termination_protection=True,
-            claim_email="upn",
-            issuer="https://login.example.com/" + "i" * 200,
-            invite_domains=[f"department-{number:02}.example.com" for number in range(40)],
-            invite_levels_by_group={f"group-{number:02}": "Team Member" for number in range(20)},
-        ),
-        judged=True,
-    )
+    stages = (filled_in(name, **options) for name, (_, options) in STAGES.items())
+    synthesize(folder, *stages, judged=True)
     return Assembly(folder)
 
 

@@ -6,18 +6,17 @@ from __future__ import annotations
 
 import json
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App
-from aws_cdk import assertions as cdk
 from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
 from infra.dashboard_view.cloudwatch_math import Samples, widget_queries
-from infra.stack.metrics import FAILURES, NAMESPACE, SHADES, TABLE_OPERATIONS, Measures
-from infra.stack.token_vendor_stack import TokenVendorStack
-from infra.stage import StageConfig
+from tests.infrastructure.conftest import EVERY_ALARM, flat
+
+if TYPE_CHECKING:
+    from tests.infrastructure.conftest import Assembly, Template
 
 # What AWS's documentation says that it publishes, by namespace and dimensions.
 PUBLISHED = {
@@ -49,40 +48,14 @@ VALUES = {
     "operation": {"list_users", "retrieve_user", "invite_user", "generate_token"},
     "outcome": {"ok", "timeout", "unreachable", "invalid", *STATUSES},
 }
-OPTIONS: dict[str, Any] = {
-    "issuer": "https://sign-in.example.com",
-    "audiences": ["app"],
-    "cors_origins": [],
-    "aurora_environment": "sandbox",
-    "aurora_tenant_id": "tenant",
-    "alarm_email": "operators@example.com",
-    "business_hours": "6-16",
-}
-# https://aws.amazon.com/cloudwatch/pricing: three dashboards of up to 50 metrics each are free.
-FREE_METRICS_OF_A_DASHBOARD = 50
+NAMESPACE = "AuroraTokenVendor"
 # A metric as it is named: namespace, name, dimensions.
 Named = tuple[str, str, frozenset[tuple[str, str]]]
 
 
-def synthesized(**options: Any) -> cdk.Template:
-    stage = StageConfig.read({"test": OPTIONS | options}, "test", {})
-    return cdk.Template.from_stack(TokenVendorStack(App(), "Stack", stage=stage))
-
-
 @pytest.fixture(scope="module")
-def template() -> cdk.Template:
-    return synthesized()
-
-
-def flat(value: Any) -> str:
-    """
-    Join a text that CloudFormation puts together; a resource stands as its logical id.
-    """
-    if isinstance(value, dict) and "Fn::Join" in value:
-        return "".join(map(flat, value["Fn::Join"][1]))
-    if isinstance(value, dict):
-        return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
-    return str(value)
+def template(assembly: Assembly) -> Template:
+    return assembly.template(EVERY_ALARM)
 
 
 def named(row: list[Any]) -> Named | None:
@@ -95,7 +68,7 @@ def named(row: list[Any]) -> Named | None:
     return namespace, name, frozenset(zip(pairs[::2], pairs[1::2], strict=True))
 
 
-def rows(template: cdk.Template) -> list[list[list[Any]]]:
+def rows(template: Template) -> list[list[list[Any]]]:
     """
     Return the rows of all widgets, by dashboard.
     """
@@ -105,11 +78,11 @@ def rows(template: cdk.Template) -> list[list[list[Any]]]:
             for widget in json.loads(flat(resource["Properties"]["DashboardBody"]))["widgets"]
             for row in widget["properties"].get("metrics", [])
         ]
-        for resource in template.find_resources("AWS::CloudWatch::Dashboard").values()
+        for resource in template.resources("AWS::CloudWatch::Dashboard").values()
     ]
 
 
-def on_dashboards(template: cdk.Template) -> set[Named]:
+def on_dashboards(template: Template) -> set[Named]:
     """
     Return what the dashboards name, and what of all that is emitted their searches find.
     """
@@ -136,9 +109,9 @@ def on_dashboards(template: cdk.Template) -> set[Named]:
     return found | {each.metric for each in Samples(lines).found(searches) if each.metric}
 
 
-def in_alarms(template: cdk.Template) -> set[Named]:
+def in_alarms(template: Template) -> set[Named]:
     found = set()
-    for resource in template.find_resources("AWS::CloudWatch::Alarm").values():
+    for resource in template.resources("AWS::CloudWatch::Alarm").values():
         alarm = resource["Properties"]
         stats = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
         for metric in [each["Metric"] for each in stats] or [alarm]:
@@ -152,7 +125,7 @@ def emitted() -> set[Named]:
     List every series that the function can emit.
     """
     return {
-        (NAMESPACE, metric.value, frozenset({("service", "token-vendor-test"), *pairs}))
+        (NAMESPACE, metric.value, frozenset({("service", "token-vendor-every-alarm"), *pairs}))
         for metric in Metric
         for pairs in product(
             *([(name, value) for value in VALUES[name]] for name in DIMENSIONS.get(metric, ()))
@@ -160,7 +133,7 @@ def emitted() -> set[Named]:
     }
 
 
-def unknown(metrics: set[Named], template: cdk.Template) -> set[Named]:
+def unknown(metrics: set[Named], template: Template) -> set[Named]:
     """
     Return the metrics that nobody emits or publishes.
     """
@@ -169,9 +142,7 @@ def unknown(metrics: set[Named], template: cdk.Template) -> set[Named]:
         dimensions = dict(pairs)
         published = PUBLISHED.get((namespace, tuple(sorted(dimensions))), set())
         resources = {
-            key: template.find_resources(kind)
-            for key, kind in RESOURCES.items()
-            if key in dimensions
+            key: template.resources(kind) for key, kind in RESOURCES.items() if key in dimensions
         }
         exists = all(dimensions[key] in found for key, found in resources.items())
         if name not in published or not exists:
@@ -190,20 +161,14 @@ def test_every_metric_is_on_a_dashboard(template):
     assert in_alarms(template) - shown == set()
 
 
-def test_dashboards_stay_inside_the_free_allowance(template):
-    """
-    A search counts as what it finds: an ordinary stage sees "ok", and one answer that is not.
-    """
-    for dashboard in rows(template):
-        searches = sum("SEARCH" in json.dumps(row) for row in dashboard)
-        metrics = sum(bool(named(row)) for row in dashboard)
-        assert metrics + searches <= FREE_METRICS_OF_A_DASHBOARD
-
-
 def test_red_is_what_fails_and_nothing_else(template):
     """
     Nor is a series left to CloudWatch's own colours, of which the second is orange, the fourth red.
     """
+    from infra.stack.metrics import FAILURES, SHADES, TABLE_OPERATIONS
+
+    # Waiting for one's turn is none.
+    assert "aurora-busy" not in FAILURES
     shown = [
         row[-1] | {"name": row[1] if len(row) > 1 else ""}
         for dashboard in rows(template)
@@ -219,7 +184,7 @@ def test_red_is_what_fails_and_nothing_else(template):
 
 
 def test_every_axis_says_its_unit(template):
-    for dashboard in template.find_resources("AWS::CloudWatch::Dashboard").values():
+    for dashboard in template.resources("AWS::CloudWatch::Dashboard").values():
         body = json.loads(flat(dashboard["Properties"]["DashboardBody"]))
         # Otherwise a sum over a minute would become one over an hour when a week is looked at.
         assert body["periodOverride"] == "inherit"
@@ -230,38 +195,10 @@ def test_every_axis_says_its_unit(template):
                 assert properties["yAxis"][side]["label"], properties["title"]
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [
-        (NAMESPACE, "Vendet", {"service": "token-vendor-test", "source": "stored"}),
-        (NAMESPACE, "Vended", {"service": "token-vendor-test", "source": "cached"}),
-        (NAMESPACE, "Vended", {"service": "token-vendor-test"}),
-        (NAMESPACE, "Vended", {"service": "token-vendor-other", "source": "stored"}),
-        ("AWS/Lambda", "Error", {"FunctionName": "VendorFunction"}),
-        ("AWS/Lambda", "Errors", {"FunctionName": "SomebodyElses"}),
-    ],
-    ids=lambda metric: f"{metric[1]} {metric[2]}",
-)
-def test_a_wrong_name_is_found(template, metric):
-    namespace, name, dimensions = metric
-    assert unknown({(namespace, name, frozenset(dimensions.items()))}, template)
-
-
-@pytest.mark.parametrize("dimensions", [{}, {"problem": "x"}, {"source": "stored", "more": "x"}])
-def test_a_metric_is_not_made_with_other_dimensions(dimensions):
-    measures = Measures(
-        stage="test", function_name="f", api_id="a", table_name="t", log_group_name="l"
-    )
-    with pytest.raises(ValueError, match="source"):
-        measures.own(Metric.VENDED, **dimensions)
-
-
 def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
-    (topic,) = template.find_resources("AWS::SNS::Topic")
-    alarms = [
-        each["Properties"] for each in template.find_resources("AWS::CloudWatch::Alarm").values()
-    ]
-    slugs = {alarm["AlarmName"].removeprefix("token-vendor-test-") for alarm in alarms}
+    (topic,) = template.resources("AWS::SNS::Topic")
+    alarms = [each["Properties"] for each in template.resources("AWS::CloudWatch::Alarm").values()]
+    slugs = {alarm["AlarmName"].removeprefix("token-vendor-every-alarm-") for alarm in alarms}
     assert slugs == {
         *("key-rejected", "aurora-unavailable", "failed-share", "budget-exhausted", "slow"),
         *("double-generate", "throttled", "table-errors", "function-errors", "no-traffic"),
@@ -269,18 +206,16 @@ def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
         *("gateway-errors", "rejected-share"),
     }
     for alarm in alarms:
-        slug = alarm["AlarmName"].removeprefix("token-vendor-test-")
+        slug = alarm["AlarmName"].removeprefix("token-vendor-every-alarm-")
         assert alarm["AlarmDescription"].endswith(f"docs/runbook.md#alarm-{slug}")
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
 def test_percentile_of_a_few_requests_wakes_nobody(template):
-    alarms = [
-        each["Properties"] for each in template.find_resources("AWS::CloudWatch::Alarm").values()
-    ]
+    alarms = [each["Properties"] for each in template.resources("AWS::CloudWatch::Alarm").values()]
     judged = {
-        alarm["AlarmName"].removeprefix("token-vendor-test-"): alarm.get(
+        alarm["AlarmName"].removeprefix("token-vendor-every-alarm-"): alarm.get(
             "EvaluateLowSampleCountPercentile"
         )
         for alarm in alarms
@@ -292,7 +227,7 @@ def test_no_expression_rests_on_fill(template):
     """
     FILL gives the newest minute a value before its metrics arrive, which can keep an alarm OK.
     """
-    assert "FILL(" not in json.dumps(template.to_json())
+    assert "FILL(" not in json.dumps(template.data)
 
 
 def test_what_never_reaches_the_function_has_an_alarm(template):
@@ -304,7 +239,7 @@ def test_alarms_of_this_account_and_nobody_else_may_publish(template):
     """
     A topic that has a policy loses the default one, which lets the account's alarms in.
     """
-    (policy,) = template.find_resources("AWS::SNS::TopicPolicy").values()
+    (policy,) = template.resources("AWS::SNS::TopicPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
     assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -313,24 +248,16 @@ def test_alarms_of_this_account_and_nobody_else_may_publish(template):
     }
 
 
-def test_a_topic_of_the_companys_takes_the_place_of_ours():
-    arn = "arn:aws:sns:eu-west-1:111122223333:alarms"
-    template = synthesized(alarm_topic_arn=arn, alarm_email="")
-    template.resource_count_is("AWS::SNS::Topic", 0)
-    for alarm in template.find_resources("AWS::CloudWatch::Alarm").values():
-        assert alarm["Properties"]["AlarmActions"] == [arn]
-
-
-def test_e_mail_and_business_hours_are_options():
-    plain = synthesized(alarm_email="", business_hours="")
-    plain.resource_count_is("AWS::SNS::Subscription", 0)
-    names = [
-        each["Properties"]["AlarmName"]
-        for each in plain.find_resources("AWS::CloudWatch::Alarm").values()
-    ]
-    assert not [name for name in names if "no-traffic" in name]
-
-
-def test_waiting_for_ones_turn_is_no_failure():
-    assert "aurora-busy" not in FAILURES
-    assert {"internal-error", "aurora-key-rejected", "aurora-timeout"} < set(FAILURES)
+def test_a_topic_of_the_companys_takes_the_place_of_ours(assembly):
+    """
+    The stage names no address and no business hours.
+    """
+    template = assembly.template("topic-and-secret")
+    assert (
+        template.resources("AWS::SNS::Topic") == template.resources("AWS::SNS::Subscription") == {}
+    )
+    alarms = [each["Properties"] for each in template.resources("AWS::CloudWatch::Alarm").values()]
+    assert {action for each in alarms for action in each["AlarmActions"]} == {
+        "arn:aws:sns:us-east-1:111122223333:alarms"
+    }
+    assert not [each for each in alarms if "no-traffic" in each["AlarmName"]]

@@ -8,65 +8,27 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 
 from infra.stage import StageConfig, StageError
-from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
-from tests.infrastructure.test_template_lint import NEEDLESS, findings
+from tests.infrastructure.conftest import ACCOUNT, GIVEN, KEY, REGION, filled_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.infrastructure.conftest import Assembly, Template
 
-ACCOUNT, REGION = "111122223333", "us-east-1"
-KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-SECRETS_KEY = KEY.replace("1234abcd", "abcd1234")
-SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:aurora/api-key-AbCdEf"
-CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/12345678-1234-1234-1234-123456789012"
-WEB_ACL = f"arn:aws:wafv2:us-east-1:{ACCOUNT}:global/webacl/ours/12345678-1234-1234-1234-12345678"
-GIVEN: dict[str, Any] = {
-    "account": ACCOUNT,
-    "region": REGION,
-    "tags": {"cost-center": "4711", "team": "Solar & Roof".replace("&", "+")},
-    "kms_key_arn": KEY,
-    "secret_arn": SECRET,
-    "secret_kms_key_arn": SECRETS_KEY,
-    "domain_name": "tokens.example.com",
-    "certificate_arn": CERTIFICATE,
-    "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-    "security_group_ids": ["sg-0123456789abcdef0"],
-    "encrypt_logs": True,
-    "website": True,
-    "website_web_acl_arn": WEB_ACL,
-    "directory_schedule": "cron(30 6 ? * MON-FRI *)",
-    "runbook": "https://git.example.com/vendor/docs/runbook.md",
-}
 FUNCTION = "AWS::Lambda::Function"
 LOGS = "AWS::Logs::LogGroup"
+SECRET, SECRETS_KEY = GIVEN["secret_arn"], GIVEN["secret_kms_key_arn"]
+CERTIFICATE, WEB_ACL = GIVEN["certificate_arn"], GIVEN["website_web_acl_arn"]
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """
-    Give a stage that names everything, and one that has the stack's own key encrypt all.
-    """
-    folder = tmp_path_factory.mktemp("given")
-    synthesize(
-        folder,
-        filled_in("production", **GIVEN),
-        filled_in("sandbox", encrypt_logs=True),
-        judged=True,
-    )
-    return Assembly(folder)
+def given(assembly: Assembly) -> Template:
+    return assembly.template("given")
 
 
 @pytest.fixture(scope="module")
-def given(judged: Assembly) -> Template:
-    return judged.template("production")
-
-
-@pytest.fixture(scope="module")
-def encrypted(judged: Assembly) -> Template:
-    return judged.template("sandbox")
+def encrypted(assembly: Assembly) -> Template:
+    return assembly.template("encrypted")
 
 
 def ours(template: Template, type_: str) -> list[dict[str, Any]]:
@@ -88,44 +50,19 @@ def statements(template: Template) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_judges_have_nothing_to_say(judged: Assembly) -> None:
-    assert findings(judged) == []
+def test_stack_is_bound_to_its_account_and_region_and_tagged(assembly: Assembly) -> None:
+    artifacts = json.loads((assembly.folder / "manifest.json").read_text())["artifacts"]
+    given, sandbox = (artifacts[f"AuroraTokenVendor-{stage}"] for stage in ("given", "sandbox"))
+    assert given["environment"] == f"aws://{ACCOUNT}/{REGION}"
+    assert sandbox["environment"] == "aws://unknown-account/unknown-region"
+    assert given["properties"]["tags"] == GIVEN["tags"]
+    assert "tags" not in sandbox["properties"]
 
 
-@pytest.mark.parametrize("stage", ["production", "sandbox"])
-def test_cfn_lint_has_nothing_to_say(judged: Assembly, stage: str) -> None:
-    text = judged.template(stage).path.read_text()
-    matches = lint(text, config=ManualArgs(regions=[REGION]))
-    messages = [f"{each.rule.id} {each.message}" for each in matches]
-    assert [each for each in messages if not NEEDLESS.search(each)] == []
-
-
-def test_nothing_is_made_that_is_there_already(given: Template) -> None:
-    assert given.resources("AWS::KMS::Key") == {}
-    assert given.resources("AWS::SecretsManager::Secret") == {}
-
-
-def test_stage_is_bound_to_its_account_and_region(judged: Assembly) -> None:
-    artifacts = json.loads((judged.folder / "manifest.json").read_text())["artifacts"]
-    environments = {
-        name.removeprefix("AuroraTokenVendor-"): each["environment"]
-        for name, each in artifacts.items()
-        if each["type"] == "aws:cloudformation:stack"
-    }
-    assert environments == {
-        "production": f"aws://{ACCOUNT}/{REGION}",
-        "sandbox": "aws://unknown-account/unknown-region",
-    }
-
-
-def test_stack_is_tagged(judged: Assembly) -> None:
-    assert judged.manifest("production")["tags"] == GIVEN["tags"]
-    assert "tags" not in judged.manifest("sandbox")
-
-
-def test_table_is_encrypted_with_the_given_key(given: Template) -> None:
+def test_given_key_encrypts_the_table_and_no_other_is_made(given: Template) -> None:
     table = given.properties("AWS::DynamoDB::Table")
     assert table["SSESpecification"]["KMSMasterKeyId"] == KEY
+    assert given.resources("AWS::KMS::Key") == given.resources("AWS::SecretsManager::Secret") == {}
 
 
 def test_function_reads_the_given_secret_and_may_decrypt_it(given: Template) -> None:
@@ -142,12 +79,9 @@ def test_function_reads_the_given_secret_and_may_decrypt_it(given: Template) -> 
     assert given.data["Outputs"]["SecretArn"]["Value"] == SECRET
 
 
-def test_secret_with_awss_own_key_needs_no_right(tmp_path: Path) -> None:
-    synthesize(tmp_path, filled_in("sandbox", secret_arn=SECRET))
-    template = Assembly(tmp_path).template("sandbox")
-    services = [
-        str(each["Condition"]) for each in statements(template) if "kms:ViaService" in str(each)
-    ]
+def test_secret_with_awss_own_key_needs_no_right(assembly: Assembly) -> None:
+    allowed = statements(assembly.template("topic-and-secret"))
+    services = [str(each["Condition"]) for each in allowed if "kms:ViaService" in str(each)]
     assert len(services) == 1
     assert "dynamodb" in services[0]
 
@@ -195,16 +129,16 @@ def test_only_lambda_itself_may_make_interfaces(given: Template) -> None:
     assert [each["Action"] for each in denied] == allowed
     for each in denied:
         pattern = json.dumps(each["Condition"]["ArnLike"]["lambda:SourceFunctionArn"])
-        assert ":function:AuroraTokenVendor-production-*" in pattern
+        assert ":function:AuroraTokenVendor-given-*" in pattern
 
 
-@pytest.mark.parametrize("stage", ["production", "sandbox"])
-def test_every_log_and_the_topic_are_encrypted(judged: Assembly, stage: str) -> None:
-    template = judged.template(stage)
+@pytest.mark.parametrize(("stage", "logs"), [("given", 4), ("encrypted", 2)])
+def test_every_log_and_the_topic_are_encrypted(assembly: Assembly, stage: str, logs: int) -> None:
+    template = assembly.template(stage)
     own = template.resources("AWS::KMS::Key")
     key: Any = {"Fn::GetAtt": [next(iter(own)), "Arn"]} if own else KEY
     groups = template.resources(LOGS).values()
-    assert len(groups) == (4 if stage == "production" else 2)
+    assert len(groups) == logs
     assert all(each["Properties"]["KmsKeyId"] == key for each in groups)
     assert template.properties("AWS::SNS::Topic")["KmsMasterKeyId"] == key
 
@@ -219,7 +153,7 @@ def test_own_key_lets_logs_and_alarms_in_and_nobody_else(encrypted: Template) ->
     assert len(services) == 2
     logs = next(each for name, each in services.items() if "logs." in name)
     pattern = json.dumps(logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"])
-    assert ":log-group:AuroraTokenVendor-sandbox-*" in pattern
+    assert ":log-group:AuroraTokenVendor-encrypted-*" in pattern
     alarms = services['"cloudwatch.amazonaws.com"']
     assert sorted(alarms["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey*"]
     assert alarms["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
@@ -227,7 +161,7 @@ def test_own_key_lets_logs_and_alarms_in_and_nobody_else(encrypted: Template) ->
 
 def test_every_alarm_links_to_the_given_runbook(given: Template) -> None:
     for alarm in given.resources("AWS::CloudWatch::Alarm").values():
-        slug = alarm["Properties"]["AlarmName"].removeprefix("token-vendor-production-")
+        slug = alarm["Properties"]["AlarmName"].removeprefix("token-vendor-given-")
         told = alarm["Properties"]["AlarmDescription"]
         assert told.endswith(f" https://git.example.com/vendor/docs/runbook.md#alarm-{slug}")
 

@@ -6,39 +6,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cfnlint.api import ManualArgs
-from cfnlint.api import lint as cfn_lint
 from token_vendor.forecast import LANES
 from token_vendor.prewarm import lane_of
 
-from infra.stack.token_vendor import EVERYBODY_ACTION
-from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
-from tests.infrastructure.test_template_lint import (
-    test_cdk_nag_has_nothing_left_to_say as nag_is_content,
-)
+if TYPE_CHECKING:
+    from tests.infrastructure.conftest import Assembly, Template
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 AT_HALF_PAST_SIX = "cron(30 6 ? * MON-FRI *)"
 
 
 @pytest.fixture(scope="module")
-def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    folder: Path = tmp_path_factory.mktemp("cdk.out")
-    stage = filled_in(
-        "sandbox",
-        directory_schedule=AT_HALF_PAST_SIX,
-        prewarm=True,
-        time_zone="America/Los_Angeles",
-    )
-    synthesize(folder, stage, judged=True)
-    return Assembly(folder)
-
-
-@pytest.fixture(scope="module")
-def template(scheduled: Assembly) -> Template:
-    return scheduled.template("sandbox")
+def template(assembly: Assembly) -> Template:
+    return assembly.template("scheduled")
 
 
 def test_no_stage_has_it_by_default(assembly: Assembly) -> None:
@@ -69,20 +52,14 @@ def test_it_runs_the_same_asset_in_the_stages_time_zone(template: Template) -> N
     assert others == [one, one]
 
 
-def test_judges_have_nothing_to_say(scheduled: Assembly) -> None:
-    nag_is_content(scheduled)
-    lint = ManualArgs(regions=["us-east-1", "us-west-2"])
-    found = cfn_lint(scheduled.template("sandbox").path.read_text(), config=lint)
-    messages = [f"{each.rule.id} {each.message}" for each in found]
-    assert [each for each in messages if "dependency already enforced" not in each] == []
-
-
 def test_its_role_may_do_what_the_functions_role_may(template: Template) -> None:
     """
     Both roles have the same rights on table, secret and key, and each may write to its own log.
 
     What generates before people come may look at everybody's item too.
     """
+    from infra.stack.token_vendor import EVERYBODY_ACTION
+
     allowed = []
     for policy in template.resources("AWS::IAM::Policy").values():
         statements = policy["Properties"]["PolicyDocument"]["Statement"]

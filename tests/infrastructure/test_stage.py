@@ -259,40 +259,6 @@ def test_aurora_is_found_by_its_environment(stage: str, origin: str) -> None:
     assert config.aurora_origin == config.variables()["AURORA_URL"] == origin
 
 
-def test_variables_are_written_as_the_function_reads_them() -> None:
-    variables = filled_in(
-        "sandbox",
-        request_rate=2.5,
-        refresh_margin=1800,
-        invitations=False,
-        invite_domains=["a.example", "b.example"],
-        invite_levels_by_group={"designers": "Team Member"},
-    ).variables()
-    assert variables["REQUEST_RATE"] == "2.5"
-    assert variables["REFRESH_MARGIN"] == "1800"
-    assert variables["INVITATIONS"] == "false"
-    assert variables["INVITE_DOMAINS"] == "a.example,b.example"
-    assert variables["INVITE_LEVELS_BY_GROUP"] == '{"designers": "Team Member"}'
-    assert "ISSUER" not in variables
-
-
-def test_every_wrong_option_is_named_in_one_run() -> None:
-    with pytest.raises(StageError) as refusal:
-        filled_in("sandbox", memory_mb="512", directory_ttl=-1, audience=["app"])
-    assert [line.split(" ")[0] for line in str(refusal.value).splitlines()] == [
-        "stages.sandbox.audience",
-        "stages.sandbox.directory_ttl",
-        "stages.sandbox.memory_mb",
-    ]
-
-
-def test_levels_keep_the_configured_order() -> None:
-    levels = {"z-first": "Team Member", "a-second": "Admin User"}
-    variables = filled_in("sandbox", invite_levels_by_group=levels).variables()
-    settings = Settings.from_environment({**variables, **STACKS})
-    assert settings.invite_levels_by_group == tuple(levels.items())
-
-
 TEXTS = st.from_regex(r"[A-Za-z0-9 _.-]{0,20}", fullmatch=True)
 VALUES: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXTS,

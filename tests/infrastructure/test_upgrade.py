@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from infra.stack import token_vendor
 from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
 
 RELEASED = json.loads(Path(__file__).with_name("released.json").read_text())
@@ -23,6 +22,8 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """
     Give a stage whose function, and its scheduled ones, need a right that they no longer need.
     """
+    from infra.stack import token_vendor
+
     with pytest.MonkeyPatch.context() as patch:
         actions = (*token_vendor.TABLE_ACTIONS, "dynamodb:DescribeTable")
         patch.setattr(token_vendor, "TABLE_ACTIONS", actions)

@@ -8,7 +8,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 
 from infra.build.lambda_asset import ROOT
 from infra.stage import StageError
@@ -17,15 +16,12 @@ from infra.web.demo_files import (
     FILES,
     LOADER_ORIGIN,
     SDK_SOURCES,
-    at_one_origin,
     security_headers,
-    wrong_sources,
 )
-from tests.infrastructure.conftest import Assembly, Template, filled_in, synthesize
-from tests.infrastructure.test_template_lint import NEEDLESS
+from tests.infrastructure.conftest import filled_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.infrastructure.conftest import Assembly, Template
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"
@@ -36,25 +32,8 @@ ALL_VIEWER_EXCEPT_HOST_HEADER = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """
-    Give a stage with the website, and no CORS because it needs none.
-    """
-    folder: Path = tmp_path_factory.mktemp("website")
-    options: dict[str, Any] = {
-        "website": True,
-        "website_origins": ["https://sign-in.example.com"],
-        "sdk_sources": {"script-src": f"{LOADER_ORIGIN} 'wasm-unsafe-eval'", "frame-src": ""},
-        "issuer": "https://id.example.com/tenant",
-        "cors_origins": [],
-    }
-    synthesize(folder, filled_in("production", **options), judged=True)
-    return Assembly(folder)
-
-
-@pytest.fixture(scope="module")
-def template(published: Assembly) -> Template:
-    return published.template("production")
+def template(assembly: Assembly) -> Template:
+    return assembly.template("website")
 
 
 @pytest.fixture(scope="module")
@@ -93,19 +72,6 @@ def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
         for each in policy
         if each["Effect"] == "Allow" and each["Principal"] in ("*", {"AWS": "*"})
     ]
-
-
-def test_the_bucket_is_asked_with_a_signature(
-    template: Template, distribution: dict[str, Any]
-) -> None:
-    control = template.properties("AWS::CloudFront::OriginAccessControl")
-    config = control["OriginAccessControlConfig"]
-    assert (config["SigningBehavior"], config["SigningProtocol"]) == ("always", "sigv4")
-    (files,) = [each for each in distribution["Origins"] if "S3OriginConfig" in each]
-    assert files["OriginAccessControlId"]["Fn::GetAtt"][0] == template.id(
-        "AWS::CloudFront::OriginAccessControl"
-    )
-    assert files["S3OriginConfig"] == {"OriginAccessIdentity": ""}
 
 
 def test_token_goes_to_the_api_uncached_and_with_the_callers_token(
@@ -149,12 +115,12 @@ def test_files_come_with_the_headers_of_the_local_page(
 
 
 def test_what_is_published_is_the_page_and_its_configuration(
-    published: Assembly, template: Template
+    assembly: Assembly, template: Template
 ) -> None:
     (copied,) = template.resources("Custom::CDKBucketDeployment").values()
     found: dict[str, bytes] = {}
     for key in copied["Properties"]["SourceObjectKeys"]:
-        folder = published.folder / f"asset.{key.removesuffix('.zip')}"
+        folder = assembly.folder / f"asset.{key.removesuffix('.zip')}"
         found |= {file.name: file.read_bytes() for file in folder.iterdir()}
     config = json.loads(found.pop("config.json"))
     assert found == {name: path.read_bytes() for name, path in FILES.items()}
@@ -165,22 +131,6 @@ def test_what_is_published_is_the_page_and_its_configuration(
     }
     metadata = copied["Properties"]["SystemMetadata"]
     assert metadata["cache-control"] == "no-cache"
-
-
-def test_its_address_is_an_output(template: Template) -> None:
-    assert template.id(DISTRIBUTION) in json.dumps(template.data["Outputs"]["WebsiteUrl"])
-
-
-def test_cdk_nag_and_cfn_lint_have_nothing_to_say(published: Assembly, template: Template) -> None:
-    reports = published.report["pluginReports"]
-    findings = [each for report in reports for each in report.get("violations", [])]
-    assert findings == []
-    matches = lint(template.path.read_text(), config=ManualArgs(regions=["us-east-1"]))
-    messages = [f"{each.rule.id} {each.message}" for each in matches]
-    # The CDK's own function waits for its role as needlessly as ours does.
-    assert [
-        each for each in messages if not NEEDLESS.search(each) and "CDKBucketDeployment" not in each
-    ] == []
 
 
 def test_what_an_account_has_once_is_named_after_the_region(template: Template) -> None:
@@ -196,11 +146,6 @@ def test_what_an_account_has_once_is_named_after_the_region(template: Template) 
     ]
     assert len(names) == 4
     assert all({"Ref": "AWS::Region"} in name["Fn::Join"][1] for name in names)
-
-
-def test_an_origin_with_a_path_is_refused() -> None:
-    with pytest.raises(StageError, match=r"production\.website_origins"):
-        filled_in("production", website_origins=["https://sign-in.example.com/path"])
 
 
 @pytest.mark.parametrize("environment", ["sandbox", "production"])
@@ -227,24 +172,10 @@ def test_the_default_policy_has_what_the_sdk_is_known_to_need(environment: str) 
     ]
 
 
-def test_the_default_policy_is_one_that_a_stage_could_name_itself() -> None:
-    for sources in SDK_SOURCES.values():
-        assert wrong_sources(sources.items()) == ""
-        assert filled_in("production", sdk_sources=sources)
-
-
 def test_the_documented_policy_is_the_default() -> None:
     page = (ROOT / "docs/frontend.md").read_text()
     for directive, sources in AURORA_SOURCES.items():
         assert f"| `{directive}` | `{sources}` |" in page
-
-
-def test_the_stand_in_has_the_same_policy_at_one_host() -> None:
-    sources = at_one_origin("http://127.0.0.1:9400")
-    assert sources.keys() == AURORA_SOURCES.keys()
-    assert sources["script-src"] == "http://127.0.0.1:9400 'unsafe-eval'"
-    assert sources["connect-src"] == "http://127.0.0.1:9400 ws://127.0.0.1:9400 blob: data:"
-    assert sources["worker-src"] == "blob:"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import App, Stack
-from aws_cdk.assertions import Template
-
 from infra.dashboard_view.cloudwatch_math import Samples, alarm_periods
-from infra.stack.metrics import Measures
-from infra.stack.monitoring import Monitoring
 from infra.stage import StageConfig
 
 if TYPE_CHECKING:
@@ -41,6 +36,12 @@ def synthesized_alarms() -> Alarms:
     """
     Synthesize the alarms of a stage, by slug.
     """
+    from aws_cdk import App, Stack
+    from aws_cdk.assertions import Template
+
+    from infra.stack.metrics import Measures
+    from infra.stack.monitoring import Monitoring
+
     stack = Stack(App(), "Stack")
     measures = Measures(
         stage="test", function_name=FUNCTION, api_id="a", table_name="t", log_group_name="l"

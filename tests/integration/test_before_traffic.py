@@ -21,7 +21,8 @@ from before_traffic.hook import PAUSE, READ_TIMEOUT, REPORTING
 from botocore.session import get_session
 from token_vendor.problems import CATALOGUE, URN
 
-from infra.stack.before_traffic import ASSET, LONGEST, events
+from infra.build.lambda_asset import SOURCES
+from infra.stack.gateway_events import LONGEST, events
 from infra.stage import StageConfig
 from tests.integration.conftest import Context
 from tests.support.clients import people
@@ -100,7 +101,9 @@ class Deployed:
             environment = self.harness.start_environment(
                 HOOK,
                 # Botocore is Lambda's own.
-                PYTHONPATH=f"{ASSET}{os.pathsep}{Path(botocore.__file__).parents[1]}",
+                PYTHONPATH=os.pathsep.join(
+                    map(str, (SOURCES / "before_traffic", Path(botocore.__file__).parents[1]))
+                ),
                 **(given if hook is None else hook),
                 **aws.variables,
             )

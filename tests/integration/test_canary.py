@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.stack.rollout import canary_event
+from infra.stack.gateway_events import canary_event
 from infra.stage import StageConfig
 from tests.infrastructure.conftest import Assembly, Template, synthesize
 from tests.integration.alarm_scenario import FRIDAY, Scene

@@ -87,7 +87,7 @@ def test_sign_out_during_a_generate_wins(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller still gets the JWT; nobody after the sign-out does."""
-    from tests.integration.during_aurora_call import while_aurora_works  # noqa: PLC0415
+    from tests.integration.during_aurora_call import while_aurora_works
 
     done = []
 
@@ -109,7 +109,7 @@ def test_sign_outs_during_generates_count_as_sign_outs_do(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that calls POST and DELETE at the same time generates no more often than the cap."""
-    from tests.integration.during_aurora_call import while_aurora_works  # noqa: PLC0415
+    from tests.integration.during_aurora_call import while_aurora_works
 
     while_aurora_works(
         deployment,

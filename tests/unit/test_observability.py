@@ -12,7 +12,6 @@ import pytest
 from token_vendor.observability import Metric, Recorder, logger
 
 from infra.dashboard_view.cloudwatch_math import Samples
-from infra.stack.metrics import NAMESPACE
 
 if TYPE_CHECKING:
     from tests.support.clock import Clock
@@ -51,7 +50,7 @@ def series(lines: list[dict[str, Any]]) -> dict[tuple[str, frozenset[tuple[str, 
     found: dict[tuple[str, frozenset[tuple[str, str]]], list[Any]] = {}
     for line in lines:
         for directive in line["_aws"]["CloudWatchMetrics"]:
-            assert directive["Namespace"] == NAMESPACE
+            assert directive["Namespace"] == "AuroraTokenVendor"
             (names,) = directive["Dimensions"]
             for metric in directive["Metrics"]:
                 key = metric["Name"], frozenset((name, line[name]) for name in names)
