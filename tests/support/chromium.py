@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "infra" / "web"
 MODULES = {
-    **{f"/{name}": WEB / name for name in ("aurora-token.js", "sdk.js", "sources.js", "hooks.js")},
-    "/tab.js": ROOT / "tests" / "web" / "pages" / "tab.js",
+    f"/{name}": WEB / name for name in ("aurora-token.js", "sdk.js", "sources.js", "hooks.js")
 }
 
 
@@ -92,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(*file)
             return
         match self.path:
-            case "/" | "/sandboxed":
+            case "/":
                 self._send(b"<!doctype html><title>Test</title>", "text/html")
             case "/loader.js":
                 self._send(LOADER, "text/javascript")
@@ -108,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(b"{}")
             return
         index, self.server.asked = self.server.asked, self.server.asked + 1
-        self.server.release.wait(10)
+        self.server.release.wait(120)
         self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
 
     def log_message(self, *_arguments: Any) -> None:
@@ -120,9 +119,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        # A sandboxed page has no origin: it may import only what anybody may.
-        self.send_header("Access-Control-Allow-Origin", "*")
-        if self.path == "/sandboxed":
-            self.send_header("Content-Security-Policy", "sandbox allow-scripts")
         self.end_headers()
         self.wfile.write(body)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 INFRA = Path(__file__).parents[2] / "infra"
 WEB = INFRA / "web"
 MODULES = INFRA / "node_modules"
+PATIENCE = 300
 SCRIPTS = sysconfig.get_path("scripts")
 
 
 def run(
     *command: str | Path,
     cwd: Path,
-    within: float = 60,
     text: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> str:
@@ -42,7 +42,7 @@ def run(
         | dict(environment or {}),
         capture_output=True,
         text=True,
-        timeout=within,
+        timeout=PATIENCE,
         check=False,
         input=text,
     )

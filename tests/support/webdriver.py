@@ -206,7 +206,7 @@ def _program(command: list[str], home: Path) -> Iterator[None]:
             yield
         finally:
             os.killpg(program.pid, signal.SIGTERM)
-            program.wait(20)
+            program.wait(120)
 
 
 def _until[T](attempt: Callable[[], T]) -> T:

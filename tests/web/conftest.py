@@ -1,16 +1,14 @@
 """
-A Chromium, a small site, and a page in it whose clock tests turn.
+A Chromium, and a small site for it.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.chromium import Site, chromium, site
-from tests.support.tab import NOW, Tab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +31,6 @@ def loopback() -> Iterator[Site]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
-    # Whatever hangs is found out well before pytest's own limit.
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(120_000)
     yield context
     context.close()
-
-
-@pytest.fixture
-def tab(context: BrowserContext, loopback: Site) -> Tab:
-    context.clock.install(time=NOW - timedelta(hours=1))
-    # From here on, time passes only where a test says so.
-    context.clock.pause_at(NOW)
-    return Tab(context.new_page(), loopback.url)

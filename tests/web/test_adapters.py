@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from tests.support.chromium import Site
 
-pytestmark = pytest.mark.timeout(60)
-
 PAGES = Path(__file__).parent / "pages"
 
 type Start = Callable[..., Page]

@@ -35,13 +35,10 @@ export const load = async (options) => {
 };
 """
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(
-        not all((folder / "node_modules" / "vite").exists() for folder in (BUNDLERS, EXAMPLE)),
-        reason="the bundlers are not installed: make web does it",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not all((folder / "node_modules" / "vite").exists() for folder in (BUNDLERS, EXAMPLE)),
+    reason="the bundlers are not installed: make web does it",
+)
 
 
 @pytest.fixture(scope="module")

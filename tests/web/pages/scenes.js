@@ -1,12 +1,13 @@
 // Scenes of the helper that run in Node and in every browser engine, over a clock that they turn
 // and over what the engine itself has of locks and channels.  Each source stands for one tab.
+import { scenes as requests } from "./requests.js";
 import {
-  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, leap, likeABrowser, loader, lost, never,
+  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, ended, leap, likeABrowser, loader, lost, never,
   online, outcome, pass, real, refused, same, session, setClock, settle, signIn, sleepFor,
   stage, takeTheClock, turn, until, vended,
 } from "./stage.js";
 
-export const scenes = {
+const scenes = {
   // Whose token -------------------------------------------------------------------------------
   async "the next person's page hears nothing of the last one's token after a reload"(helper) {
     const scene = stage(helper);
@@ -100,7 +101,7 @@ export const scenes = {
     await until(() => tab.waits.length === 1);
     tab.caller = signIn(ANN);
     await pass(61 * SECOND);
-    same(await pending, "first");
+    same(await ended(pending), "first");
   },
   async "a sign-out reaches the tab whose sign-in has other claims"(helper) {
     const scene = stage(helper);
@@ -148,6 +149,45 @@ export const scenes = {
     const { length } = scene.calls;
     await pass(20 * SECOND);
     same(scene.calls.length, length);
+  },
+  async "a load watches its session, and another near its end has another token"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const { source: tokenSource } = scene.open(signIn(ANN, 48 * HOUR));
+    const overs = [];
+    const onOver = ({ reason }) => overs.push(reason);
+    const load = () => helper.loadClientSDK({ tokenSource, loaderUrl: LOADER, onOver });
+    await load();
+    await leap(11 * HOUR + MINUTE);
+    same(await outcome(tokenSource.getToken()), "first");
+    same((await load()).token.jti, "second");
+    await leap(12 * HOUR);
+    same(overs, ["expired"]);
+  },
+  async "the SDK loads with the token there is when no more renewals are allowed"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), refused("too-many-renewals", 429, "900"), vended("first", { life: 1800 })];
+    const { source: tokenSource } = scene.open();
+    await tokenSource.getToken();
+    await leap(11 * HOUR + 30 * MINUTE);
+    const { token } = await helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
+    same([token.jti, scene.calls.length], ["first", 3]);
+  },
+  async "an SDK that loads for nobody is closed"(helper) {
+    globalThis.sdkLog = [];
+    let go;
+    globalThis.sdkHeld = new Promise((resolve) => { go = resolve; });
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { source: tokenSource } = scene.open();
+    const controller = new AbortController();
+    const load = outcome(helper.loadClientSDK({ tokenSource, loaderUrl: LOADER, signal: controller.signal }));
+    await until(() => sdkLog.length === 1);
+    controller.abort();
+    go();
+    same(await load, "AbortError");
+    await until(() => sdkLog.includes("closed jwt-first"));
+    globalThis.sdkHeld = undefined;
   },
   // The life of a session -------------------------------------------------------------------------
   async "a long day loses no session without a word and costs no second request"(helper) {
@@ -281,7 +321,7 @@ export const scenes = {
       const tab = scene.open();
       const pending = outcome(tab.source.getToken());
       await pass(5 * SECOND);
-      same(await pending, "first");
+      same(await ended(pending), "first");
     }
   },
   async "a body that hangs is asked for again"(helper) {
@@ -290,7 +330,7 @@ export const scenes = {
     const tab = scene.open();
     const pending = outcome(tab.source.getToken());
     await pass(41 * SECOND);
-    same(await pending, "first");
+    same(await ended(pending), "first");
   },
   async "who is offline waits until the network is back"(helper) {
     const scene = stage(helper);
@@ -301,7 +341,7 @@ export const scenes = {
     scene.script = [vended("first")];
     online(true);
     await pass(2 * SECOND);
-    same(await pending, "first");
+    same(await ended(pending), "first");
   },
   async "a network that comes and goes uses nothing up and is not hammered"(helper) {
     const scene = stage(helper);
@@ -318,7 +358,7 @@ export const scenes = {
     await pass(30 * SECOND);
     online(true);
     await pass(2 * SECOND);
-    same(await pending, "first");
+    same(await ended(pending), "first");
   },
   async "a service that has answered is waited for as long as the page has patience"(helper) {
     const scene = stage(helper);
@@ -327,7 +367,7 @@ export const scenes = {
     await tab.source.getToken();
     const pending = outcome(tab.source.replaceToken("first"));
     await pass(4 * MINUTE);
-    same(await pending, "second");
+    same(await ended(pending), "second");
   },
   async "a service that is down is asked less and less often"(helper) {
     const scene = stage(helper);
@@ -347,7 +387,7 @@ export const scenes = {
     scene.script = [lost, vended("first")];
     const pending = outcome(tab.source.getToken());
     await pass(5 * SECOND);
-    same([await pending, tab.signOuts], ["first", 0]);
+    same([await ended(pending), tab.signOuts], ["first", 0]);
   },
   async "an outage signs nobody out whatever the clock says"(helper) {
     const scene = stage(helper);
@@ -356,7 +396,7 @@ export const scenes = {
     scene.script = Array(40).fill(lost);
     const pending = outcome(tab.source.getToken());
     await pass(2 * MINUTE);
-    same([await pending, tab.signOuts], ["unreachable", 0]);
+    same([await ended(pending), tab.signOuts], ["unreachable", 0]);
   },
   async "a clock that is set right during a session signs nobody out"(helper) {
     const scene = stage(helper);
@@ -367,7 +407,7 @@ export const scenes = {
     setClock(0);
     const pending = outcome(tab.source.replaceToken("first"));
     await pass(10 * SECOND);
-    same([await pending, tab.signOuts], ["second", 0]);
+    same([await ended(pending), tab.signOuts], ["second", 0]);
   },
   async "who is refused behind the browser's back and has an old sign-in is signed out"(helper) {
     const scene = stage(helper);
@@ -376,7 +416,118 @@ export const scenes = {
     scene.script = Array(9).fill(lost);
     const pending = outcome(tab.source.getToken());
     await pass(10 * SECOND);
-    same([await pending, tab.signOuts], ["signed-out", 1]);
+    same([await ended(pending), tab.signOuts], ["signed-out", 1]);
+  },
+  // Ending a call ------------------------------------------------------------------------------
+  async "one caller leaves and the other is served"(helper) {
+    const scene = stage(helper);
+    const answer = scene.hold(vended("first"));
+    const { source } = scene.open();
+    const controller = new AbortController();
+    const [one, two] = [outcome(source.getToken({ signal: controller.signal })), outcome(source.getToken())];
+    await until(() => scene.calls.length === 1);
+    controller.abort();
+    same([await one, scene.requests[0].signal.aborted], ["AbortError", false]);
+    answer();
+    same([await two, scene.calls.length], ["first", 1]);
+  },
+  async "the last caller takes the request along"(helper) {
+    const scene = stage(helper);
+    const answer = scene.hold(vended("first"));
+    scene.script.push(vended("second"));
+    const { source } = scene.open();
+    const controller = new AbortController();
+    const pending = outcome(source.getToken({ signal: controller.signal }));
+    await until(() => scene.calls.length === 1);
+    controller.abort(new RangeError("enough"));
+    same([await ended(pending), scene.requests[0].signal.aborted], ["RangeError", true]);
+    answer();
+    same(await outcome(source.getToken()), "second");
+  },
+  async "a wait ends with its signal"(helper) {
+    const scene = stage(helper);
+    scene.script = [refused("aurora-busy", 503, "600"), vended("second")];
+    const tab = scene.open();
+    const controller = new AbortController();
+    const pending = outcome(tab.source.getToken({ signal: controller.signal }));
+    await until(() => tab.waits.length === 1);
+    controller.abort();
+    same([await ended(pending), scene.calls.length], ["AbortError", 1]);
+  },
+  async "a call whose signal is aborted already does nothing"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const tab = scene.open();
+    const { source } = tab;
+    await source.getToken();
+    const signal = AbortSignal.abort();
+    const calls = [
+      () => source.getToken({ signal }),
+      () => source.renew({ signal }),
+      () => source.replaceToken("first", { signal }),
+      () => source.forget({ signal }),
+      () => helper.loadClientSDK({ tokenSource: source, loaderUrl: LOADER, signal }),
+    ];
+    for (const call of calls) same([String(call), await outcome(call())], [String(call), "AbortError"]);
+    same([await outcome(source.getToken()), scene.calls.length, tab.tokens], ["first", 1, ["first"]]);
+  },
+  async "closing ends what is under way and all that comes"(helper) {
+    const scene = stage(helper);
+    scene.script = [refused("aurora-busy", 503, "600"), vended("second")];
+    const tab = scene.open();
+    const pending = outcome(tab.source.getToken());
+    await until(() => tab.waits.length === 1);
+    tab.source.close();
+    same([await ended(pending), await outcome(tab.source.getToken())], ["closed", "closed"]);
+    await leap(13 * HOUR);
+    same([scene.calls.length, tab.signOuts], [1, 0]);
+  },
+  async "the time of a wait passes in sleep"(helper) {
+    const scene = stage(helper);
+    scene.script = [refused("aurora-busy", 503, "600"), vended("first")];
+    const tab = scene.open();
+    const pending = outcome(tab.source.getToken());
+    await until(() => tab.waits.length === 1);
+    clock.wall += 11 * MINUTE;
+    await pass(SECOND);
+    same(await ended(pending), "first");
+  },
+  async "endless patience is no busy loop"(helper) {
+    const scene = stage(helper);
+    // A timer takes no more than 24 days, and comes at once where it is told to.
+    scene.script = [refused("aurora-busy", 503, String(30 * 86_400))];
+    const { source } = scene.open(signIn(), { patience: Infinity });
+    source.getToken().catch(() => {});
+    await pass(SECOND);
+    const before = clock.id;
+    await pass(MINUTE);
+    same([scene.calls.length, clock.id - before < 90], [1, true]);
+    source.close();
+  },
+  // A page's own callbacks ----------------------------------------------------------------------
+  async "subscribers are told until they leave"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first"), vended("second")];
+    const tab = scene.open();
+    const heard = [];
+    const leave = tab.source.subscribe({ onToken: ({ jti }) => heard.push(jti) });
+    await tab.source.getToken();
+    leave();
+    await tab.source.replaceToken("first");
+    same([heard, tab.tokens], [["first"], ["first", "second"]]);
+  },
+  async "a callback that rejects harms nothing"(helper) {
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { source } = scene.open();
+    const loose = [];
+    const hear = ({ reason }) => loose.push(String(reason));
+    addEventListener("unhandledrejection", hear);
+    source.subscribe({ onToken: async () => { throw new Error("a page's own"); } });
+    same(await outcome(source.getToken()), "first");
+    await settle();
+    removeEventListener("unhandledrejection", hear);
+    same(loose, []);
   },
   // The page's own sign-in ----------------------------------------------------------------------
   async "a token that came is given although the sign-in cannot be asked again"(helper) {
@@ -501,11 +652,11 @@ export async function run(...modules) {
   if (typeof addEventListener !== "function") likeABrowser();
   takeTheClock();
   const said = {};
-  for (const [name, scene] of Object.entries(scenes)) {
+  for (const [name, scene] of Object.entries({ ...requests, ...scenes })) {
     clock.timers.clear();
     setClock(0);
     online(true);
-    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 20_000));
+    const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 120_000));
     said[name] = await Promise.race([limit, scene(helper).then(() => "", String)]);
     sessionStorage.clear();
   }

@@ -57,8 +57,18 @@ export async function sleepFor(milliseconds) {
   await settle(4);
 }
 
+/** Let time go on until a call ends: on a busy machine, it may not be there when its time is. */
+export async function ended(call) {
+  const nothing = {};
+  for (;;) {
+    const said = await Promise.race([call, settle(4).then(() => nothing)]);
+    if (said !== nothing) return said;
+    await pass(50);
+  }
+}
+
 export async function until(condition) {
-  for (const limit = real.now() + 5000; !condition(); ) {
+  for (const limit = real.now() + 100_000; !condition(); ) {
     if (real.now() > limit) throw new Error(`never: ${condition}`);
     await turn();
   }
@@ -88,7 +98,7 @@ let endpoints = 0;
 /** What one scene has: tabs over one endpoint, whose answers it scripts. */
 export function stage({ createTokenSource }) {
   const endpoint = `https://${++endpoints}.example.com/token`;
-  const scene = { calls: [], requests: [], script: [], opened: [] };
+  const scene = { endpoint, calls: [], requests: [], script: [], opened: [] };
   const fetch = async (url, init) => {
     scene.calls.push(init.method ?? "GET");
     scene.requests.push({ url, ...init });
@@ -96,6 +106,13 @@ export function stage({ createTokenSource }) {
     if (init.mode === "no-cors") return scene.reachable ? new Response() : lost();
     const answer = await (scene.script.shift() ?? lost)(init);
     return init.signal ? whole(answer, init.signal) : answer;
+  };
+  /** Let the next answer wait until what is returned is called. */
+  scene.hold = (answer) => {
+    let go;
+    const held = new Promise((resolve) => { go = resolve; });
+    scene.script.push(() => held.then(answer));
+    return go;
   };
   scene.open = (caller = signIn(), options = {}) => {
     const tab = { caller, waits: [], tokens: [], signOuts: 0 };
@@ -152,6 +169,13 @@ export function same(actual, expected) {
 export function online(is) {
   Object.defineProperty(navigator, "onLine", { configurable: true, get: () => is });
   if (is) globalThis.dispatchEvent?.(new Event("online"));
+}
+
+/** Give an object another property until what is returned is called. */
+export function instead(object, name, descriptor) {
+  const before = Object.getOwnPropertyDescriptor(object, name);
+  Object.defineProperty(object, name, { configurable: true, ...descriptor });
+  return () => (before ? Object.defineProperty(object, name, before) : delete object[name]);
 }
 
 /** A loader that writes down what becomes of its sessions. */
