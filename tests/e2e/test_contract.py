@@ -3,8 +3,10 @@ The contract against the deployed stack: no undocumented answer, and no 5xx of o
 
 schemathesis makes requests from infra/openapi.yaml: its examples, its borders, random bodies inside
 and outside of its schemas, and chains along its links (vend, renew, forget, vend again). A case
-takes about 20 ms, half of it in MiniStack, which runs one invocation at a time. So `make test`
-makes some hundreds of them, always the same, and `make contract` 5,000, each time others.
+takes about 20 ms, half of it in MiniStack, which runs one invocation at a time.
+
+`make contract` makes 5,000, each time others. `make test` has none: there,
+tests/tooling/test_openapi.py compares the contract with the handler.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     Configure = Callable[..., None]
 
+pytestmark = pytest.mark.nightly
 CASES = int(os.environ.get("CONTRACT_CASES", "600"))
 SEED = int(os.environ.get("CONTRACT_SEED", "1"))
 REQUEST_TIMEOUT = 120
@@ -124,8 +127,8 @@ def run(
     Let schemathesis ask in some of its phases, each time with the next of the callers' tokens.
     """
     # Here, because importing it takes longer than most tests.
-    import schemathesis  # noqa: PLC0415
-    from schemathesis.engine import events, from_schema  # noqa: PLC0415
+    import schemathesis
+    from schemathesis.engine import events, from_schema
 
     config = schemathesis.Config.from_dict(
         {

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 EMAIL = JESSICA["email"]
 # How often one person may replace a token within an hour, by default.
 RENEWALS = 6
+# test_browser.py has these scenes in Chromium every time.
+pytestmark = pytest.mark.nightly
 EXPIRE = """(() => {
     const key = Object.keys(sessionStorage).find((each) => each.startsWith("oidc.user:"));
     const user = JSON.parse(sessionStorage[key]);

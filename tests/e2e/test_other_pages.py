@@ -131,7 +131,7 @@ def read_secret(
     }
     body = json.dumps({"SecretId": running.stack.outputs.secret_arn})
     # urllib3 would mend the address.
-    connection = http.client.HTTPConnection(str(aws.hostname), aws.port or 80, timeout=30)
+    connection = http.client.HTTPConnection(str(aws.hostname), aws.port or 80, timeout=120)
     connection.putrequest(method, target.format(**names), skip_host=True)
     for name, value in headers.items():
         connection.putheader(name, value)

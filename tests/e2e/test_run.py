@@ -128,7 +128,11 @@ def test_killed_run_leaves_no_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("invite", "says", "calls"), [("", "user-not-eligible", 0), ("true", '"generated"', 1)]
+    ("invite", "says", "calls"),
+    [
+        ("", "user-not-eligible", 0),
+        pytest.param("true", '"generated"', 1, marks=pytest.mark.nightly),
+    ],
 )
 def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, calls: int) -> None:
     """The named Aurora is called, with its key; nobody is invited there unprompted."""
