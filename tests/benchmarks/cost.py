@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from token_vendor.observability import Metric
 
+from tests.infrastructure.conftest import flat
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 CALLERS = 10_000
 VENDS_A_DAY = 3
@@ -94,7 +96,7 @@ ACCESS_LOG_VALUES = {
     "$context.error.responseType": "-",
 }
 GIGABYTE = 2**30
-PRICING = "https://aws.amazon.com/{}/pricing"
+PRICING = "https://aws.amazon.com/{}/pricing{}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +117,7 @@ STORED = Counted(calls=1, read_units=2, write_units=0, log_bytes=925, log_lines=
 GENERATED = Counted(calls=6, read_units=3, write_units=6, log_bytes=1643, log_lines=3)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Line:
     """
     One line of the bill: `quantity` units at `usd` each, of which an account has `free`.
@@ -125,7 +127,7 @@ class Line:
     quantity: float
     unit: str
     usd: float
-    page: str
+    service: str
     free: float = 0
 
     @property
@@ -142,14 +144,22 @@ class Line:
         """
         return max(0, self.quantity - self.free) * self.usd
 
+    @property
+    def page(self) -> str:
+        """
+        Return the address of AWS's prices.
+        """
+        on_demand = "/on-demand" if self.service in {"dynamodb", "ec2"} else ""
+        return PRICING.format(self.service, on_demand)
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Bill:
     """
     The lines of a month.
     """
 
-    lines: tuple[Line, ...]
+    lines: list[Line]
 
     @property
     def listed(self) -> float:
@@ -164,9 +174,7 @@ class Bill:
         """
         Return US dollars where the account's other functions use up Lambda's allowance.
         """
-        return sum(
-            line.listed if line.name.startswith("Lambda") else line.billed for line in self.lines
-        )
+        return sum(line.listed if line.service == "lambda" else line.billed for line in self.lines)
 
     def markdown(self) -> str:
         """
@@ -197,13 +205,59 @@ def month(template: Mapping[str, Any], *, stored: Counted, generated: Counted) -
     """
     Return the bill of a month for one stage.
     """
+    (function,) = _properties(template, "AWS::Lambda::Function")
+    kinds = ((REQUESTS - GENERATES, stored, 0), (GENERATES, generated, AURORA_MS))
+
+    def in_all(of_one: Callable[[Counted], float]) -> float:
+        return sum(number * of_one(counted) for number, counted, _ in kinds)
+
+    busy_ms = in_all(lambda counted: OWN_MS + counted.calls * DYNAMODB_MS)
+    waiting_ms = sum(number * aurora for number, _, aurora in kinds)
+    milliseconds = busy_ms + waiting_ms + REQUESTS * COLD_SHARE * INIT_MS
+    stored_gb = CALLERS * CALLER_BYTES / GIGABYTE
+    key_reads = ENVIRONMENTS * 12 * BUSY_HOURS * DAYS
+    secrets = len(_properties(template, "AWS::SecretsManager::Secret"))
+    keys = sum(
+        1 + (ROTATIONS if key.get("EnableKeyRotation") else 0)
+        for key in _properties(template, "AWS::KMS::Key")
+    )
+    log_gb = in_all(lambda counted: _logged(template, counted)) / GIGABYTE
+    groups = _properties(template, "AWS::Logs::LogGroup")
+    retention = max(group["RetentionInDays"] for group in groups)
+    archived = log_gb * COMPRESSED * retention / DAYS
+    # AWS's one allowance is for both.
+    free_archive = max(0.0, 5 - log_gb)
+    metric_months = sum(number * hours / 24 for number, hours in SERIES.values())
+    dashboards = dashboard_metrics(template)
+    # Those of more metrics are not free.
+    free_dashboards = min(3, sum(metrics <= 50 for metrics in dashboards))
+    requests = (REQUESTS + PREFLIGHTS) / 1e6
+    gb_seconds = milliseconds / 1000 * function["MemorySize"] / 1024
+    reads = in_all(lambda counted: counted.read_units) / 1e6
+    writes = in_all(lambda counted: counted.write_units) / 1e6
+    answers = REQUESTS * ANSWER_BYTES / GIGABYTE
     return Bill(
-        lines=(
-            *_requests(template, stored=stored, generated=generated),
-            *_kept(template),
-            *_logs(template, stored=stored, generated=generated),
-            *_monitoring(template),
-        )
+        [
+            Line("HTTP API, with preflights", requests, "million requests", 1.00, "api-gateway"),
+            Line("Lambda requests", REQUESTS / 1e6, "million", 0.20, "lambda", 1),
+            Line("Lambda, arm64", gb_seconds, "GB-s", 0.0000133334, "lambda", 400_000),
+            Line("DynamoDB reads", reads, "million units", 0.125, "dynamodb"),
+            Line("DynamoDB writes", writes, "million units", 0.625, "dynamodb"),
+            Line("answers to the internet", answers, "GB", 0.09, "ec2", 100),
+            Line("DynamoDB storage", stored_gb, "GB", 0.25, "dynamodb", 25),
+            Line("DynamoDB point-in-time recovery", stored_gb, "GB", 0.20, "dynamodb"),
+            Line("Secrets Manager", secrets, "secrets", 0.40, "secrets-manager"),
+            Line("Secrets Manager calls", key_reads / 1e4, "ten thousand", 0.05, "secrets-manager"),
+            Line("KMS key and its rotations", keys, "keys", 1.00, "kms"),
+            Line("KMS calls", 2 * key_reads / 1e4, "ten thousand", 0.03, "kms", 2),
+            Line("logs, function and access", log_gb, "GB", 0.50, "cloudwatch", 5),
+            Line(
+                f"logs kept for {retention} days", archived, "GB", 0.03, "cloudwatch", free_archive
+            ),
+            Line("own metrics, by the hour", metric_months, "metrics", 0.30, "cloudwatch", 10),
+            Line("alarm metrics", alarm_metrics(template), "metrics", 0.10, "cloudwatch", 10),
+            Line("dashboards", len(dashboards), "dashboards", 3.00, "cloudwatch", free_dashboards),
+        ]
     )
 
 
@@ -226,7 +280,7 @@ def dashboard_metrics(template: Mapping[str, Any]) -> list[int]:
     for dashboard in _properties(template, "AWS::CloudWatch::Dashboard"):
         rows = [
             row
-            for widget in json.loads(_flat(dashboard["DashboardBody"]))["widgets"]
+            for widget in json.loads(flat(dashboard["DashboardBody"]))["widgets"]
             for row in widget["properties"].get("metrics", [])
         ]
         searches = any("SEARCH(" in json.dumps(row) for row in rows)
@@ -234,182 +288,20 @@ def dashboard_metrics(template: Mapping[str, Any]) -> list[int]:
     return counts
 
 
-def _requests(
-    template: Mapping[str, Any], *, stored: Counted, generated: Counted
-) -> Iterator[Line]:
+def _logged(template: Mapping[str, Any], counted: Counted) -> float:
+    """
+    Return the bytes that one request leaves in the function's log and in the access log.
+    """
     (function,) = _properties(template, "AWS::Lambda::Function")
-    kinds = ((REQUESTS - GENERATES, stored, 0), (GENERATES, generated, AURORA_MS))
-    milliseconds = sum(
-        number * (OWN_MS + counted.calls * DYNAMODB_MS + aurora)
-        for number, counted, aurora in kinds
-    )
-    milliseconds += REQUESTS * COLD_SHARE * INIT_MS
-    millions = REQUESTS / 1e6
-    yield Line(
-        name="HTTP API, with preflights",
-        quantity=millions + PREFLIGHTS / 1e6,
-        unit="million requests",
-        usd=1.00,
-        page=PRICING.format("api-gateway"),
-    )
-    yield Line(
-        name="Lambda requests",
-        quantity=millions,
-        unit="million",
-        usd=0.20,
-        free=1,
-        page=PRICING.format("lambda"),
-    )
-    yield Line(
-        name="Lambda, arm64",
-        quantity=milliseconds / 1000 * function["MemorySize"] / 1024,
-        unit="GB-s",
-        usd=0.0000133334,
-        free=400_000,
-        page=PRICING.format("lambda"),
-    )
-    for name, usd, units in (
-        ("reads", 0.125, [counted.read_units for _, counted, _ in kinds]),
-        ("writes", 0.625, [counted.write_units for _, counted, _ in kinds]),
-    ):
-        quantity = sum(number * each for (number, *_), each in zip(kinds, units, strict=True))
-        yield Line(
-            name=f"DynamoDB {name}",
-            quantity=quantity / 1e6,
-            unit="million units",
-            usd=usd,
-            page=PRICING.format("dynamodb") + "/on-demand",
-        )
-    yield Line(
-        name="answers to the internet",
-        quantity=REQUESTS * ANSWER_BYTES / GIGABYTE,
-        unit="GB",
-        usd=0.09,
-        free=100,
-        page=PRICING.format("ec2") + "/on-demand",
-    )
-
-
-def _kept(template: Mapping[str, Any]) -> Iterator[Line]:
-    yield Line(
-        name="DynamoDB storage",
-        quantity=CALLERS * CALLER_BYTES / GIGABYTE,
-        unit="GB",
-        usd=0.25,
-        free=25,
-        page=PRICING.format("dynamodb") + "/on-demand",
-    )
-    yield Line(
-        name="DynamoDB point-in-time recovery",
-        quantity=CALLERS * CALLER_BYTES / GIGABYTE,
-        unit="GB",
-        usd=0.20,
-        page=PRICING.format("dynamodb") + "/on-demand",
-    )
-    reads = ENVIRONMENTS * 12 * BUSY_HOURS * DAYS
-    yield Line(
-        name="Secrets Manager",
-        quantity=len(_properties(template, "AWS::SecretsManager::Secret")),
-        unit="secrets",
-        usd=0.40,
-        page=PRICING.format("secrets-manager"),
-    )
-    yield Line(
-        name="Secrets Manager calls",
-        quantity=reads / 1e4,
-        unit="ten thousand",
-        usd=0.05,
-        page=PRICING.format("secrets-manager"),
-    )
-    yield Line(
-        name="KMS key and its rotations",
-        quantity=sum(
-            1 + (ROTATIONS if key.get("EnableKeyRotation") else 0)
-            for key in _properties(template, "AWS::KMS::Key")
-        ),
-        unit="keys",
-        usd=1.00,
-        page=PRICING.format("kms"),
-    )
-    yield Line(
-        name="KMS calls",
-        quantity=2 * reads / 1e4,
-        unit="ten thousand",
-        usd=0.03,
-        free=2,
-        page=PRICING.format("kms"),
-    )
-
-
-def _logs(template: Mapping[str, Any], *, stored: Counted, generated: Counted) -> Iterator[Line]:
-    (function,) = _properties(template, "AWS::Lambda::Function")
+    (stage,) = _properties(template, "AWS::ApiGatewayV2::Stage")
     quiet = function.get("LoggingConfig", {}).get("SystemLogLevel") == "WARN"
     platform = 0 if quiet else PLATFORM_BYTES + 3 * EVENT_BYTES
-    (access,) = [
-        stage["AccessLogSettings"]["Format"]
-        for stage in _properties(template, "AWS::ApiGatewayV2::Stage")
-    ]
+    access = stage["AccessLogSettings"]["Format"]
     line = re.sub(r"\$context[.\w]+", lambda field: ACCESS_LOG_VALUES[field[0]], access)
-    total = sum(
-        number
-        * (counted.log_bytes + counted.log_lines * EVENT_BYTES + platform + len(line) + EVENT_BYTES)
-        for number, counted in ((REQUESTS - GENERATES, stored), (GENERATES, generated))
-    )
-    retention = max(
-        group["RetentionInDays"] for group in _properties(template, "AWS::Logs::LogGroup")
-    )
-    archived = total / GIGABYTE * COMPRESSED * retention / DAYS
-    for name, quantity, usd in (
-        ("logs, function and access", total / GIGABYTE, 0.50),
-        (f"logs kept for {retention} days", archived, 0.03),
-    ):
-        yield Line(
-            name=name,
-            quantity=quantity,
-            unit="GB",
-            usd=usd,
-            # AWS's one allowance is for both.
-            free=5 if usd == 0.50 else max(0.0, 5 - total / GIGABYTE),
-            page=PRICING.format("cloudwatch"),
-        )
-
-
-def _monitoring(template: Mapping[str, Any]) -> Iterator[Line]:
-    page = PRICING.format("cloudwatch")
-    yield Line(
-        name="own metrics, by the hour",
-        quantity=sum(number * hours / 24 for number, hours in SERIES.values()),
-        unit="metrics",
-        usd=0.30,
-        free=10,
-        page=page,
-    )
-    yield Line(
-        name="alarm metrics",
-        quantity=alarm_metrics(template),
-        unit="metrics",
-        usd=0.10,
-        free=10,
-        page=page,
-    )
-    counts = dashboard_metrics(template)
-    yield Line(
-        name="dashboards",
-        quantity=len(counts),
-        unit="dashboards",
-        usd=3.00,
-        # Those of more metrics are not free.
-        free=min(3, sum(metrics <= 50 for metrics in counts)),
-        page=page,
-    )
+    own = counted.log_bytes + counted.log_lines * EVENT_BYTES
+    return own + platform + len(line) + EVENT_BYTES
 
 
 def _properties(template: Mapping[str, Any], type_: str) -> list[dict[str, Any]]:
     resources = template["Resources"].values()
     return [each["Properties"] for each in resources if each["Type"] == type_]
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "".join(map(_flat, value["Fn::Join"][1])) if "Fn::Join" in value else "reference"

@@ -458,6 +458,8 @@ def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> 
     assert "token-vendor-local-double-generate: OK" in page
     assert "http" not in page.partition("<script")[0]
     assert "Who burns generates" in operations.read_text()
+    # AWS's own metrics are counted on the way to MiniStack.
+    assert '"name":"UpdateItem"' in page + operations.read_text()
     for path in pictures:
         picture = path.read_bytes()
         assert picture.startswith(b"\x89PNG")
