@@ -28,7 +28,9 @@ def with_declarations(page: str) -> str:
 
 def _row(found: re.Match[str]) -> str:
     option = OPTIONS[found[1]]
-    return f"| `{option.name}` | {shown_default(option)} | {_accepts(option)}{found['note'] or ''} |"
+    return (
+        f"| `{option.name}` | {shown_default(option)} | {_accepts(option)}{found['note'] or ''} |"
+    )
 
 
 def shown_default(option: Field[Any]) -> str:

@@ -92,7 +92,9 @@ def seen_changes() -> set[Change]:
 
 def test_the_page_lists_what_the_transitions_do() -> None:
     """`docs/protocol.md` has the changes of state, no more and no fewer."""
-    rows = re.findall(r"^\| ([a-z ]+) \| ([A-Z_, ]+) \| ([A-Z_, ]+) \|$", PROTOCOL.read_text(), re.M)
+    rows = re.findall(
+        r"^\| ([a-z ]+) \| ([A-Z_, ]+) \| ([A-Z_, ]+) \|$", PROTOCOL.read_text(), re.MULTILINE
+    )
     listed = [
         (event, State[before], State[after])
         for event, befores, afters in rows
