@@ -5,33 +5,15 @@ A transition is a method that takes what happened and returns the item after it.
 apply any more, it returns the item unchanged. `table.py` writes the difference, on the condition
 that nobody has written since, and otherwise applies the transition to what is there by then.
 
-| attribute | set by | cleared by | why |
-| --- | --- | --- | --- |
-| `version` | every write, plus one | never | a lease is taken on the version that was read |
-| `user_id` | stored | never | the account of the stored token, which the answer names |
-| `jwt`, `jti` | stored | forgotten, disowned | the stored token |
-| `lifetime` | stored | disowned | seconds that the token had left when it was stored; bounds the refresh margin |
-| `expires_at` | stored | disowned | after a sign-out, it shows that a good token was given up |
-| `lease_id`, `lease_until` | leased | stored, released, admitted, disowned | one holder asks Aurora at a time |
-| `generating_since` (the mark) | leased | stored; released by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
-| `failed_until`, `failure` | released after a failure | leased, stored | the cool-down: callers get the same problem without asking Aurora |
-| `turn_at`, `turn_slots` | released with a turn | leased | the caller's place in the queue for Aurora |
-| `subjects` | stored, admitted | stored for another account | digests of the identities that the token was vended to |
-| `strangers` | leased | stored, admitted, disowned | identities not vended to yet, and when each was first seen |
-| `forgets` | forgotten, plus one | never | a sign-out during a lease wins over the store that ends it |
-| `renewals` | leased | released, if it surely did not generate | the hourly cap of generates over a good token |
-| `came` | stored, admitted, arrived; with `prewarm` alone | those older than `CAME_KEPT` | when the owner arrived, once a shift: whom to generate for ahead |
-| `ahead` | stored for nobody yet (`prewarm`) | stored, admitted, arrived | the token waits for its owner, whose arrival is noted once |
-| `ttl` | every write | DynamoDB, at that time | an item outlives its last write by `kept_days` |
-
-A marked token is never GOOD; any other state may carry the mark.
-"""  # noqa: E501 - A row of a table is one line.
+The *mark* is `generating_since`: Aurora may have generated a token that is not stored, and the
+stored one may be dead. A marked token is never GOOD; any other state may carry the mark.
+"""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar, Self
 
-from token_vendor.models import GENERATE, AccessToken, Turn, Value
+from token_vendor.models import GENERATE, AccessToken, Shared, TokenRequest, Turn
 from token_vendor.problems import ProblemError, TokenStoreUnavailableError
 
 MOST_SUBJECTS = 8
@@ -69,27 +51,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """
-    What makes a stored token good for a request.
-
-    `subject` is the identity that asks. `margin` and `min_ttl` are the least remaining life, in
-    seconds. `replace` is the `jti` of a token that failed.
-    """
-
-    subject: str = ""
-    margin: float = 0
-    min_ttl: float = 0
-    replace: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """
-    How a lease ended without a token.
+    How a lease ended without a token: a failure that lasts `until`, or a turn that is kept.
 
-    `failure` is the slug of a problem that lasts `until`; `turn` is a kept place in the queue. With
-    neither, the next caller tries at once.
+    With neither, the next caller tries at once.
     """
 
     may_have_generated: bool = False
@@ -126,29 +92,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TokenItem(Value):
-    """What the table holds for one caller.  Times are seconds since the epoch, 0 for none."""
+class TokenItem(Shared):
+    """What the table holds for one caller. Times are seconds since the epoch, 0 for none."""
 
     sk: ClassVar[str] = "TOKEN"
 
-    user_id: str = ""
+    user_id: str = ""  # The account of the stored token.
     jwt: str = field(default="", repr=False)
     jti: str = ""
-    expires_at: int = 0
-    lifetime: int = 0
-    lease_id: str = ""
-    lease_until: float = 0
-    generating_since: float = 0
-    failed_until: float = 0
-    failure: str = ""
-    turn_at: float = 0
-    turn_slots: tuple[tuple[int, int], ...] = ()
-    renewals: tuple[float, ...] = ()
-    subjects: tuple[str, ...] = ()
-    strangers: tuple[tuple[str, float], ...] = ()
-    forgets: int = 0
-    came: tuple[float, ...] = ()
-    ahead: int = 0
+    expires_at: int = 0  # Stays after a sign-out: a token that is still alive was given up.
+    lifetime: int = 0  # Seconds that the token had left when it was stored.
+    generating_since: float = 0  # The mark.
+    renewals: tuple[float, ...] = ()  # When tokens that were alive were replaced: an hourly cap.
+    subjects: tuple[str, ...] = ()  # Digests of the identities that the token was vended to.
+    strangers: tuple[tuple[str, float], ...] = ()  # Those that it was not, and when first seen.
+    forgets: int = 0  # Sign-outs; one during a lease wins over the store that ends it.
+    came: tuple[float, ...] = ()  # With `prewarm`: when the owner arrived, once a shift.
+    ahead: int = 0  # 1 while a token that was generated ahead waits for its owner.
 
     @property
     def token(self) -> AccessToken | None:
@@ -158,11 +118,6 @@ class TokenItem(Value):
         return AccessToken(
             jwt=self.jwt, jti=self.jti, expires_at=self.expires_at, user_id=self.user_id
         )
-
-    @property
-    def turn(self) -> Turn | None:
-        """Return the caller's place in the queue for Aurora, whenever it is, or None."""
-        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
 
     @property
     def is_marked(self) -> bool:
@@ -177,7 +132,7 @@ class TokenItem(Value):
         that there may be one which is not stored.
         """
         return (
-            self.state(now, Wanted()) is State.EMPTY
+            self.state(now, TokenRequest()) is State.EMPTY
             and self.expires_at <= now
             and not self.is_marked
             and self.version > 0
@@ -200,21 +155,21 @@ class TokenItem(Value):
         """Return when an identity was first seen that the token was not vended to, or 0."""
         return dict(self.strangers).get(subject, 0)
 
-    def state(self, now: float, wanted: Wanted) -> State:
+    def state(self, now: float, request: TokenRequest) -> State:
         """
         Return what a request finds at `now`.
 
         Aurora decides how long tokens live: the margin is never more than a quarter of that.
         """
         token = self.token
-        margin = min(wanted.margin, self.lifetime / 4) if self.lifetime else wanted.margin
+        margin = min(request.margin, self.lifetime / 4) if self.lifetime else request.margin
         good = (
             token is not None
-            and token.jti != wanted.replace
+            and token.jti != request.replace
             and not self.is_marked
-            and self.expires_at - now > max(margin, wanted.min_ttl)
+            and self.expires_at - now > max(margin, request.min_ttl)
         )
-        if good and wanted.subject in self.subjects:
+        if good and request.subject in self.subjects:
             return State.GOOD
         if self.lease_until > now:
             return State.LEASED
@@ -273,7 +228,8 @@ class TokenItem(Value):
         Without a subject the token was generated ahead, and waits for its owner.
         """
         mine = self.lease_id == lease.id
-        if not mine and (self.jti == token.jti or self.forgets != lease.item.forgets):
+        signed_out = self.forgets != lease.item.forgets
+        if not mine and (self.jti == token.jti or signed_out):
             return self
         news = not mine or self.expires_at != lease.item.expires_at
         if news and self.expires_at >= token.expires_at:
@@ -284,7 +240,7 @@ class TokenItem(Value):
             expires_at=token.expires_at,
             lifetime=max(1, int(token.expires_at - now)),
         )
-        if self.forgets != lease.item.forgets:
+        if signed_out:
             return replace(after, jwt="", jti="")
         after = replace(
             after,
@@ -307,7 +263,7 @@ class TokenItem(Value):
         """
         if self.lease_id != lease.id:
             return self
-        after = self._released()
+        after = replace(self, lease_id="", lease_until=0)
         if lease.generates and not outcome.may_have_generated:
             after = replace(
                 after, renewals=lease.item.renewals, generating_since=lease.item.generating_since
@@ -335,11 +291,13 @@ class TokenItem(Value):
         return replace(after, jwt="", jti="", expires_at=0, lifetime=0, strangers=())
 
     def met(self, subject: str, *, now: float, notes_arrivals: bool) -> "TokenItem":
-        """Note that a token is vended to an identity of its owner, who has arrived."""
+        """Note that the token is vended to an identity of its owner."""
         others = tuple(each for each in self.subjects if each != subject)
         strangers = tuple(each for each in self.strangers if each[0] != subject)
-        met = replace(self, subjects=(*others, subject)[-MOST_SUBJECTS:], strangers=strangers)
-        return met.arrived(now=now) if notes_arrivals else replace(met, ahead=0)
+        met = replace(
+            self, subjects=(*others, subject)[-MOST_SUBJECTS:], strangers=strangers, ahead=0
+        )
+        return met.arrived(now=now) if notes_arrivals else met
 
     def arrived(self, *, now: float) -> "TokenItem":
         """Record that the owner arrived, once in a shift."""
@@ -357,12 +315,11 @@ class TokenItem(Value):
     def _recent_renewals(self, now: float) -> tuple[float, ...]:
         return tuple(at for at in self.renewals if at > now - HOUR)
 
-    def _released(self) -> "TokenItem":
-        return replace(self, lease_id="", lease_until=0)
-
     def _ended(self) -> "TokenItem":
         """Release after a generate whose token is known: no mark, no cool-down."""
-        return replace(self._released(), generating_since=0, failed_until=0, failure="")
+        return replace(
+            self, lease_id="", lease_until=0, generating_since=0, failed_until=0, failure=""
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from token_vendor.models import AccessToken, Turn, Value
-from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
+from token_vendor.models import AccessToken, TokenRequest, Turn, Value
+from token_vendor.token_item import Lease, Outcome, State, TokenItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 NOW, LIFE, MARGIN, PAUSE, LEASE = 1_750_000_000.0, 43_200, 3600.0, 30.0, 25.0
 OWNER, STRANGER = "who signed in", "another way to sign in"
-WANTED = Wanted(subject=OWNER, margin=MARGIN)
+WANTED = TokenRequest(subject=OWNER, margin=MARGIN)
 Change = tuple[str, State, State]
 
 TOKENS = {
