@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from token_vendor.accounts import ACCEPTED, Invitation
-from token_vendor.directory import Reading
 from token_vendor.models import TokenRequest
+from token_vendor.reading import Reading
 from token_vendor.table import _from_wire
 from token_vendor.token_item import State, TokenItem
 
