@@ -9,7 +9,7 @@ the queue for Aurora, and when the next reading may begin.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from token_vendor.aurora import AuroraClient, Listing
@@ -38,16 +38,14 @@ CHUNK = 500
 """Rows per deadline check."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Directory:
     """Find people in the user list, reading it where the last reading is too old."""
 
-    def __init__(
-        self, table: Table, aurora: AuroraClient, *, settings: Settings, clock: Callable[[], float]
-    ) -> None:
-        self._table = table
-        self._aurora = aurora
-        self._settings = settings
-        self._clock = clock
+    table: Table
+    aurora: AuroraClient
+    settings: Settings
+    clock: Callable[[], float]
 
     def look_up(self, email: str, allowance: Allowance, *, not_before: float = 0) -> Account | None:
         """
@@ -57,11 +55,11 @@ class Directory:
         reading that is longer than a request. A `ProblemError` says that the reading outlasts this
         request, may not begin yet, or failed, be it for another request a moment ago.
         """
-        since = self._clock()
-        rate, patience = self._settings.request_rate, self._settings.patience
+        since = self.clock()
+        rate, patience = self.settings.request_rate, self.settings.patience
         while True:
-            reading, now = self._table.load(Reading), self._clock()
-            oldest = now - max(self._settings.directory_ttl, reading.rest(rate))
+            reading, now = self.table.load(Reading), self.clock()
+            oldest = now - max(self.settings.directory_ttl, reading.rest(rate))
             if reading.read_at > oldest and reading.read_since > not_before:
                 return self.known(email, since=reading.read_since)
             if reading.lease_until > now:
@@ -82,7 +80,7 @@ class Directory:
 
         An `AuroraBusyError` says that it did not end in time, or that somebody else reads.
         """
-        reading, now = self._table.load(Reading), self._clock()
+        reading, now = self.table.load(Reading), self.clock()
         if reading.read_at > begun:
             return
         if reading.lease_until > now:
@@ -96,18 +94,18 @@ class Directory:
         Otherwise a reading serves this person and others: one that was begun after `since`, or the
         next one, after so many questions that it costs no more.
         """
-        reading = Reading.of(self._table.update(Reading.sk, add={"questions": 1}) or {})
+        reading = Reading.of(self.table.update(Reading.sk, add={"questions": 1}) or {})
         asked = reading.questions - reading.questions_before
         return reading.read_since <= since and asked < max(LONE_QUESTIONS, reading.pages)
 
     def mapping(self, email: str) -> Account | None:
         """Return the active account that Aurora named last and has not refused since."""
-        item = self._table.get(ACTIVE_ROW, email)
+        item = self.table.get(ACTIVE_ROW, email)
         return None if not item or "doubted_at" in item else _account(email, item)
 
     def known(self, email: str, *, since: float = 0) -> Account | None:
         """Return the newest that Aurora said of a person at `since` or later, without asking it."""
-        rows = self._table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
+        rows = self.table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
         return max(
             (_account(email, row) for row in rows if row and row["seen_at"] >= since),
             # Several rows may bear one address, at most one of them active.
@@ -127,16 +125,16 @@ class Directory:
                 "user_id": account.user_id,
                 "account_status": account.status,
                 "seen_at": seen_at,
-                "ttl": self._table.ttl(),
+                "ttl": self.table.ttl(),
             }
             for account in accounts
         }
-        self._table.put_all(rows)
+        self.table.put_all(rows)
 
     def doubt(self, account: Account) -> float:
         """Note that Aurora refused an account; return the moment of the first doubt about it."""
-        now = self._clock()
-        before = self._table.update(
+        now = self.clock()
+        before = self.table.update(
             ACTIVE_ROW,
             account.email,
             assign_once={"doubted_at": now},
@@ -147,9 +145,9 @@ class Directory:
 
     def _read(self, seen: Reading, allowance: Allowance) -> None:
         """Read the list from where the last reader stopped, unless somebody else does."""
-        now = self._clock()
+        now = self.clock()
         lease_id, until = str(uuid4()), allowance.deadline.lease_until(now)
-        come = held = self._table.change(
+        come = held = self.table.change(
             seen, lambda reading: reading.leased(lease_id, now=now, until=until)
         )
         if held.lease_id != lease_id:
@@ -162,14 +160,14 @@ class Directory:
             for step in self._pages(held, own):
                 come = step
         except ProblemError as problem:
-            now, cool_down, why = self._clock(), self._settings.cool_down, problem
-            self._table.change(
+            now, cool_down, why = self.clock(), self.settings.cool_down, problem
+            self.table.change(
                 held, lambda reading: reading.stopped(come, why, now=now, cool_down=cool_down)
             )
             raise problem.ending_at(problem.retry_at) from None
         recorder.count(Metric.DIRECTORY_READ)
-        now, rate = self._clock(), self._settings.request_rate
-        self._table.change(held, lambda reading: reading.finished(come, now=now, rate=rate))
+        now, rate = self.clock(), self.settings.request_rate
+        self.table.change(held, lambda reading: reading.finished(come, now=now, rate=rate))
 
     def _pages(self, come: Reading, allowance: Allowance) -> Iterator[Reading]:
         """
@@ -182,7 +180,7 @@ class Directory:
         empty = 0
         while True:
             page = come.page
-            listing = self._aurora.list_users(page, allowance)
+            listing = self.aurora.list_users(page, allowance)
             rows = sorted(
                 (row for row in listing.accounts if row.user_id > come.after_id),
                 key=lambda row: row.user_id,
@@ -218,7 +216,7 @@ class Directory:
         sample = rows[:: max(1, len(rows) // SAMPLE)]
         if not sample:
             return False
-        items = self._table.get_all({_key(row) for row in sample})
+        items = self.table.get_all({_key(row) for row in sample})
         read = [row for row in sample if items[_key(row)].get("seen_at") == since]
         return len(read) * 2 > len(sample)
 
@@ -227,7 +225,7 @@ class Directory:
             raise AuroraBusyError(
                 "The list of Aurora's users is long. Try again now.",
                 cause=f"the directory goes on at page {page}",
-                retry_at=self._clock() + 1,
+                retry_at=self.clock() + 1,
             )
 
 

@@ -88,8 +88,10 @@ def wire(
     )
     aurora = AuroraClient(AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
     switches = Switches(table)
-    directory = Directory(table, aurora, settings=settings, clock=now)
-    accounts = Accounts(table, directory, aurora, settings=settings, clock=now)
+    directory = Directory(table=table, aurora=aurora, settings=settings, clock=now)
+    accounts = Accounts(
+        table=table, directory=directory, aurora=aurora, settings=settings, clock=now
+    )
     budget = RequestBudget(
         table,
         rate=settings.request_rate,
