@@ -3,9 +3,8 @@ The places of the ring: each is used once in a turnaround, by one caller after a
 
 A PLACE item holds, in microseconds of virtual time, the last `slot` that was given, when the place
 was last `used`, and when a holder of one of its slots last `came`. Slots that wait are a turnaround
-apart. The holder of a slot has the grace to come. After that, the slot was left unused, and whoever
-waits may claim it within another grace. Later than that the place rests until its next slot, whose
-holder therefore never waits for longer than two graces.
+apart. A holder who does not come within the grace has left the slot unused: whoever waits may claim
+it within another grace. The next holder therefore never waits for longer than two graces.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,11 +43,10 @@ class Pace:
 
     def under(self, control: Control) -> Self:
         """
-        Return the pace with what is switched applied: fewer places, and a longer rest of each.
+        Return the pace with what is switched applied: fewer places, or a longer rest of each.
 
-        A place never rests for less than in the deployed configuration, and there are never more
-        places. No minute therefore holds more calls than that configuration allows, whatever is
-        switched meanwhile, and whichever environments know of it.
+        Never more places, nor a shorter rest: no minute holds more calls than the deployed
+        configuration allows, whichever environments know of the switch.
         """
         rate, burst = control.lowered(self.rate, self.burst)
         rest = max(self.turnaround, Pace(rate, burst).turnaround)
@@ -70,12 +68,7 @@ class QueueFullError(Exception):
 
 
 class Places:
-    """
-    Take, queue for and use places, at the pace of one request.
-
-    Every write has a name, by which its writer knows it again if the answer was lost. Times are
-    microseconds of virtual time.
-    """
+    """Take, queue for and use places, at the pace of one request, in virtual microseconds."""
 
     def __init__(  # noqa: PLR0913 - what it is made from.
         self,
@@ -103,12 +96,8 @@ class Places:
         """
         Return a slot: now if the place is free or was left unused, else at the end of its queue.
 
-        One write where the place is free; two and a read where others wait.
-
-        Raises:
-            AuroraBusyError: Others wait, and `queueing` is False.
-            QueueFullError: The queue is too long, and there is no sign of unused slots.
-
+        Raises `AuroraBusyError` if others wait and `queueing` is False, and `QueueFullError` if the
+        queue is too long, without a sign of unused slots.
         """
         rested = now - self.turnaround
         free, item = self._mark(
@@ -156,11 +145,7 @@ class Places:
         return Slot(slot.place, later)
 
     def valid(self, slot: Slot, now: int, *, near: int) -> Slot | None:
-        """
-        Return a kept slot, or a better one; after its grace, another one of the place.
-
-        None is returned for a place that a lowered burst has closed: its caller queues anew.
-        """
+        """Return a kept slot, or a better one of its place; None if a lowered burst closed it."""
         if slot.place >= self._pace.burst:
             return None
         # A late call delays the next one of its place, but never by more than a turnaround.
@@ -242,7 +227,7 @@ class Places:
         """
         Write to a place under a condition; return whether it holds this write, and the item.
 
-        A write that was applied and whose answer was lost is sent again, and fails on itself.
+        A write whose answer was lost is sent again and fails on itself: `writer` tells whose it is.
         """
         key, writer = PLACE.format(place), uuid4().hex
         before = self._table.update(

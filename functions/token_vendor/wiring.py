@@ -92,15 +92,7 @@ def wire(
     accounts = Accounts(
         table=table, directory=directory, aurora=aurora, settings=settings, clock=now
     )
-    budget = RequestBudget(
-        table,
-        rate=settings.request_rate,
-        burst=settings.request_burst,
-        grace=settings.turn_grace,
-        patience=settings.patience,
-        queue_horizon=settings.queue_horizon,
-        sleep=sleep,
-    )
+    budget = RequestBudget(table, settings, sleep=sleep)
     vendor = TokenVendor(
         table=table,
         switches=switches,
