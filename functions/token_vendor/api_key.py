@@ -54,12 +54,9 @@ class ApiKey:
 
     def current(self) -> str:
         """
-        Return the key, at most `kept_for` seconds old.
+        Return the key, at most `kept_for` seconds old, or older if Secrets Manager does not answer.
 
-        Raises:
-            AuroraKeyRejectedError: The secret has no value, or a key of the other environment.
-            AuroraUnavailableError: Secrets Manager did not answer.
-
+        Raises `AuroraKeyRejectedError` for a secret without a key of this environment.
         """
         if not self._value or self._clock() - self._read_at > self._kept_for:
             try:

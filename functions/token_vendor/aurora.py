@@ -49,9 +49,7 @@ class AuroraClient:
     """
     List and retrieve users, invite a user, generate a token.
 
-    Every method takes the `Allowance` that pays for its attempts, and raises
-    `AuroraBusyError`, `AuroraUnavailableError`, `AuroraTimeoutError`, `AuroraInvalidResponseError`
-    or `AuroraKeyRejectedError`.
+    Every method takes the `Allowance` that pays for its attempts, and raises an `Aurora…Error`.
     """
 
     def __init__(self, http: AuroraHTTP, *, clock: Callable[[], float]) -> None:
@@ -89,8 +87,7 @@ class AuroraClient:
         """
         Return one user, or None where Aurora does not say.
 
-        The call is on Aurora's partners page; its answer is not documented, and a key may lack the
-        right. A 4xx therefore says nothing of the person.
+        The answer is not documented, and a key may lack the right: a 4xx says nothing of the user.
         """
         answer = self._http.call(RETRIEVE, f"/{user_id}", allowance)
         account = _account(_user(answer)) if answer.ok else None
@@ -132,10 +129,7 @@ class AuroraClient:
         """
         Generate a JWT for the account. This may invalidate the current token.
 
-        Raises:
-            UserNotEligibleError: Aurora refused this account, or the JWT is another person's.
-            ProblemError: With `in_doubt` set where the answer was lost or unusable.
-
+        Raises `UserNotEligibleError` where Aurora refuses the account, or names another person.
         """
         answer = self._http.call(GENERATE, f"/{account.user_id}/generate_token", allowance)
         if answer.status >= HTTPStatus.BAD_REQUEST:

@@ -79,7 +79,7 @@ class Answer:
         return self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def json(self) -> Any:
-        """Return the body, or None if it is no JSON."""
+        """Return the body, or None where it is no JSON."""
         try:
             return json.loads(self.data)
         except (ValueError, RecursionError):
@@ -115,8 +115,8 @@ class AuroraHTTP:
         """
         Send a request until it is answered or may not be sent again.
 
-        A read is tried three times; a write again only when it certainly was not processed. A 401
-        leads to one more attempt if the secret holds another key by now.
+        A write is sent again only when it certainly was not processed, and anything after a 401
+        once, if the secret holds another key by now.
         """
         attempts = READ_ATTEMPTS if operation in READS else WRITE_ATTEMPTS
         rekeyed = False
@@ -198,10 +198,7 @@ class AuroraConnection:
         """
         Send a request, with `body` as JSON, and return its answer within `remaining` seconds.
 
-        Raises:
-            AuroraUnavailableError, AuroraTimeoutError, AuroraInvalidResponseError: No usable answer
-                came. With `in_doubt` set, Aurora may have acted on the request.
-
+        A `ProblemError` says that no usable answer came; with `in_doubt`, Aurora may have acted.
         """
         connect = min(self.connect_timeout, remaining / 2)
         patience = min(self.read_timeout, remaining - connect)
@@ -270,8 +267,7 @@ def retry_after(value: str | None, now: float) -> float:
     """
     Return the seconds that a Retry-After asks for, bounded to 1 s … 15 min.
 
-    Aurora does not say in which form it sends it: whole or fractional seconds, an HTTP date, or
-    nothing, which counts as a minute, the window of its limit.
+    Aurora does not document its form: seconds, a date, or nothing, which counts as a minute.
     """
     seconds = nan
     with suppress(ValueError, TypeError, OverflowError):
@@ -285,7 +281,7 @@ def retry_after(value: str | None, now: float) -> float:
 
 @contextmanager
 def _cut_after(seconds: float, sock: socket) -> Iterator[None]:
-    """Cut a connection whose answer, from its first byte to its last, takes longer."""
+    """Cut a connection whose whole answer takes longer."""
 
     def cut() -> None:
         with suppress(OSError):

@@ -36,13 +36,7 @@ class Rule:
     problem: str
 
     def check(self, value: Any) -> None:
-        """
-        Check a value of the right type against the bounds and the shape.
-
-        Raises:
-            WrongValueError: Saying what is wrong.
-
-        """
+        """Check a value of the right type; a `WrongValueError` says what is wrong."""
         if isinstance(value, bool):
             return
         if isinstance(value, int | float):
@@ -90,13 +84,7 @@ def rule_of(declared: Field[Any]) -> Rule:
 
 
 def from_text(kind: Any, text: str) -> Any:
-    """
-    Return an environment variable's value as its declared type.
-
-    Raises:
-        WrongValueError: Saying what is wrong.
-
-    """
+    """Return an environment variable's value as its declared type, or raise `WrongValueError`."""
     return TEXT_READERS[kind](text)
 
 
