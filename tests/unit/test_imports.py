@@ -34,7 +34,6 @@ ENVIRONMENT = {
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
     "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
-    "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
     "AWS_DEFAULT_REGION": "us-east-1",
     "PYTHONPATH": str(FUNCTIONS),
 }
