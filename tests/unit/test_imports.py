@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "aurora_http"}
     | {"api_key", "control", "settings", "table"},
     "prewarm": {"forecast", "token_item", "wiring"} | VALUES,
-    "forecast": {"token_item"},
+    "forecast": {"settings", "token_item"},
     "scheduled": {"wiring"} | VALUES,
     "vendor": {"accounts", "aurora", "control", "request_budget", "table", "token_item"} | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table"} | VALUES,
