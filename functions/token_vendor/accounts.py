@@ -105,12 +105,7 @@ class Accounts:
         return mapping.user_id if mapping else ""
 
     def find(self, caller: Caller, allowance: Allowance) -> Account:
-        """
-        Return the caller's active account.
-
-        Raises `UserNotEligibleError` for a person who is deactivated, gone, or absent and not to be
-        invited; `InvitationPendingError` for one who has not accepted yet or is not listed yet.
-        """
+        """Return the caller's active account, or raise a `ProblemError`."""
         if mapping := self.directory.mapping(caller.email):
             return mapping
         known = self.directory.known(caller.email)
@@ -127,11 +122,7 @@ class Accounts:
         raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
     def confirm(self, email: str, user_id: str, allowance: Allowance, *, since: float) -> bool:
-        """
-        Tell whether an id is the active account of an address, as Aurora said after `since`.
-
-        A `ProblemError` says that nobody can tell yet.
-        """
+        """Tell whether an id is the active account of an address, as Aurora said after `since`."""
         account = Account(user_id=user_id, email=email, status=ACTIVE)
         current = self._ask(account, allowance, since)
         if current and current.active and current.user_id == user_id:

@@ -190,7 +190,6 @@ class AuroraConnection:
     clock: Callable[[], float]
     _used_at: float = field(default=0, init=False)
     _kept: HTTPConnection | None = field(default=None, init=False)
-    _hang_up: "finalize[..., Any] | None" = field(default=None, init=False)
 
     def request(
         self, operation: str, path: str, headers: Mapping[str, str], body: Any, *, remaining: float
@@ -209,7 +208,6 @@ class AuroraConnection:
         try:
             connection = self._connected(connect)
             connection.timeout = patience
-            connection.sock.settimeout(patience)
             in_doubt, give_up_at = operation, time.monotonic() + patience
             with _cut_after(patience, connection.sock):
                 method = "GET" if operation in READS else "POST"
@@ -225,7 +223,8 @@ class AuroraConnection:
                 response = connection.getresponse()
                 data = _read(response, operation, give_up_at)
         except BaseException as exc:
-            self._close()
+            if self._kept:
+                self._kept.close()
             if not isinstance(exc, (HTTPError, HTTPException, OSError, ValueError)):
                 raise
             timed_out = isinstance(exc, (TimeoutError, HTTPTimeoutError))
@@ -240,27 +239,24 @@ class AuroraConnection:
         return Answer(status=response.status, headers=response.headers, data=data)
 
     def _connected(self, timeout: float) -> HTTPConnection:
-        """Return the kept connection, or a new one if nobody knows whether that still works."""
-        kept = self._kept
+        """Return the connection, made anew if nobody knows whether it still works."""
+        kept = self._kept = self._kept or self._made()
         idle = self.clock() - self._used_at > IDLE_LIMIT
         # What can be read before a request is the server's goodbye.
-        if kept is None or kept.sock is None or idle or select([kept.sock], [], [], 0)[0]:
-            self._close()
-            origin = urlsplit(self.origin)
-            host, port = origin.hostname or "", origin.port
-            if origin.scheme == "https":
-                context = ssl.create_default_context()
-                kept = HTTPSConnection(host, port, timeout=timeout, ssl_context=context)
-            else:
-                kept = HTTPConnection(host, port, timeout=timeout)
-            self._kept, self._hang_up = kept, finalize(self, kept.close)
+        if kept.sock is None or idle or select([kept.sock], [], [], 0)[0]:
+            kept.close()
+            kept.timeout = timeout
             kept.connect()
         return kept
 
-    def _close(self) -> None:
-        if self._hang_up:
-            self._hang_up()
-        self._kept = self._hang_up = None
+    def _made(self) -> HTTPConnection:
+        origin = urlsplit(self.origin)
+        host, port = origin.hostname or "", origin.port
+        made = HTTPConnection(host, port)
+        if origin.scheme == "https":
+            made = HTTPSConnection(host, port, ssl_context=ssl.create_default_context())
+        finalize(self, made.close)
+        return made
 
 
 def retry_after(value: str | None, now: float) -> float:

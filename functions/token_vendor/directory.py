@@ -1,11 +1,9 @@
 """
 Aurora's user list, read for everybody at once.
 
-Aurora has no documented look-up by e-mail. Finding one person means reading the whole list. A
-reading writes the mapping of every person. One execution environment reads at a time, and the
-next one goes on where it stopped: a reading always ends, and is never begun anew half-way. What
-everybody shares is remembered once, in the DIRECTORY item: a failing list, the reading's turn in
-the queue for Aurora, and when the next reading may begin.
+Aurora has no documented look-up by e-mail: finding one person means reading the whole list. One
+execution environment reads at a time, and writes the mapping of every person. The next one goes on
+where it stopped (`reading.py`): a reading always ends, and is never begun anew half-way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -51,9 +49,8 @@ class Directory:
         """
         Return what the list says of a person, read recently, and begun after `not_before`.
 
-        `not_before` is a stored moment. One that each request took anew would never be reached by a
-        reading that is longer than a request. A `ProblemError` says that the reading outlasts this
-        request, may not begin yet, or failed, be it for another request a moment ago.
+        `not_before` is a stored moment: one that each request took anew would never be reached by a
+        reading that is longer than a request. A `ProblemError` says that nobody can tell yet.
         """
         since = self.clock()
         rate, patience = self.settings.request_rate, self.settings.patience
@@ -78,7 +75,7 @@ class Directory:
         """
         Read the list whole, or go on with that, unless a reading has ended since `begun`.
 
-        An `AuroraBusyError` says that it did not end in time, or that somebody else reads.
+        An `AuroraBusyError` says that it has not ended yet.
         """
         reading, now = self.table.load(Reading), self.clock()
         if reading.read_at > begun:

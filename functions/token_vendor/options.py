@@ -14,6 +14,7 @@ from typing import Any
 
 Names = tuple[str, ...]
 Pairs = tuple[tuple[str, str], ...]
+ANYTHING = r"(?s:.*)"
 
 
 class WrongValueError(ValueError):
@@ -32,7 +33,7 @@ class Rule:
     meaning: str
     least: float
     most: float
-    shape: re.Pattern[str] | Callable[[str], bool] | None
+    shape: Callable[[str], object]
     problem: str
 
     def check(self, value: Any) -> None:
@@ -49,17 +50,8 @@ class Rule:
         texts = (
             [value] if isinstance(value, str) else [text for each in value for text in _flat(each)]
         )
-        if not all(self._fits(text) for text in texts):
+        if not all(self.shape(text) for text in texts):
             raise WrongValueError(f"must be {self.meaning}{self.problem}")
-
-    def _fits(self, text: str) -> bool:
-        match self.shape:
-            case None:
-                return True
-            case re.Pattern():
-                return self.shape.fullmatch(text) is not None
-            case _:
-                return self.shape(text)
 
 
 def option(  # noqa: PLR0913 - what there is to say of an option.
@@ -68,12 +60,12 @@ def option(  # noqa: PLR0913 - what there is to say of an option.
     *,
     least: float = 0,
     most: float = 1_000_000,
-    shape: str | Callable[[str], bool] = "",
+    shape: str | Callable[[str], bool] = ANYTHING,
     problem: str = "",
 ) -> Any:
     """Declare an option as a dataclass field; without a default it is required."""
-    matched = re.compile(shape) if isinstance(shape, str) and shape else shape or None
-    rule = Rule(meaning=meaning, least=least, most=most, shape=matched, problem=problem)
+    matches = re.compile(shape).fullmatch if isinstance(shape, str) else shape
+    rule = Rule(meaning=meaning, least=least, most=most, shape=matches, problem=problem)
     return field(default=default, metadata={"rule": rule})
 
 

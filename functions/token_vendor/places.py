@@ -93,12 +93,7 @@ class Places:
         return self._pace.turnaround + (0 if self._table.agreed else APART)
 
     def take(self, place: int, now: int, *, queueing: bool = True) -> Slot:
-        """
-        Return a slot: now if the place is free or was left unused, else at the end of its queue.
-
-        Raises `AuroraBusyError` if others wait and `queueing` is False, and `QueueFullError` if the
-        queue is too long, without a sign of unused slots.
-        """
+        """Return a slot: now if the place is free or was left unused, else behind the others."""
         rested = now - self.turnaround
         free, item = self._mark(
             place,

@@ -2,9 +2,8 @@
 Generate before people come, where a stage has `prewarm`: nobody waits at eight.
 
 The same asset with another entry point, started every quarter of an hour of the early morning. It
-plans anew each time (`forecast.py`), and goes on where the run before stopped: a person who was
-served holds a token. It uses calls that nobody waits for, and less than all of them. It never
-generates where a token may be alive.
+plans anew each time (`forecast.py`): a person who was served holds a token. It uses calls that
+nobody waits for, less than all of them, and never generates where a token may be alive.
 """
 
 import os

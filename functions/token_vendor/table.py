@@ -2,8 +2,7 @@
 The one way to DynamoDB: load a value, change it, count in it; read and write many.
 
 Python values go in and come out; DynamoDB's types and exceptions end here. TOKEN, INVITATION and
-DIRECTORY are versioned values. Each is changed in one way: a pure function of the value is
-applied to what was read, and the difference is written if nobody has written since.
+DIRECTORY are versioned values, which pure functions change.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -41,9 +40,8 @@ class Table:
     """
     The items of one Aurora tenant.
 
-    An item is named by its sort key `sk`, and by the e-mail of the person whom it is about; an
-    item without e-mail is about the tenant. Every method raises `TokenStoreUnavailableError` when
-    DynamoDB does not do its part.
+    An item is named by its sort key `sk`, and by the e-mail of the person whom it is about, if any.
+    Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
     """
 
     def __init__(  # noqa: PLR0913 - what it is wired from.

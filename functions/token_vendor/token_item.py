@@ -324,17 +324,12 @@ class TokenItem(Shared):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """
-    The right to ask Aurora for one caller, from `at` until `until`.
-
-    `item` is the item before it, `held` is the item with it, and `subject` is the identity that
-    asks. A lease that `generates` sets the mark; any other only asks whose token is stored.
-    """
+    """The right to ask Aurora for one caller, from `at` until `until`."""
 
     id: str
     at: float
     until: float
-    item: TokenItem
-    held: TokenItem = field(default_factory=TokenItem)
-    subject: str = ""
-    generates: bool = True
+    item: TokenItem  # Before it.
+    held: TokenItem = field(default_factory=TokenItem)  # With it.
+    subject: str = ""  # The identity that asks.
+    generates: bool = True  # Sets the mark; otherwise we only ask whose token is stored.
