@@ -104,6 +104,7 @@ class Accounts:
         mapping = self.directory.mapping(email)
         return mapping.user_id if mapping else ""
 
+    @recorder.phase("account")
     def find(self, caller: Caller, allowance: Allowance) -> Account:
         """Return the caller's active account, or raise a `ProblemError`."""
         if mapping := self.directory.mapping(caller.email):
@@ -121,6 +122,7 @@ class Accounts:
         gone = "; Aurora refused it since" if account.doubted_at else ""
         raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
+    @recorder.phase("account")
     def confirm(self, email: str, user_id: str, allowance: Allowance, *, since: float) -> bool:
         """Tell whether an id is the active account of an address, as Aurora said after `since`."""
         account = Account(user_id=user_id, email=email, status=ACTIVE)
@@ -132,6 +134,7 @@ class Accounts:
         self.directory.doubt(account)
         return False
 
+    @recorder.phase("account")
     def after_refusal(
         self, account: Account, refusal: UserNotEligibleError, allowance: Allowance
     ) -> Account:

@@ -151,10 +151,9 @@ class AuroraHTTP:
         outcome = "unreachable"
         headers = self._headers | {"Authorization": f"Bearer {key}"}
         try:
-            with recorder.phase("aurora"):
-                answer = self._connection.request(
-                    operation, self._base + path, headers, body, remaining=remaining
-                )
+            answer = self._connection.request(
+                operation, self._base + path, headers, body, remaining=remaining
+            )
             outcome = "ok" if answer.ok else str(answer.status)
         except ProblemError as problem:
             outcome = OUTCOMES[type(problem)]
@@ -191,6 +190,7 @@ class AuroraConnection:
     _used_at: float = field(default=0, init=False)
     _kept: HTTPConnection | None = field(default=None, init=False)
 
+    @recorder.phase("aurora")
     def request(
         self, operation: str, path: str, headers: Mapping[str, str], body: Any, *, remaining: float
     ) -> Answer:

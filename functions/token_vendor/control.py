@@ -162,6 +162,7 @@ class Switches:
         self._item: Item | None = None
         self._read_at = 0.0
 
+    @recorder.phase("store")
     def beside[V: Value](self, kind: type[V], email: str) -> tuple[V, Control]:
         """Return a person's value, read consistently, and what is switched."""
         mine, control = (kind.sk, email), (CONTROL, "")

@@ -101,7 +101,7 @@ class Recorder:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to the audit event's `phases_ms`."""
+        """Add the time spent inside, a block or a function, to the audit event's `phases_ms`."""
         before = self.timer()
         try:
             yield

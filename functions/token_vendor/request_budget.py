@@ -202,6 +202,7 @@ class Allowance:
         self._slots = [Slot(*slot) for slot in turn.slots]
         self._budget.look()
 
+    @recorder.phase("budget")
     def reserve(self, calls: int) -> None:
         """
         Reserve `calls`, and wait for the first of them where it is near.
@@ -209,11 +210,10 @@ class Allowance:
         If it is too far away, what is reserved is kept as the turn of the `AuroraBusyError`. It has
         no turn if the queue is full or, without `queueing`, others wait or Aurora wants a pause.
         """
-        with recorder.phase("budget"):
-            try:
-                self._reserve(calls)
-            except QueueFullError:
-                raise self._budget.full() from None
+        try:
+            self._reserve(calls)
+        except QueueFullError:
+            raise self._budget.full() from None
 
     def take(self, operation: str) -> None:
         """Spend one slot, reserving it first where none is left; fails as `reserve`."""

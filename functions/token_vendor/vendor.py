@@ -4,6 +4,10 @@ The protocol of one request: at most one call to Aurora at a time for each calle
 Generating can end a user's live session. We generate only when no stored token will do, one lease
 holder at a time, and mark the item first. Whatever else a request asks Aurora, it asks under the
 same lease, and leaves the same cool-down or turn to those who come after it.
+
+A holder that is killed leaves lease and mark: the lease ends by itself just after Lambda's own
+deadline, and the mark makes the next request generate anew. What happens meanwhile to the item of a
+holder, a sign-out or another holder, is decided when it stores: `TokenItem.stored`.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,8 +54,7 @@ class TokenVendor:
 
         A waiting caller gets the holder's result.
         """
-        with recorder.phase("store"):
-            item, control = self.switches.beside(TokenItem, caller.email)
+        item, control = self.switches.beside(TokenItem, caller.email)
         control.admit(caller.email)
         request = replace(request, subject=caller.subject, margin=self.settings.refresh_margin)
         return _Request(self, caller, request, deadline, control).vend(item)
@@ -75,7 +78,7 @@ class TokenVendor:
         lease = request.lease(item)
         if not isinstance(lease, Lease):
             return False
-        request.generated(lease, allowance)
+        request.generate_under(lease, allowance)
         recorder.count(Metric.PREWARMED)
         return True
 
@@ -123,6 +126,7 @@ class _Request:
                         return done
                     item = done
 
+    @recorder.phase("lease")
     def _wait_for_holder(self, item: TokenItem) -> TokenItem:
         """
         Look again until the lease has ended; return the item as it is then.
@@ -132,20 +136,20 @@ class _Request:
         """
         since = now = self.vendor.now()
         patience = self.vendor.settings.patience
-        with recorder.phase("lease"):
-            while item.state(now, self.request) is State.LEASED:
-                if now - since >= patience or not self.deadline.poll():
-                    raise AuroraBusyError(
-                        "Another request of yours is already getting a token. Try again then.",
-                        cause="the lease outlasts this request",
-                        retry_at=min(item.lease_until, now + patience),
-                    )
-                item = self.vendor.table.load(TokenItem, self.caller.email)
-                now = self.vendor.now()
+        while item.state(now, self.request) is State.LEASED:
+            if now - since >= patience or not self.deadline.poll():
+                raise AuroraBusyError(
+                    "Another request of yours is already getting a token. Try again then.",
+                    cause="the lease outlasts this request",
+                    retry_at=min(item.lease_until, now + patience),
+                )
+            item = self.vendor.table.load(TokenItem, self.caller.email)
+            now = self.vendor.now()
         recorder.count(Metric.LEASE_WAITED)
         recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
         return item
 
+    @recorder.phase("lease")
     def lease(self, item: TokenItem, *, generates: bool = True) -> Lease | TokenItem:
         """Take the lease on the item that was read; or return the item as somebody wrote it."""
         now = self.vendor.now()
@@ -157,8 +161,7 @@ class _Request:
             subject=self.caller.subject,
             generates=generates,
         )
-        with recorder.phase("lease"):
-            after = self.vendor.table.change(item, lambda it: it.leased(lease), self.caller.email)
+        after = self.vendor.table.change(item, lambda it: it.leased(lease), self.caller.email)
         return replace(lease, held=after) if after.lease_id == lease.id else after
 
     def _confirm(self, item: TokenItem) -> TokenItem:
@@ -176,7 +179,7 @@ class _Request:
             return lease
         allowance = self._allowance()
         since = lease.held.first_seen(self.caller.subject)
-        with self._giving_back(lease, allowance), recorder.phase("account"):
+        with self._giving_back(lease, allowance):
             mine = accounts.confirm(email, item.user_id, allowance, since=since)
         if mine:
             return self._admit(lease.held, lease)
@@ -210,13 +213,13 @@ class _Request:
         if not isinstance(lease, Lease):
             return lease
         try:
-            token = self.generated(lease, self._allowance())
+            token = self.generate_under(lease, self._allowance())
         except ProblemError as problem:
             return self._stale_or_raise(item, problem)
         return self._vended(token, "generated")
 
-    def generated(self, lease: Lease, allowance: Allowance) -> AccessToken:
-        """Generate and store under the lease, or release it and raise the problem."""
+    def generate_under(self, lease: Lease, allowance: Allowance) -> AccessToken:
+        """Generate and store, or give the lease back and raise the problem."""
         with self._giving_back(lease, allowance):
             if turn := lease.item.turn:
                 allowance.redeem(turn)
@@ -237,13 +240,11 @@ class _Request:
     def _ask_aurora(self, allowance: Allowance) -> AccessToken:
         """Generate; an account that Aurora refuses is looked up once more."""
         accounts, aurora = self.vendor.accounts, self.vendor.aurora
-        with recorder.phase("account"):
-            account = accounts.find(self.caller, allowance)
+        account = accounts.find(self.caller, allowance)
         try:
             return aurora.generate_token(account, allowance)
         except UserNotEligibleError as refusal:
-            with recorder.phase("account"):
-                account = accounts.after_refusal(account, refusal, allowance)
+            account = accounts.after_refusal(account, refusal, allowance)
         return aurora.generate_token(account, allowance)
 
     @contextmanager
@@ -293,6 +294,7 @@ class _Request:
             return item.stored(lease, token, now=now, notes_arrivals=notes)
 
         try:
+            # After a sign-out the item has no token: this caller gets it all the same.
             survivor = self._change(lease.held, keep).token or token
         except TokenStoreUnavailableError as exc:
             recorder.count(Metric.STORE_FAILED)
@@ -326,9 +328,9 @@ class _Request:
     def _allowance(self) -> Allowance:
         return self.vendor.budget.allowance(self.deadline, self.control)
 
+    @recorder.phase("store")
     def _change(self, seen: TokenItem, transition: Callable[[TokenItem], TokenItem]) -> TokenItem:
-        with recorder.phase("store"):
-            return self.vendor.table.change(seen, transition, self.caller.email)
+        return self.vendor.table.change(seen, transition, self.caller.email)
 
     def _vended(self, token: AccessToken, source: str) -> Vended:
         recorder.count(Metric.VENDED, source=source)
