@@ -3,7 +3,7 @@
 import random
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeGuard
 
 from token_vendor.settings import RESERVE
@@ -94,6 +94,22 @@ class Shared(Value):
     def turn(self) -> Turn | None:
         """Return the place in the queue for Aurora, whenever it is, or None."""
         return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
+
+    def taken(self, lease_id: str, until: float) -> Self:
+        """Take the lease, and with it whatever the one before left behind."""
+        return replace(
+            self,
+            lease_id=lease_id,
+            lease_until=until,
+            failed_until=0,
+            failure="",
+            turn_at=0,
+            turn_slots=(),
+        )
+
+    def queued(self, turn: Turn) -> Self:
+        """Keep a turn."""
+        return replace(self, turn_at=turn.at, turn_slots=turn.slots)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

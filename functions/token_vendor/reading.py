@@ -72,9 +72,7 @@ class Reading(Shared):
         """Take the right to read, where nobody has it; begin a reading, or go on with one."""
         if self.lease_until > now:
             return self
-        mine = replace(
-            self, lease_id=lease_id, lease_until=until, turn_at=0, turn_slots=(), failure=""
-        )
+        mine = self.taken(lease_id, until)
         # A killed reader saved no position. Going on from where it began would take its own rows
         # for those of a list that repeats itself.
         stopped = self.reading_since and not self.lease_id
@@ -109,7 +107,7 @@ class Reading(Shared):
             reading_since=come.reading_since,
         )
         if problem.turn:
-            return replace(after, turn_at=problem.turn.at, turn_slots=problem.turn.slots)
+            return after.queued(problem.turn)
         if problem.ours:
             return after
         failures = self.failures + 1

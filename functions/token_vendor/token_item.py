@@ -192,15 +192,7 @@ class TokenItem(Shared):
         """
         if self.version != lease.item.version:
             return self
-        after = replace(
-            self,
-            lease_id=lease.id,
-            lease_until=lease.until,
-            failed_until=0,
-            failure="",
-            turn_at=0,
-            turn_slots=(),
-        )
+        after = self.taken(lease.id, lease.until)
         if not lease.generates:
             if self.first_seen(lease.subject):
                 return after
@@ -270,9 +262,7 @@ class TokenItem(Shared):
             )
         if outcome.failure:
             after = replace(after, failed_until=outcome.until, failure=outcome.failure)
-        if turn := outcome.turn:
-            after = replace(after, turn_at=turn.at, turn_slots=turn.slots)
-        return after
+        return after.queued(outcome.turn) if outcome.turn else after
 
     def admitted(
         self, subject: str, lease: "Lease | None", *, jti: str, now: float, notes_arrivals: bool
