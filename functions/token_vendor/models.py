@@ -157,10 +157,6 @@ class AccessToken:
     user_id: str
     storable: bool = True
 
-    def lives_longer_than(self, seconds: float, *, now: float) -> bool:
-        """Tell whether more than `seconds` of life remain."""
-        return self.expires_at - now > seconds
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vended:

@@ -86,8 +86,8 @@ class RequestBudget:
     def places(self, pace: Pace, count: Callable[[int], None]) -> Places:
         """Return the places for a request that keeps to a pace."""
         return Places(
-            self._table,
-            pace,
+            table=self._table,
+            pace=pace,
             regular=pace.turnaround == self.pace.turnaround,
             grace=self._grace,
             horizon=self._horizon,

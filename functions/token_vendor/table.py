@@ -6,7 +6,7 @@ DIRECTORY are versioned values, which pure functions change.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ ASK_AGAIN = 5
 """Seconds until a caller may come back after DynamoDB did not do its part."""
 
 
+@dataclass(eq=False)
 class Table:
     """
     The items of one Aurora tenant.
@@ -44,26 +45,17 @@ class Table:
     Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is wired from.
-        self,
-        dynamodb: "DynamoDBClient",
-        *,
-        name: str,
-        partition: str,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        kept_for: float = KEPT_FOR,
-    ) -> None:
-        self._dynamodb = dynamodb
-        self._name = name
-        self._partition = partition
-        self._clock = clock
-        self._sleep = sleep
-        self._kept_for = kept_for
-        self._offset = 0.0
-        self._told: tuple[str, float, float] | None = None
-        self.agreed = False
-        """Whether DynamoDB has told the time that all agree on."""
+    dynamodb: "DynamoDBClient"
+    _: KW_ONLY
+    name: str
+    partition: str
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    kept_for: float = KEPT_FOR
+    agreed: bool = field(default=False, init=False)
+    """Whether DynamoDB has told the time that all agree on."""
+    _told: tuple[str, float, float] | None = field(default=None, init=False)
+    _offset: float = field(default=0.0, init=False)
 
     def now(self) -> float:
         """
@@ -76,11 +68,11 @@ class Table:
             self._told = None
             told = parsedate_to_datetime(date).timestamp()
             self._offset = min(max(self._offset, told - heard_at), told + 1 - asked_at)
-        return self._clock() + self._offset
+        return self.clock() + self._offset
 
     def ttl(self) -> int:
         """Return until when DynamoDB keeps an item about a person that is written now."""
-        return int(self.now() + self._kept_for)
+        return int(self.now() + self.kept_for)
 
     def load[V: Value](self, kind: type[V], email: str = "") -> V:
         """Return a value with one strongly consistent read; an absent one has its defaults."""
@@ -121,8 +113,8 @@ class Table:
         """Return an item with one strongly consistent read; an absent one is empty."""
         answer = self._ask(
             f"read {sk}",
-            self._dynamodb.get_item,
-            TableName=self._name,
+            self.dynamodb.get_item,
+            TableName=self.name,
             Key=self._key(sk, email),
             ConsistentRead=True,
         )
@@ -166,8 +158,8 @@ class Table:
             arguments["ExpressionAttributeNames"] = names
         answer = self._ask(
             f"write {sk}",
-            self._dynamodb.update_item,
-            TableName=self._name,
+            self.dynamodb.update_item,
+            TableName=self.name,
             Key=self._key(sk, email),
             ReturnValues="ALL_OLD",
             **arguments,
@@ -183,16 +175,16 @@ class Table:
         One that does not exist is empty. One of `spared` is missing if DynamoDB leaves it out.
         """
         wanted = [self._key(*key) for key in keys]
-        asked = {self._name: {"Keys": wanted, "ConsistentRead": True}}
+        asked = {self.name: {"Keys": wanted, "ConsistentRead": True}}
         found: dict[tuple[str, str], Item] = {self._key_of(key): {} for key in wanted}
-        answers = self._batch(self._dynamodb.batch_get_item, asked, "UnprocessedKeys")
+        answers = self._batch(self.dynamodb.batch_get_item, asked, "UnprocessedKeys")
         for attempt, (answer, left) in enumerate(answers, start=1):
-            for item in answer["Responses"].get(self._name, []):
+            for item in answer["Responses"].get(self.name, []):
                 key = self._key_of(item)
                 found[key] = _from_wire(
                     {name: value for name, value in item.items() if name not in {"pk", "sk"}}
                 )
-            missing = {self._key_of(key) for key in left[self._name]["Keys"]} if left else set()
+            missing = {self._key_of(key) for key in left[self.name]["Keys"]} if left else set()
             if attempt == SPARED_ATTEMPTS and missing <= set(spared):
                 break
         return {key: item for key, item in found.items() if key not in missing}
@@ -203,13 +195,13 @@ class Table:
 
         The read is not consistent: some items are as they were a moment ago.
         """
-        prefix = f"{self._partition}#"
+        prefix = f"{self.partition}#"
         start: dict[str, Any] = {}
         while True:
             answer = self._ask(
                 f"scan {sk}",
-                self._dynamodb.scan,
-                TableName=self._name,
+                self.dynamodb.scan,
+                TableName=self.name,
                 ProjectionExpression=", ".join(("pk", *names)),
                 FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
                 ExpressionAttributeValues={":sk": {"S": sk}, ":prefix": {"S": prefix}},
@@ -228,8 +220,8 @@ class Table:
             for key, item in items.items()
         ]
         for batch in batched(requests, BATCH, strict=False):
-            asked = {self._name: list(batch)}
-            list(self._batch(self._dynamodb.batch_write_item, asked, "UnprocessedItems"))
+            asked = {self.name: list(batch)}
+            list(self._batch(self.dynamodb.batch_write_item, asked, "UnprocessedItems"))
 
     def _batch(
         self, operation: Callable[..., Any], asked: Any, left: str
@@ -241,37 +233,37 @@ class Table:
             yield answer, asked
             if not asked:
                 return
-            self._sleep(FIRST_PAUSE * 2**attempt)
+            self.sleep(FIRST_PAUSE * 2**attempt)
         raise self._unavailable(operation.__name__, left)
 
     def _ask(self, what: str, operation: Callable[..., Any], **arguments: Any) -> Any:
         """Call DynamoDB, and hear which time it is; None says that the condition failed."""
-        asked_at = self._clock()
+        asked_at = self.clock()
         try:
             answer = operation(**arguments)
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
             return None
         except (ClientError, BotoCoreError) as exc:
             raise self._unavailable(what, exc) from exc
         if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
-            self._told = (date, asked_at, self._clock())
+            self._told = (date, asked_at, self.clock())
             self.agreed = True
         return answer
 
     def _unavailable(self, what: str, error: Any) -> TokenStoreUnavailableError:
         """AWS's own text goes to the log only."""
         return TokenStoreUnavailableError(
-            cause=f"could not {what}: {error}", retry_at=self._clock() + ASK_AGAIN
+            cause=f"could not {what}: {error}", retry_at=self.clock() + ASK_AGAIN
         )
 
     def _key(self, sk: str, email: str) -> dict[str, Any]:
-        pk = f"{self._partition}#{email}" if email else self._partition
+        pk = f"{self.partition}#{email}" if email else self.partition
         return {"pk": {"S": pk}, "sk": {"S": sk}}
 
     def _key_of(self, item: Mapping[str, Any]) -> tuple[str, str]:
         """Return the (sk, e-mail) of an item as DynamoDB writes it."""
         pk, sk = item["pk"]["S"], item["sk"]["S"]
-        return sk, pk.removeprefix(self._partition).removeprefix("#")
+        return sk, pk.removeprefix(self.partition).removeprefix("#")
 
 
 def _to_wire(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

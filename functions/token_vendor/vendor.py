@@ -315,7 +315,7 @@ class _Request:
             or problem.in_doubt == GENERATE
             or problem.permanent
             or token.jti == self.request.replace
-            or not token.lives_longer_than(self.request.min_ttl, now=self.vendor.now())
+            or token.expires_at - self.vendor.now() <= self.request.min_ttl
         ):
             raise problem
         recorder.count(Metric.STALE_VENDED)
