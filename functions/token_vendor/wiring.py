@@ -81,12 +81,10 @@ def wire(
             "SecretsManagerClient",
             session.create_client("secretsmanager", config=SECRETS_MANAGER),
         ),
-        secret_arn=settings.aurora_secret_arn,
-        environment=settings.aurora_environment,
-        kept_for=settings.api_key_ttl,
+        settings,
         clock=clock,
     )
-    aurora = AuroraClient(AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
+    aurora = AuroraClient(http=AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
     switches = Switches(table)
     directory = Directory(table=table, aurora=aurora, settings=settings, clock=now)
     accounts = Accounts(
