@@ -159,9 +159,8 @@ class Accounts:
         """
         Return who has the address of an account, as Aurora said after `since`.
 
-        One person costs a call of Retrieve User, if a place is free. Several people in doubt at the
-        same time cost one reading of the list, and wait for it together. Where Retrieve User says
-        nothing of the address, the list does.
+        One person costs a call of Retrieve User, if a place is free; several in doubt at the same
+        time cost one reading of the list. It decides, too, where Retrieve User says nothing.
         """
         if self.directory.may_ask_alone(since):
             now = self.clock()

@@ -1,8 +1,7 @@
 """
 One paid attempt at Aurora after another, until one is answered or none may be sent any more.
 
-A socket's time-out starts anew with every byte. A peer that drips headers, chunk sizes or trailers
-would hold the function until Lambda kills it. Each attempt therefore has one clock over its whole
+A socket's time-out starts anew with every byte. Each attempt therefore has one clock over its whole
 answer, and a cap on its size. Errors name the type of what happened, never its text: a broken
 answer may echo our request, and with it the API key.
 """
@@ -98,12 +97,7 @@ class AuroraHTTP:
         sleep: Callable[[float], None],
     ) -> None:
         self._api_key = api_key
-        self._connection = AuroraConnection(
-            origin=settings.aurora_origin,
-            connect_timeout=settings.aurora_connect_timeout,
-            read_timeout=settings.aurora_read_timeout,
-            clock=clock,
-        )
+        self._connection = AuroraConnection(settings=settings, clock=clock)
         self._base = f"/tenants/{settings.aurora_tenant_id}/users"
         self._headers = {"Accept": "application/json", "User-Agent": "aurora-token-vendor"}
         if settings.aurora_version_header and settings.aurora_version:
@@ -181,11 +175,9 @@ class AuroraHTTP:
 
 @dataclass(kw_only=True)
 class AuroraConnection:
-    """Send one request at a time over one kept connection; time-outs in seconds."""
+    """Send one request at a time over one kept connection."""
 
-    origin: str
-    connect_timeout: float
-    read_timeout: float
+    settings: Settings
     clock: Callable[[], float]
     _used_at: float = field(default=0, init=False)
     _kept: HTTPConnection | None = field(default=None, init=False)
@@ -199,8 +191,8 @@ class AuroraConnection:
 
         A `ProblemError` says that no usable answer came; with `in_doubt`, Aurora may have acted.
         """
-        connect = min(self.connect_timeout, remaining / 2)
-        patience = min(self.read_timeout, remaining - connect)
+        connect = min(self.settings.aurora_connect_timeout, remaining / 2)
+        patience = min(self.settings.aurora_read_timeout, remaining - connect)
         in_doubt, give_up_at = "", inf
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
@@ -250,7 +242,7 @@ class AuroraConnection:
         return kept
 
     def _made(self) -> HTTPConnection:
-        origin = urlsplit(self.origin)
+        origin = urlsplit(self.settings.aurora_origin)
         host, port = origin.hostname or "", origin.port
         made = HTTPConnection(host, port)
         if origin.scheme == "https":

@@ -213,9 +213,10 @@ class TokenItem(Shared):
 
         - Nobody else's news: the token is stored, and lease and mark end.
         - The caller signed out meanwhile: the life of the token is kept, the JWT is not.
-        - A former holder has stored a token that expires later: that one stays. The token that was
-          there before the lease is ignored, even if it expires later.
-        - The lease was lost: the later `exp` stays. The other holder's lease and mark stay, too.
+        - A former holder, which was slow, has stored a token that expires later: that one stays.
+          The token that was there before the lease is ignored, even if it expires later.
+        - This holder was slow, and another one has the lease now: of both tokens the one that
+          expires later stays, and the other holder's lease and mark.
 
         Without a subject the token was generated ahead, and waits for its owner.
         """
