@@ -228,12 +228,13 @@ class Table:
     ) -> Iterator[tuple[Any, Any]]:
         """Yield answers, each with what it leaves to be asked for again, until that is nothing."""
         for attempt in range(BATCH_ATTEMPTS):
+            if attempt:
+                self.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
             answer = self._ask(operation.__name__, operation, RequestItems=asked)
             asked = answer.get(left)
             yield answer, asked
             if not asked:
                 return
-            self.sleep(FIRST_PAUSE * 2**attempt)
         raise self._unavailable(operation.__name__, left)
 
     def _ask(self, what: str, operation: Callable[..., Any], **arguments: Any) -> Any:
