@@ -63,10 +63,6 @@ class Slot(NamedTuple):
     """When an earlier slot of the place may turn out to be unused."""
 
 
-class QueueFullError(Exception):
-    """The place has no slot within the queue's horizon."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
     """Take, queue for and use places, at the pace of one request, in virtual microseconds."""
@@ -77,6 +73,7 @@ class Places:
     grace: int
     horizon: int
     count: Callable[[int], None]  # Records how long a reservation waits.
+    full: Callable[[], AuroraBusyError]  # The error of a place without a slot in the horizon.
 
     @property
     def turnaround(self) -> int:
@@ -127,7 +124,7 @@ class Places:
         later = max(item["used"] + self.turnaround, now + 1000)
         if later - now > self.horizon:
             # A lowered rate has moved the turn beyond the horizon; the switch may end before that.
-            raise QueueFullError
+            raise self.full()
         return Slot(slot.place, later)
 
     def valid(self, slot: Slot, now: int, *, near: int) -> Slot | None:
@@ -177,7 +174,7 @@ class Places:
             return self._looking(Slot(place, at), before, now)
         end, used = item["slot"], item["used"]
         if not self.regular or used >= self._passed(end, now):
-            raise QueueFullError
+            raise self.full()
         self.count(self.horizon)
         return self._looking(Slot(place, NO_SLOT), item, now)
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 from token_vendor.control import Control
 from token_vendor.models import Deadline, Turn
 from token_vendor.observability import Metric, recorder
-from token_vendor.places import MICROSECONDS, Pace, Places, QueueFullError, Slot
+from token_vendor.places import MICROSECONDS, Pace, Places, Slot
 from token_vendor.problems import AuroraBusyError
 from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
@@ -92,6 +92,7 @@ class RequestBudget:
             grace=self._grace,
             horizon=self._horizon,
             count=count,
+            full=self.full,
         )
 
     def now(self) -> int:
@@ -114,7 +115,7 @@ class RequestBudget:
     def draw(self, calls: int, *, queueing: bool) -> int:
         """Draw `calls` tickets; return the first of them."""
         if queueing and self.now() < self._full_until:
-            raise QueueFullError  # It was so a moment ago.
+            raise self.full()  # It was so a moment ago.
         before = self._table.update(RING, add={"tickets": calls})
         self.known = Ring.of(before or {})
         if not queueing and self.known.held_until > self.now():
@@ -210,10 +211,20 @@ class Allowance:
         If it is too far away, what is reserved is kept as the turn of the `AuroraBusyError`. It has
         no turn if the queue is full or, without `queueing`, others wait or Aurora wants a pause.
         """
-        try:
-            self._reserve(calls)
-        except QueueFullError:
-            raise self._budget.full() from None
+        budget, near = self._budget, round(self._budget.patience * MICROSECONDS)
+        kept = (self._places.valid(slot, budget.virtual_now(), near=near) for slot in self._slots)
+        self._slots = [slot for slot in kept if slot]
+        if (missing := calls - len(self._slots)) > 0:
+            first = budget.draw(missing, queueing=self._queueing)
+            for ticket in range(first, first + missing):
+                place, now = ticket % self._pace.burst, budget.virtual_now()
+                self._slots.append(self._places.take(place, now, queueing=self._queueing))
+        self._slots.sort(key=lambda slot: (not slot.used, slot.at))
+        while True:
+            self._wait()
+            self._slots[0] = self._places.use(self._slots[0], budget.virtual_now())
+            if self._slots[0].used:
+                return
 
     def take(self, operation: str) -> None:
         """Spend one slot, reserving it first where none is left; fails as `reserve`."""
@@ -232,22 +243,6 @@ class Allowance:
         self._refuse_paused(operation)
         self._slots.insert(0, self._spent)
         return self.turn
-
-    def _reserve(self, calls: int) -> None:
-        budget, near = self._budget, round(self._budget.patience * MICROSECONDS)
-        kept = (self._places.valid(slot, budget.virtual_now(), near=near) for slot in self._slots)
-        self._slots = [slot for slot in kept if slot]
-        if (missing := calls - len(self._slots)) > 0:
-            first = budget.draw(missing, queueing=self._queueing)
-            for ticket in range(first, first + missing):
-                place, now = ticket % self._pace.burst, budget.virtual_now()
-                self._slots.append(self._places.take(place, now, queueing=self._queueing))
-        self._slots.sort(key=lambda slot: (not slot.used, slot.at))
-        while True:
-            self._wait()
-            self._slots[0] = self._places.use(self._slots[0], budget.virtual_now())
-            if self._slots[0].used:
-                return
 
     def _wait(self) -> None:
         """Sleep until the first slot begins, which Aurora may move meanwhile."""
