@@ -11,7 +11,7 @@ stored one may be dead. A marked token is never GOOD; any other state may carry 
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from token_vendor.models import GENERATE, AccessToken, Shared, TokenRequest, Turn
 from token_vendor.problems import ProblemError, TokenStoreUnavailableError
@@ -48,47 +48,6 @@ class State(StrEnum):
     """A stored token is alive, but does not satisfy the request."""
     EMPTY = "empty"
     """No stored token is alive."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """
-    How a lease ended without a token: a failure that lasts `until`, or a turn that is kept.
-
-    With neither, the next caller tries at once.
-    """
-
-    may_have_generated: bool = False
-    turn: Turn | None = None
-    failure: str = ""
-    until: float = 0
-
-    @classmethod
-    def of(
-        cls,
-        problem: ProblemError,
-        *,
-        now: float,
-        pause: float,
-        item: "TokenItem",
-        unspent: Turn | None,
-    ) -> Self:
-        """
-        Return what a problem means for the next caller.
-
-        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
-        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
-        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
-        """
-        generated = problem.in_doubt == GENERATE
-        if isinstance(problem, TokenStoreUnavailableError):
-            return cls(may_have_generated=generated, turn=unspent)
-        if problem.turn:
-            return cls(may_have_generated=generated, turn=problem.turn)
-        if pause and generated and item.is_marked:
-            pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
-        until = problem.retry_at or now + pause
-        return cls(may_have_generated=generated, failure=problem.slug, until=until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,36 +206,55 @@ class TokenItem(Shared):
             return after
         return after.met(lease.subject, now=now, notes_arrivals=notes_arrivals)
 
-    def released(self, lease: "Lease", outcome: Outcome) -> "TokenItem":
+    def released(
+        self,
+        lease: "Lease",
+        problem: ProblemError,
+        *,
+        now: float,
+        pause: float,
+        unspent: Turn | None = None,
+    ) -> "TokenItem":
         """
-        Give the lease back without a token.
+        Give the lease back without a token, and leave to the next caller what the problem means.
 
         Where a generate certainly did not happen, the renewal does not count, and the mark that
         this holder set is cleared. A mark that it found stays: a predecessor may have generated.
+
+        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
+        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
+        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
         """
-        if self.lease_id != lease.id:
+        after, before = self._given_back(lease), lease.item
+        if after is self:
             return self
-        after = replace(self, lease_id="", lease_until=0)
-        if lease.generates and not outcome.may_have_generated:
+        may_have_generated = problem.in_doubt == GENERATE
+        if lease.generates and not may_have_generated:
             after = replace(
-                after, renewals=lease.item.renewals, generating_since=lease.item.generating_since
+                after, renewals=before.renewals, generating_since=before.generating_since
             )
-        if outcome.failure:
-            after = replace(after, failed_until=outcome.until, failure=outcome.failure)
-        return after.queued(outcome.turn) if outcome.turn else after
+        table_failed = isinstance(problem, TokenStoreUnavailableError)
+        if turn := unspent if table_failed else problem.turn:
+            return after.queued(turn)
+        if table_failed:
+            return after
+        if pause and may_have_generated and before.is_marked:
+            lasted = now - before.generating_since
+            pause = max(pause, min(GROWTH * lasted, LONGEST_COOL_DOWN))
+        return replace(after, failed_until=problem.retry_at or now + pause, failure=problem.slug)
 
     def admitted(
         self, subject: str, lease: "Lease | None", *, jti: str, now: float, notes_arrivals: bool
     ) -> "TokenItem":
         """End the question whose token `jti` is: it may be vended to this identity, too."""
-        base = self.released(lease, Outcome()) if lease else self
+        base = self._given_back(lease) if lease else self
         if self.jti != jti:
             return base
         return base.met(subject, now=now, notes_arrivals=notes_arrivals)
 
     def disowned(self, lease: "Lease") -> "TokenItem":
         """End the question whose token it is: it belongs to a former owner of the address."""
-        after = self.released(lease, Outcome())
+        after = self._given_back(lease)
         if self.jti != lease.item.jti:
             return after
         return replace(after, jwt="", jti="", expires_at=0, lifetime=0, strangers=())
@@ -305,6 +283,10 @@ class TokenItem(Shared):
 
     def _recent_renewals(self, now: float) -> tuple[float, ...]:
         return tuple(at for at in self.renewals if at > now - HOUR)
+
+    def _given_back(self, lease: "Lease") -> "TokenItem":
+        mine = self.lease_id == lease.id
+        return replace(self, lease_id="", lease_until=0) if mine else self
 
     def _ended(self) -> "TokenItem":
         """Release after a generate whose token is known: no mark, no cool-down."""

@@ -33,7 +33,7 @@ from token_vendor.problems import (
 from token_vendor.request_budget import Allowance, RequestBudget
 from token_vendor.settings import Settings
 from token_vendor.table import Table
-from token_vendor.token_item import Lease, Outcome, State, TokenItem
+from token_vendor.token_item import Lease, State, TokenItem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,20 +262,22 @@ class _Request:
 
     def _release(self, lease: Lease, problem: ProblemError, allowance: Allowance) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
-        settings = self.vendor.settings
+        settings, now, unspent = self.vendor.settings, self.vendor.now(), allowance.turn
         pause = settings.directory_ttl if problem.permanent else settings.cool_down
-        outcome = Outcome.of(
-            problem, now=self.vendor.now(), pause=pause, item=lease.item, unspent=allowance.turn
-        )
-        if outcome.turn:
+
+        def release(item: TokenItem) -> TokenItem:
+            return item.released(lease, problem, now=now, pause=pause, unspent=unspent)
+
+        released = release(lease.held)
+        if released.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
-            self._change(lease.held, lambda it: it.released(lease, outcome))
+            self._change(lease.held, release)
         except TokenStoreUnavailableError as exc:
             # The lease ends by itself.
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
-        if outcome.failure and not problem.permanent:
-            return problem.ending_at(outcome.until)
+        if released.failure and not problem.permanent:
+            return problem.ending_at(released.failed_until)
         return problem
 
     def _keep(self, lease: Lease, token: AccessToken) -> AccessToken:
