@@ -6,8 +6,8 @@ holder at a time, and mark the item first. Whatever else a request asks Aurora, 
 same lease, and leaves the same cool-down or turn to those who come after it.
 
 A holder that is killed leaves lease and mark: the lease ends by itself just after Lambda's own
-deadline, and the mark makes the next request generate anew. What happens meanwhile to the item of a
-holder, a sign-out or another holder, is decided when it stores: `TokenItem.stored`.
+deadline, and the mark makes the next request generate anew. A sign-out, or another holder, may come
+before a holder stores: `TokenItem.stored` decides then which token stays.
 """
 
 from collections.abc import Callable, Iterator
