@@ -88,14 +88,7 @@ class Answer:
 class AuroraHTTP:
     """Call Aurora with the API key; every attempt takes a call from an `Allowance`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        api_key: ApiKey,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
+    def __init__(self, settings: Settings, api_key: ApiKey, *, clock: Callable[[], float]) -> None:
         self._api_key = api_key
         self._connection = AuroraConnection(settings=settings, clock=clock)
         self._base = f"/tenants/{settings.aurora_tenant_id}/users"
@@ -103,7 +96,6 @@ class AuroraHTTP:
         if settings.aurora_version_header and settings.aurora_version:
             self._headers[settings.aurora_version_header] = settings.aurora_version
         self._clock = clock
-        self._sleep = sleep
 
     def call(self, operation: str, path: str, allowance: Allowance, body: Any = None) -> Answer:
         """
@@ -126,7 +118,7 @@ class AuroraHTTP:
                 in_time = allowance.deadline.remaining() > pause + NEEDED_TO_TRY
                 if not (attempts and harmless and in_time):
                     raise
-                self._sleep(pause)
+                allowance.deadline.sleep(pause)
                 continue
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 return answer

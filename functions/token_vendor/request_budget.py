@@ -66,14 +66,13 @@ class Ring:
 class RequestBudget:
     """The calls to Aurora with the API key of one tenant."""
 
-    def __init__(self, table: Table, settings: Settings, *, sleep: Callable[[float], None]) -> None:
+    def __init__(self, table: Table, settings: Settings) -> None:
         self._table = table
         self._grace = round(settings.turn_grace * MICROSECONDS)
         self._horizon = round(settings.queue_horizon * MICROSECONDS)
         self._full_until = 0
         self.pace = Pace(settings.request_rate, settings.request_burst)
         self.patience = settings.patience
-        self.sleep = sleep
         self.known = Ring()
         """The ring as it was when this environment last saw it."""
 
@@ -249,7 +248,7 @@ class Allowance:
         while (wait := self._budget.until(self._slots[0])) > 0:
             if wait > min(self._budget.patience, self.deadline.remaining() - CALL_TIME):
                 raise AuroraBusyError(cause="given a turn", turn=self.turn)
-            self._budget.sleep(wait)
+            self.deadline.sleep(wait)
             self._budget.look()
 
     def _count(self, wait: int) -> None:

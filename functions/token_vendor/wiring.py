@@ -84,13 +84,13 @@ def wire(
         settings,
         clock=clock,
     )
-    aurora = AuroraClient(http=AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
+    aurora = AuroraClient(http=AuroraHTTP(settings, api_key, clock=now), clock=now)
     switches = Switches(table)
     directory = Directory(table=table, aurora=aurora, settings=settings, clock=now)
     accounts = Accounts(
         table=table, directory=directory, aurora=aurora, settings=settings, clock=now
     )
-    budget = RequestBudget(table, settings, sleep=sleep)
+    budget = RequestBudget(table, settings)
     vendor = TokenVendor(
         table=table,
         switches=switches,

@@ -55,7 +55,7 @@ class Reserved:
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._budget = RequestBudget(table, replace(settings, patience=PATIENCE), sleep=sleep)
+        self._budget = RequestBudget(table, replace(settings, patience=PATIENCE))
         self._history: deque[tuple[float, int]] = deque()
 
     def admit(self, calls: int) -> None:

@@ -219,7 +219,7 @@ def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
     Sixty-three calls of the minute are reserved: eight more would come too near.
     """
     table = tokens.table(Deployed.find("local"))
-    budget = RequestBudget(table, settings(), sleep=time.sleep)
+    budget = RequestBudget(table, settings())
     deadline = Deadline(time.time() + 60, time.time, time.sleep)
     budget.allowance(deadline, Control()).reserve(63)
     result = run(stdin="1\n", command=probe_app)

@@ -99,7 +99,7 @@ class Morning:
         )
         switches = Switches(table)
         paced = settings(request_rate=RATE, request_burst=BURST, patience=0.05)
-        budget = RequestBudget(table, paced, sleep=sleep)
+        budget = RequestBudget(table, paced)
         stands_for: Any = self
         vendor = TokenVendor(
             table=table,

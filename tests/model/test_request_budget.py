@@ -120,7 +120,7 @@ class Morning:
             patience=0.05,
             queue_horizon=HORIZON,
         )
-        return RequestBudget(table, chosen, sleep=self.sleep)
+        return RequestBudget(table, chosen)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -604,7 +604,7 @@ class Stage:
             sleep=self.clock.sleep,
         )
         self.reserved = Reserved(table, self.settings, clock=self.clock, sleep=self.clock.sleep)
-        self.function = RequestBudget(table, self.settings, sleep=self.clock.sleep)
+        self.function = RequestBudget(table, self.settings)
         # As an environment does before it calls.
         self.function.look()
 
