@@ -32,6 +32,7 @@ LARGEST_PAGE = 250
 MOST_PAGES = 5000
 MOST_EMPTY = 3
 """Pages in a row that have nobody, of a list that says that it goes on."""
+
 CHUNK = 500
 """Rows per deadline check."""
 
@@ -52,15 +53,15 @@ class Directory:
         `not_before` is a stored moment: one that each request took anew would never be reached by a
         reading that is longer than a request. A `ProblemError` says that nobody can tell yet.
         """
-        since = self.clock()
         rate, patience = self.settings.request_rate, self.settings.patience
+        looks = allowance.deadline.looks(patience)
         while True:
             reading, now = self.table.load(Reading), self.clock()
             oldest = now - max(self.settings.directory_ttl, reading.rest(rate))
             if reading.read_at > oldest and reading.read_since > not_before:
                 return self.known(email, since=reading.read_since)
             if reading.lease_until > now:
-                if now - since >= patience or not allowance.deadline.poll():
+                if not next(looks, False):
                     raise AuroraBusyError(
                         "The list of Aurora's users is being read. Try again then.",
                         cause="the reading of the directory outlasts this request",

@@ -2,7 +2,7 @@
 
 import random
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeGuard
 
@@ -203,13 +203,19 @@ class Deadline:
         """Return the seconds left; negative when it has passed."""
         return self.at - self.clock()
 
-    def poll(self) -> bool:
-        """Pause before another look at somebody else's work; False when no time is left."""
-        pause = random.uniform(*POLL)  # noqa: S311 - jitter is no secret.
-        if self.remaining() <= pause:
-            return False
-        self.sleep(pause)
-        return True
+    def looks(self, patience: float) -> Iterator[bool]:
+        """
+        Pause before each further look at somebody else's work, for `patience` in all.
+
+        Longer waits would let a page that calls in a loop occupy many execution environments.
+        """
+        since = self.clock()
+        while self.clock() - since < patience:
+            pause = random.uniform(*POLL)  # noqa: S311 - jitter is no secret.
+            if self.remaining() <= pause:
+                return
+            self.sleep(pause)
+            yield True
 
 
 def _is_like(value: Any, default: Any) -> bool:

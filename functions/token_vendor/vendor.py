@@ -128,26 +128,20 @@ class _Request:
 
     @recorder.phase("lease")
     def _wait_for_holder(self, item: TokenItem) -> TokenItem:
-        """
-        Look again until the lease has ended; return the item as it is then.
-
-        Nobody waits for longer than `patience`: a page that calls in a loop would occupy an
-        execution environment with each request.
-        """
-        since = now = self.vendor.now()
-        patience = self.vendor.settings.patience
-        while item.state(now, self.request) is State.LEASED:
-            if now - since >= patience or not self.deadline.poll():
-                raise AuroraBusyError(
-                    "Another request of yours is already getting a token. Try again then.",
-                    cause="the lease outlasts this request",
-                    retry_at=min(item.lease_until, now + patience),
-                )
+        """Look again until the lease has ended; return the item as it is then."""
+        since, patience = self.vendor.now(), self.vendor.settings.patience
+        for _ in self.deadline.looks(patience):
             item = self.vendor.table.load(TokenItem, self.caller.email)
             now = self.vendor.now()
-        recorder.count(Metric.LEASE_WAITED)
-        recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
-        return item
+            if item.state(now, self.request) is not State.LEASED:
+                recorder.count(Metric.LEASE_WAITED)
+                recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
+                return item
+        raise AuroraBusyError(
+            "Another request of yours is already getting a token. Try again then.",
+            cause="the lease outlasts this request",
+            retry_at=min(item.lease_until, self.vendor.now() + patience),
+        )
 
     @recorder.phase("lease")
     def lease(self, item: TokenItem, *, generates: bool = True) -> Lease | TokenItem:
