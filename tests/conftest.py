@@ -34,7 +34,6 @@ os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     POWERTOOLS_SERVICE_NAME="token-vendor-test",
-    POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
 )
 # The handler is wired when it is imported. Its settings must not stay: `make run`, which a test
 # starts, takes AURORA_URL for somebody's real Aurora.

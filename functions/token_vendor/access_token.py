@@ -24,16 +24,10 @@ MILLISECONDS = 1e11
 
 def access_token(encoded: Any, account: Account, now: float) -> AccessToken:
     """
-    Return the account's access token, made of what its JWT says.
+    Return the account's access token, made of what its JWT says; or raise a `ProblemError`.
 
     We never refuse a token for its life: Aurora decides that. A JWT that does not say when it ends,
     or that has ended by our clock, is vended once and not stored.
-
-    Raises:
-        AuroraInvalidResponseError: It is no JWT, or another account's.
-        UserNotEligibleError: It names another e-mail: the account was renamed, and is somebody
-            else's by now.
-
     """
     unverified_claims = _unverified_claims(encoded)
     if not is_same_id(unverified_claims.get("id"), account.user_id):
@@ -41,6 +35,7 @@ def access_token(encoded: Any, account: Account, now: float) -> AccessToken:
         raise _unusable("the JWT is another user's")
     email = unverified_claims.get("email")
     if email is not None and not is_address(email, account.email):
+        # The account was renamed, and is somebody else's by now.
         recorder.count(Metric.WRONG_ACCOUNT)
         raise UserNotEligibleError(
             cause="the JWT names another e-mail than the caller's", in_doubt=GENERATE

@@ -67,12 +67,10 @@ class Invitation(Value):
 
         The moments follow from the stored one: each request finds the same.
         """
-        after = FIRST_LOOK
-        last = self.asked_at
+        last, after = 0, FIRST_LOOK
         while self.asked_at + after <= now:
-            last = self.asked_at + after
-            after *= 2
-        return last, self.asked_at + after
+            last, after = after, after * 2
+        return self.asked_at + last, self.asked_at + after
 
     # Transitions ------------------------------------------------------------------------------
 
@@ -91,44 +89,29 @@ class Invitation(Value):
         return replace(self, asked_at=0, answer="")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Accounts:
     """Find a caller's account, inviting where the settings say so."""
 
-    def __init__(
-        self,
-        table: Table,
-        directory: Directory,
-        aurora: AuroraClient,
-        *,
-        settings: Settings,
-        clock: Callable[[], float],
-    ) -> None:
-        self._table = table
-        self._directory = directory
-        self._aurora = aurora
-        self._settings = settings
-        self._clock = clock
+    table: Table
+    directory: Directory
+    aurora: AuroraClient
+    settings: Settings
+    clock: Callable[[], float]
 
     def known_id(self, email: str) -> str:
         """Return the id of the account that `find` returns without a call to Aurora, or ""."""
-        mapping = self._directory.mapping(email)
+        mapping = self.directory.mapping(email)
         return mapping.user_id if mapping else ""
 
+    @recorder.phase("account")
     def find(self, caller: Caller, allowance: Allowance) -> Account:
-        """
-        Return the caller's active account.
-
-        Raises:
-            UserNotEligibleError: Deactivated, gone, or absent and not to be invited.
-            InvitationPendingError: Invited, and not yet accepted by the person or not yet listed.
-            ProblemError: Whatever asking Aurora raises.
-
-        """
-        if mapping := self._directory.mapping(caller.email):
+        """Return the caller's active account, or raise a `ProblemError`."""
+        if mapping := self.directory.mapping(caller.email):
             return mapping
-        known = self._directory.known(caller.email)
+        known = self.directory.known(caller.email)
         doubted_at = known.doubted_at if known else 0
-        account = self._directory.look_up(caller.email, allowance, not_before=doubted_at)
+        account = self.directory.look_up(caller.email, allowance, not_before=doubted_at)
         # A person who was deactivated or refused, and is no longer listed, is not new: an
         # invitation must not undo what an administrator did.
         account = account or known or self._invited(caller, allowance)
@@ -139,58 +122,50 @@ class Accounts:
         gone = "; Aurora refused it since" if account.doubted_at else ""
         raise UserNotEligibleError(cause=f"account_status is {account.status!r}{gone}")
 
+    @recorder.phase("account")
     def confirm(self, email: str, user_id: str, allowance: Allowance, *, since: float) -> bool:
-        """
-        Tell whether an id is the active account of an address, as Aurora said after `since`.
-
-        Raises:
-            ProblemError: Nobody can say yet.
-
-        """
+        """Tell whether an id is the active account of an address, as Aurora said after `since`."""
         account = Account(user_id=user_id, email=email, status=ACTIVE)
         current = self._ask(account, allowance, since)
         if current and current.active and current.user_id == user_id:
             return True
         if not current:
             self._wait_while_new(email)
-        self._directory.doubt(account)
+        self.directory.doubt(account)
         return False
 
+    @recorder.phase("account")
     def after_refusal(
         self, account: Account, refusal: UserNotEligibleError, allowance: Allowance
     ) -> Account:
         """
-        Return the refused account's replacement.
+        Return the refused account's replacement, or raise the refusal if there is none.
 
-        Raises:
-            UserNotEligibleError: There is none.
-            ProblemError: Aurora says that the account is active: the fault is not the person's.
-
+        If Aurora says that the account is active, the fault is not the person's: another problem.
         """
-        now = self._clock()
+        now = self.clock()
         if refusal.if_active:
             self._wait_while_new(account.email)
-        doubted_at = self._directory.doubt(account)
+        doubted_at = self.directory.doubt(account)
         current = self._ask(account, allowance, doubted_at)
         if not current or not current.active:
             raise refusal
         if current.user_id != account.user_id:
             return current
-        self._directory.remember([current], seen_at=now)
+        self.directory.remember([current], seen_at=now)
         raise refusal.if_active or refusal
 
     def _ask(self, account: Account, allowance: Allowance, since: float) -> Account | None:
         """
         Return who has the address of an account, as Aurora said after `since`.
 
-        One person costs a call of Retrieve User, if a place is free. Several people in doubt at the
-        same time cost one reading of the list, and wait for it together. Where Retrieve User says
-        nothing of the address, the list does.
+        One person costs a call of Retrieve User, if a place is free; several in doubt at the same
+        time cost one reading of the list. It decides, too, where Retrieve User says nothing.
         """
-        if self._directory.may_ask_alone(since):
-            now = self._clock()
+        if self.directory.may_ask_alone(since):
+            now = self.clock()
             try:
-                current = self._aurora.retrieve_user(
+                current = self.aurora.retrieve_user(
                     account.user_id, allowance.apart(queueing=False)
                 )
             except (
@@ -203,13 +178,13 @@ class Accounts:
                 current = None
             if current and current.email == account.email:
                 if not current.active:
-                    self._directory.remember([current], seen_at=now)
+                    self.directory.remember([current], seen_at=now)
                 return current
-        return self._directory.look_up(account.email, allowance, not_before=since)
+        return self.directory.look_up(account.email, allowance, not_before=since)
 
     def _wait_while_new(self, email: str) -> None:
         """Raise a passing problem if the account may be too new for all of Aurora to know it."""
-        if settles_at := self._invitation(email).settles_at(self._clock()):
+        if settles_at := self._invitation(email).settles_at(self.clock()):
             raise AuroraUnavailableError(
                 "Your account at Aurora is new. Try again in a few seconds.",
                 cause="the account was invited a moment ago",
@@ -217,7 +192,7 @@ class Accounts:
             )
 
     def _invitation(self, email: str) -> Invitation:
-        return self._table.load(Invitation, email)
+        return self.table.load(Invitation, email)
 
     def _invited(self, caller: Caller, allowance: Allowance) -> Account:
         """
@@ -228,7 +203,7 @@ class Accounts:
         """
         if refusal := self._refusal(caller) or allowance.control.inviting_stopped():
             raise UserNotEligibleError(cause=refusal)
-        begun, now = self._invitation(caller.email), self._clock()
+        begun, now = self._invitation(caller.email), self.clock()
         if begun.asked_at > now:
             raise AuroraBusyError(
                 cause="an invitation of this person may still be under way",
@@ -245,10 +220,10 @@ class Accounts:
         self, caller: Caller, invitation: Invitation, allowance: Allowance
     ) -> Account | None:
         """Return an invited person's row of the list, read after the last moment to look."""
-        last, _ = invitation.looks(self._clock())
+        last, _ = invitation.looks(self.clock())
         not_before = last if invitation.accepted else invitation.asked_at
         try:
-            return self._directory.look_up(caller.email, allowance, not_before=not_before)
+            return self.directory.look_up(caller.email, allowance, not_before=not_before)
         except AuroraBusyError as problem:
             if not invitation.accepted:
                 raise
@@ -259,25 +234,25 @@ class Accounts:
         allowance.reserve(2)  # The invitation and the generate after it.
         # The invitation may reach Aurora until then, even if this request is killed. A list that
         # was read earlier decides nothing.
-        over_at = round(allowance.deadline.lease_until(self._clock()), 3)
-        mark = self._table.change(
+        over_at = round(allowance.deadline.lease_until(self.clock()), 3)
+        mark = self.table.change(
             seen, lambda it: it.begun(seen, over_at=over_at, level=level), caller.email
         )
         if mark.asked_at != over_at:
             raise AuroraBusyError(cause="somebody else invites this person", retry_at=over_at)
         try:
-            accepted, user_id = self._aurora.invite_user(
+            accepted, user_id = self.aurora.invite_user(
                 caller,
                 level=level,
-                partner_ids=self._settings.invite_partner_ids,
+                partner_ids=self.settings.invite_partner_ids,
                 allowance=allowance,
             )
         except ProblemError as problem:
             if problem.in_doubt != INVITE:
-                self._table.change(mark, Invitation.withdrawn, caller.email)
+                self.table.change(mark, Invitation.withdrawn, caller.email)
             raise
-        asked_at = self._clock()
-        answered = self._table.change(
+        asked_at = self.clock()
+        answered = self.table.change(
             mark, lambda it: it.answered(accepted=accepted, at=asked_at), caller.email
         )
         if accepted:
@@ -286,7 +261,7 @@ class Accounts:
             # Every other level has to accept an e-mailed invitation before it is active.
             status = ACTIVE if level == SDK_USER else "invited"
             account = Account(user_id=user_id, email=caller.email, status=status)
-            self._directory.remember([account], seen_at=asked_at)
+            self.directory.remember([account], seen_at=asked_at)
             return account
         if found := self._listed(caller, answered, allowance):
             return found
@@ -294,8 +269,8 @@ class Accounts:
 
     def _refusal(self, caller: Caller) -> str:
         """Say why the caller is not invited, or return an empty string."""
-        domains = self._settings.invite_domains
-        if not self._settings.invitations:
+        domains = self.settings.invite_domains
+        if not self.settings.invitations:
             return "invitations are switched off"
         if domains and caller.email.rpartition("@")[2] not in domains:
             return "the e-mail's domain is not among those that are invited"
@@ -303,15 +278,15 @@ class Accounts:
 
     def _level_of(self, caller: Caller) -> str:
         """Return the level of the first group, in the order configured, that the caller is in."""
-        for group, level in self._settings.invite_levels_by_group:
+        for group, level in self.settings.invite_levels_by_group:
             if group in caller.groups:
                 return level
-        return self._settings.invite_level
+        return self.settings.invite_level
 
     def _absent(self, invitation: Invitation, *, retry_at: float | None = None) -> ProblemError:
         """Return the problem of a person whom Aurora does not list after an invitation."""
         if invitation.accepted:
-            _, next_look = invitation.looks(self._clock())
+            _, next_look = invitation.looks(self.clock())
             return InvitationPendingError(
                 "Aurora has invited you, and does not list you yet. Try again then.",
                 cause="invited, and not yet in Aurora's list",

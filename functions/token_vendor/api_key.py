@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from token_vendor.observability import Metric, logger, recorder
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
+from token_vendor.settings import Settings
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager.client import SecretsManagerClient
@@ -36,17 +37,13 @@ class ApiKey:
     def __init__(
         self,
         make_client: Callable[[], "SecretsManagerClient"],
+        settings: Settings,
         *,
-        secret_arn: str,
-        environment: str,
-        kept_for: float,
         clock: Callable[[], float],
     ) -> None:
         self._make_client = make_client
         self._client: SecretsManagerClient | None = None
-        self._secret_arn = secret_arn
-        self._environment = environment
-        self._kept_for = kept_for
+        self._settings = settings
         self._clock = clock
         self._value = ""
         self._read_at = 0.0
@@ -54,14 +51,11 @@ class ApiKey:
 
     def current(self) -> str:
         """
-        Return the key, at most `kept_for` seconds old.
+        Return the key, at most `api_key_ttl` old, or older if Secrets Manager does not answer.
 
-        Raises:
-            AuroraKeyRejectedError: The secret has no value, or a key of the other environment.
-            AuroraUnavailableError: Secrets Manager did not answer.
-
+        Raises `AuroraKeyRejectedError` for a secret without a key of this environment.
         """
-        if not self._value or self._clock() - self._read_at > self._kept_for:
+        if not self._value or self._clock() - self._read_at > self._settings.api_key_ttl:
             try:
                 self._read()
             except AuroraUnavailableError as problem:
@@ -85,7 +79,7 @@ class ApiKey:
     def _read(self) -> None:
         try:
             self._client = self._client or self._make_client()
-            answer = self._client.get_secret_value(SecretId=self._secret_arn)
+            answer = self._client.get_secret_value(SecretId=self._settings.aurora_secret_arn)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code in {"ResourceNotFoundException", "AccessDeniedException", "DecryptionFailure"}:
@@ -98,7 +92,7 @@ class ApiKey:
         if "SecretBinary" in answer:
             raise AuroraKeyRejectedError(cause=f"the secret is binary: {ALONE}")
         value = answer.get("SecretString", "").strip()
-        if problem := why_unusable(value, self._environment):
+        if problem := why_unusable(value, self._settings.aurora_environment):
             raise AuroraKeyRejectedError(cause=problem)
         if not value.startswith(("sk_", "rk_")):
             logger.warning("the Aurora API key has no known prefix")

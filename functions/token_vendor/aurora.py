@@ -45,18 +45,16 @@ class Listing:
     refused: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AuroraClient:
     """
     List and retrieve users, invite a user, generate a token.
 
-    Every method takes the `Allowance` that pays for its attempts, and raises
-    `AuroraBusyError`, `AuroraUnavailableError`, `AuroraTimeoutError`, `AuroraInvalidResponseError`
-    or `AuroraKeyRejectedError`.
+    Every method takes the `Allowance` that pays for its attempts, and raises an `Aurora…Error`.
     """
 
-    def __init__(self, http: AuroraHTTP, *, clock: Callable[[], float]) -> None:
-        self._http = http
-        self._clock = clock
+    http: AuroraHTTP
+    clock: Callable[[], float]
 
     def list_users(self, page: Page, allowance: Allowance) -> Listing:
         """
@@ -66,7 +64,7 @@ class AuroraClient:
         where pages came before, a 403 is no end.
         """
         query = f"?{page.query_string}" if page.query_string else ""
-        answer = self._http.call(LIST, query, allowance)
+        answer = self.http.call(LIST, query, allowance)
         status, body = answer.status, answer.json()
         if status == HTTPStatus.FORBIDDEN and page.number > 2:  # noqa: PLR2004 - 2 proved paging.
             raise AuroraUnavailableError(
@@ -89,10 +87,9 @@ class AuroraClient:
         """
         Return one user, or None where Aurora does not say.
 
-        The call is on Aurora's partners page; its answer is not documented, and a key may lack the
-        right. A 4xx therefore says nothing of the person.
+        The answer is not documented, and a key may lack the right: a 4xx says nothing of the user.
         """
-        answer = self._http.call(RETRIEVE, f"/{user_id}", allowance)
+        answer = self.http.call(RETRIEVE, f"/{user_id}", allowance)
         account = _account(_user(answer)) if answer.ok else None
         return account if account and is_same_id(account.user_id, user_id) else None
 
@@ -115,7 +112,7 @@ class AuroraClient:
             user["phone"] = caller.phone
         if partner_ids:
             user["partner_ids"] = list(partner_ids)
-        answer = self._http.call(INVITE, "/invite", allowance, {"user": user})
+        answer = self.http.call(INVITE, "/invite", allowance, {"user": user})
         if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             return False, ""
         if answer.status in {403, 404}:
@@ -132,12 +129,9 @@ class AuroraClient:
         """
         Generate a JWT for the account. This may invalidate the current token.
 
-        Raises:
-            UserNotEligibleError: Aurora refused this account, or the JWT is another person's.
-            ProblemError: With `in_doubt` set where the answer was lost or unusable.
-
+        Raises `UserNotEligibleError` where Aurora refuses the account, or names another person.
         """
-        answer = self._http.call(GENERATE, f"/{account.user_id}/generate_token", allowance)
+        answer = self.http.call(GENERATE, f"/{account.user_id}/generate_token", allowance)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             forbidden = answer.status == HTTPStatus.FORBIDDEN
             kind = AuroraKeyRejectedError if forbidden else AuroraUnavailableError
@@ -154,7 +148,7 @@ class AuroraClient:
         body = answer.json()
         token = body.get("token") if isinstance(body, dict) else None
         encoded = token.get("jwt") if isinstance(token, dict) else None
-        return access_token(encoded, account, self._clock())
+        return access_token(encoded, account, self.clock())
 
 
 def _unexpected(operation: str, answer: Answer) -> AuroraInvalidResponseError:

@@ -1,8 +1,7 @@
 """
 One paid attempt at Aurora after another, until one is answered or none may be sent any more.
 
-A socket's time-out starts anew with every byte. A peer that drips headers, chunk sizes or trailers
-would hold the function until Lambda kills it. Each attempt therefore has one clock over its whole
+A socket's time-out starts anew with every byte. Each attempt therefore has one clock over its whole
 answer, and a cap on its size. Errors name the type of what happened, never its text: a broken
 answer may echo our request, and with it the API key.
 """
@@ -79,7 +78,7 @@ class Answer:
         return self.status < HTTPStatus.MULTIPLE_CHOICES
 
     def json(self) -> Any:
-        """Return the body, or None if it is no JSON."""
+        """Return the body, or None where it is no JSON."""
         try:
             return json.loads(self.data)
         except (ValueError, RecursionError):
@@ -89,34 +88,21 @@ class Answer:
 class AuroraHTTP:
     """Call Aurora with the API key; every attempt takes a call from an `Allowance`."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        api_key: ApiKey,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
+    def __init__(self, settings: Settings, api_key: ApiKey, *, clock: Callable[[], float]) -> None:
         self._api_key = api_key
-        self._connection = AuroraConnection(
-            origin=settings.aurora_origin,
-            connect_timeout=settings.aurora_connect_timeout,
-            read_timeout=settings.aurora_read_timeout,
-            clock=clock,
-        )
+        self._connection = AuroraConnection(settings=settings, clock=clock)
         self._base = f"/tenants/{settings.aurora_tenant_id}/users"
         self._headers = {"Accept": "application/json", "User-Agent": "aurora-token-vendor"}
         if settings.aurora_version_header and settings.aurora_version:
             self._headers[settings.aurora_version_header] = settings.aurora_version
         self._clock = clock
-        self._sleep = sleep
 
     def call(self, operation: str, path: str, allowance: Allowance, body: Any = None) -> Answer:
         """
         Send a request until it is answered or may not be sent again.
 
-        A read is tried three times; a write again only when it certainly was not processed. A 401
-        leads to one more attempt if the secret holds another key by now.
+        A write is sent again only when it certainly was not processed, and anything after a 401
+        once, if the secret holds another key by now.
         """
         attempts = READ_ATTEMPTS if operation in READS else WRITE_ATTEMPTS
         rekeyed = False
@@ -132,7 +118,7 @@ class AuroraHTTP:
                 in_time = allowance.deadline.remaining() > pause + NEEDED_TO_TRY
                 if not (attempts and harmless and in_time):
                     raise
-                self._sleep(pause)
+                allowance.deadline.sleep(pause)
                 continue
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 return answer
@@ -151,10 +137,9 @@ class AuroraHTTP:
         outcome = "unreachable"
         headers = self._headers | {"Authorization": f"Bearer {key}"}
         try:
-            with recorder.phase("aurora"):
-                answer = self._connection.request(
-                    operation, self._base + path, headers, body, remaining=remaining
-                )
+            answer = self._connection.request(
+                operation, self._base + path, headers, body, remaining=remaining
+            )
             outcome = "ok" if answer.ok else str(answer.status)
         except ProblemError as problem:
             outcome = OUTCOMES[type(problem)]
@@ -182,29 +167,24 @@ class AuroraHTTP:
 
 @dataclass(kw_only=True)
 class AuroraConnection:
-    """Send one request at a time over one kept connection; time-outs in seconds."""
+    """Send one request at a time over one kept connection."""
 
-    origin: str
-    connect_timeout: float
-    read_timeout: float
+    settings: Settings
     clock: Callable[[], float]
     _used_at: float = field(default=0, init=False)
     _kept: HTTPConnection | None = field(default=None, init=False)
-    _hang_up: "finalize[..., Any] | None" = field(default=None, init=False)
 
+    @recorder.phase("aurora")
     def request(
         self, operation: str, path: str, headers: Mapping[str, str], body: Any, *, remaining: float
     ) -> Answer:
         """
         Send a request, with `body` as JSON, and return its answer within `remaining` seconds.
 
-        Raises:
-            AuroraUnavailableError, AuroraTimeoutError, AuroraInvalidResponseError: No usable answer
-                came. With `in_doubt` set, Aurora may have acted on the request.
-
+        A `ProblemError` says that no usable answer came; with `in_doubt`, Aurora may have acted.
         """
-        connect = min(self.connect_timeout, remaining / 2)
-        patience = min(self.read_timeout, remaining - connect)
+        connect = min(self.settings.aurora_connect_timeout, remaining / 2)
+        patience = min(self.settings.aurora_read_timeout, remaining - connect)
         in_doubt, give_up_at = "", inf
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
@@ -212,7 +192,6 @@ class AuroraConnection:
         try:
             connection = self._connected(connect)
             connection.timeout = patience
-            connection.sock.settimeout(patience)
             in_doubt, give_up_at = operation, time.monotonic() + patience
             with _cut_after(patience, connection.sock):
                 method = "GET" if operation in READS else "POST"
@@ -228,7 +207,8 @@ class AuroraConnection:
                 response = connection.getresponse()
                 data = _read(response, operation, give_up_at)
         except BaseException as exc:
-            self._close()
+            if self._kept:
+                self._kept.close()
             if not isinstance(exc, (HTTPError, HTTPException, OSError, ValueError)):
                 raise
             timed_out = isinstance(exc, (TimeoutError, HTTPTimeoutError))
@@ -243,35 +223,31 @@ class AuroraConnection:
         return Answer(status=response.status, headers=response.headers, data=data)
 
     def _connected(self, timeout: float) -> HTTPConnection:
-        """Return the kept connection, or a new one if nobody knows whether that still works."""
-        kept = self._kept
+        """Return the connection, made anew if nobody knows whether it still works."""
+        kept = self._kept = self._kept or self._made()
         idle = self.clock() - self._used_at > IDLE_LIMIT
         # What can be read before a request is the server's goodbye.
-        if kept is None or kept.sock is None or idle or select([kept.sock], [], [], 0)[0]:
-            self._close()
-            origin = urlsplit(self.origin)
-            host, port = origin.hostname or "", origin.port
-            if origin.scheme == "https":
-                context = ssl.create_default_context()
-                kept = HTTPSConnection(host, port, timeout=timeout, ssl_context=context)
-            else:
-                kept = HTTPConnection(host, port, timeout=timeout)
-            self._kept, self._hang_up = kept, finalize(self, kept.close)
+        if kept.sock is None or idle or select([kept.sock], [], [], 0)[0]:
+            kept.close()
+            kept.timeout = timeout
             kept.connect()
         return kept
 
-    def _close(self) -> None:
-        if self._hang_up:
-            self._hang_up()
-        self._kept = self._hang_up = None
+    def _made(self) -> HTTPConnection:
+        origin = urlsplit(self.settings.aurora_origin)
+        host, port = origin.hostname or "", origin.port
+        made = HTTPConnection(host, port)
+        if origin.scheme == "https":
+            made = HTTPSConnection(host, port, ssl_context=ssl.create_default_context())
+        finalize(self, made.close)
+        return made
 
 
 def retry_after(value: str | None, now: float) -> float:
     """
     Return the seconds that a Retry-After asks for, bounded to 1 s … 15 min.
 
-    Aurora does not say in which form it sends it: whole or fractional seconds, an HTTP date, or
-    nothing, which counts as a minute, the window of its limit.
+    Aurora does not document its form: seconds, a date, or nothing, which counts as a minute.
     """
     seconds = nan
     with suppress(ValueError, TypeError, OverflowError):
@@ -285,7 +261,7 @@ def retry_after(value: str | None, now: float) -> float:
 
 @contextmanager
 def _cut_after(seconds: float, sock: socket) -> Iterator[None]:
-    """Cut a connection whose answer, from its first byte to its last, takes longer."""
+    """Cut a connection whose whole answer takes longer."""
 
     def cut() -> None:
         with suppress(OSError):

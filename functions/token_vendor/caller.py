@@ -22,22 +22,12 @@ ID = re.compile(r"[0-9A-Fa-f-]{32,36}")
 """A group's id, such as Entra's: it has no blanks, and is no part of another one."""
 
 
-def identify(
-    claims: Mapping[str, Any],
-    profile: Mapping[str, str],
-    *,
-    settings: Options,
-) -> Caller:
+def identify(claims: Mapping[str, Any], profile: Mapping[str, str], *, settings: Options) -> Caller:
     """
-    Return the person whom the claims name.
+    Return the person whom the claims name, or raise `CallerNotIdentifiedError`.
 
-    The settings name the claims that providers disagree about. Names and telephone number are in
-    the standard ones (OpenID Connect Core 1.0, 5.1). `profile` (first_name, last_name, phone) fills
-    what the claims leave open; the e-mail is only ever taken from the claims.
-
-    Raises:
-        CallerNotIdentifiedError: The e-mail is missing, malformed, or not verified.
-
+    The settings name the claims that providers disagree about; the others are those of OpenID
+    Connect Core 1.0, 5.1. `profile` fills what the claims leave open, but for the e-mail.
     """
     email = _single(claims.get(settings.claim_email))
     if not isinstance(email, str):
@@ -88,8 +78,7 @@ def _groups(value: Any) -> tuple[str, ...]:
     """
     Read a list claim: JSON list, or API Gateway's `[a b]`.
 
-    The text does not say whether `[Read-only Admins]` are two groups or one. Several groups are
-    read from a text only where all of them are ids; otherwise nothing is granted.
+    `[Read-only Admins]` may be two groups or one: only ids are read from such a text.
     """
     if isinstance(value, list):
         return tuple(str(group) for group in value)

@@ -1,12 +1,9 @@
 """
 What operators switch without a deployment: the CONTROL item of a tenant.
 
-An execution environment reads it together with a caller's TOKEN item, and keeps it for `KEPT`. If
-the item is absent, nothing is switched. If it cannot be read, what was read last stays in force.
-Every entry has an end, which the code checks itself: a forgotten switch ends.
-
-`entries` is a list of (switch, value, until, reason, by). `token-vendor switch` adds one to
-`version` with each write, on the condition that it is still the version that was read.
+An execution environment reads it together with a caller's TOKEN item, and keeps it for `KEPT`.
+`entries` is a list of (switch, value, until, reason, by), each with an end that the code checks: a
+forgotten switch ends. `token-vendor switch` writes it, on the version that it read.
 """
 
 from collections.abc import Mapping
@@ -58,8 +55,7 @@ class Entry:
         """
         Return a row of the item as a value, or None where it names no switch that we know.
 
-        The rest of a row may be unreadable, because another version wrote it. The switch is in
-        force all the same: a block that fails open lets somebody in.
+        Whatever else is unreadable, the switch is in force: a block that fails open lets people in.
         """
         match row:
             case (str(switch), str(value), *rest) if switch in Switch:
@@ -94,13 +90,7 @@ class Control:
         return cls(entries=tuple(each for each in entries if each and each.until > now), now=now)
 
     def admit(self, email: str) -> None:
-        """
-        Refuse a caller who is blocked.
-
-        Raises:
-            UserNotEligibleError: The person, or the domain of the address, is blocked.
-
-        """
+        """Refuse a caller who is blocked, alone or with the domain of the address."""
         if self.blocks(email):
             _count_refusal(Switch.BLOCK)
             raise UserNotEligibleError(
@@ -163,9 +153,8 @@ class Switches:
     """
     What is switched, as this execution environment last read it.
 
-    Every request reads the one CONTROL item. DynamoDB leaves it out when too many do, and a blocked
-    person must not get in because it is busy. A new environment waits for the item; any other one
-    goes on with what it read last.
+    DynamoDB leaves the one CONTROL item out when too many read it. A new environment waits for it,
+    since a blocked person must not get in; any other one goes on with what it read last.
     """
 
     def __init__(self, table: Table) -> None:
@@ -173,6 +162,7 @@ class Switches:
         self._item: Item | None = None
         self._read_at = 0.0
 
+    @recorder.phase("store")
     def beside[V: Value](self, kind: type[V], email: str) -> tuple[V, Control]:
         """Return a person's value, read consistently, and what is switched."""
         mine, control = (kind.sk, email), (CONTROL, "")

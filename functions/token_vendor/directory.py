@@ -1,39 +1,26 @@
 """
 Aurora's user list, read for everybody at once.
 
-Aurora has no documented look-up by e-mail. Finding one person means reading the whole list. A
-reading writes the mapping of every person. One execution environment reads at a time, and the
-next one goes on where it stopped: a reading always ends, and is never begun anew half-way. What
-everybody shares is remembered once, in the DIRECTORY item: a failing list, the reading's turn in
-the queue for Aurora, and when the next reading may begin.
+Aurora has no documented look-up by e-mail: finding one person means reading the whole list. One
+execution environment reads at a time, and writes the mapping of every person. The next one goes on
+where it stopped (`reading.py`): a reading always ends, and is never begun anew half-way.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 from uuid import uuid4
 
 from token_vendor.aurora import AuroraClient, Listing
-from token_vendor.models import EARLY, Account, Deadline, Item, Turn, Value
+from token_vendor.models import Account, Deadline, Item
 from token_vendor.observability import Metric, recorder
 from token_vendor.paging import Page
-from token_vendor.problems import (
-    AuroraBusyError,
-    AuroraInvalidResponseError,
-    ProblemError,
-    problem_of,
-)
+from token_vendor.problems import AuroraBusyError, AuroraInvalidResponseError, ProblemError
+from token_vendor.reading import Reading
 from token_vendor.request_budget import Allowance
-from token_vendor.settings import MINUTE, Settings
+from token_vendor.settings import Settings
 from token_vendor.table import Table
 
 ACTIVE_ROW, OTHER_ROW = "ACCOUNT", "INACTIVE"
-SHARE = 20
-"""A reading may take one in so many calls: a long list is kept longer than `directory_ttl`."""
-ABANDONED = 3600
-"""Seconds after its last page at which an unfinished reading begins anew."""
-LONGEST_FAILURE = 300
-"""Seconds; the pause after a failed reading doubles with each failure in a row, up to this."""
 LONE_QUESTIONS = 10
 """Questions about single people between two readings, or as many as a reading costs calls."""
 READER_NEEDS = 4.0
@@ -45,189 +32,42 @@ LARGEST_PAGE = 250
 MOST_PAGES = 5000
 MOST_EMPTY = 3
 """Pages in a row that have nobody, of a list that says that it goes on."""
+
 CHUNK = 500
 """Rows per deadline check."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading(Value):
-    """
-    The DIRECTORY item; times are seconds since the epoch.
-
-    `read_since`, `read_at` and `pages` are when the last whole reading began and ended, and what
-    it cost. `reading_since`, `next_page`, `next_query`, `promised`, `rows_read` and `after_id` are
-    how far an unfinished one has come, and `turn_at` and `turn_slots` its place in the queue.
-    `failure` lasts until `failed_until`; `failures` is how many there were in a row. `rested_at` is
-    when readings have rested as long as they cost. `questions` counts those about single people,
-    and `questions_before` is how many there were when the last reading began.
-    """
-
-    sk: ClassVar[str] = "DIRECTORY"
-
-    read_since: float = 0
-    read_at: float = 0
-    pages: int = 0
-    lease_id: str = ""
-    lease_until: float = 0
-    reading_since: float = 0
-    next_page: int = 0
-    next_query: str = ""
-    promised: int = 0
-    rows_read: int = 0
-    after_id: str = ""
-    turn_at: float = 0
-    turn_slots: tuple[tuple[int, int], ...] = ()
-    failed_until: float = 0
-    failure: str = ""
-    failures: int = 0
-    rested_at: float = 0
-    questions: int = 0
-    questions_before: int = 0
-
-    @property
-    def page(self) -> Page:
-        """Return the page that an unfinished reading is at."""
-        return Page(
-            number=self.next_page or 1,
-            named=self.next_query,
-            promised=bool(self.promised),
-            read=self.rows_read,
-        )
-
-    @property
-    def turn(self) -> Turn | None:
-        """Return the reading's place in the queue for Aurora, or None."""
-        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
-
-    def may_ask_alone(self) -> bool:
-        """Tell whether a question about one person is cheaper than the reading for everybody."""
-        return self.questions - self.questions_before < max(LONE_QUESTIONS, self.pages)
-
-    def rest(self, rate: float) -> float:
-        """Return for how many seconds readings rest so that they take their share of the calls."""
-        return SHARE * self.pages * MINUTE / rate
-
-    def obstacle(self, now: float, rate: float) -> ProblemError | None:
-        """Return why nobody may read now, or None."""
-        if self.failed_until > now:
-            return problem_of(self.failure, retry_at=self.failed_until)
-        if self.turn_at - now > EARLY:
-            return AuroraBusyError(cause="the reading waits for its turn", retry_at=self.turn_at)
-        # Two readings in a row are borne: one finds nobody, the next one the person just invited.
-        begins = self.rested_at - self.rest(rate)
-        if begins > now and not self.reading_since:
-            return AuroraBusyError(
-                "The list of Aurora's users was read a moment ago. Try again then.",
-                cause="readings rest",
-                retry_at=begins,
-            )
-        return None
-
-    # Transitions ------------------------------------------------------------------------------
-
-    def leased(self, lease_id: str, *, now: float, until: float) -> "Reading":
-        """Take the right to read, where nobody has it; begin a reading, or go on with one."""
-        if self.lease_until > now:
-            return self
-        mine = replace(
-            self, lease_id=lease_id, lease_until=until, turn_at=0, turn_slots=(), failure=""
-        )
-        # A killed reader saved no position. Going on from where it began would take its own rows
-        # for those of a list that repeats itself.
-        stopped = self.reading_since and not self.lease_id
-        if stopped and self.lease_until > now - ABANDONED:
-            return mine
-        # Rounded as the table keeps it: rows of this reading are told by it.
-        begun = mine.at(Page())
-        return replace(begun, reading_since=round(now, 3), questions_before=self.questions)
-
-    def at(self, page: Page, after_id: str = "") -> "Reading":
-        """Note the page that a reading is at, and the last row of it that was written."""
-        return replace(
-            self,
-            next_page=page.number,
-            next_query=page.named,
-            promised=int(page.promised),
-            rows_read=page.read,
-            after_id=after_id,
-        )
-
-    def stopped(
-        self, come: "Reading", problem: ProblemError, *, now: float, cool_down: float
-    ) -> "Reading":
-        """Give the right to read back; keep how far the reading has come, and why it stopped."""
-        if self.lease_id != come.lease_id:
-            return self
-        # The end of the lease stays: it tells when the reading last went on.
-        after = replace(
-            self,
-            lease_id="",
-            lease_until=now,
-            reading_since=come.reading_since,
-            next_page=come.next_page,
-            next_query=come.next_query,
-            promised=come.promised,
-            rows_read=come.rows_read,
-            after_id=come.after_id,
-        )
-        if problem.turn:
-            return replace(after, turn_at=problem.turn.at, turn_slots=problem.turn.slots)
-        if problem.ours:
-            return after
-        failures = self.failures + 1
-        pause = min(cool_down * 2 ** (failures - 1), max(cool_down, LONGEST_FAILURE))
-        return replace(after, failures=failures, failed_until=now + pause, failure=problem.slug)
-
-    def finished(self, come: "Reading", *, now: float, rate: float) -> "Reading":
-        """Give the right to read back after the last page."""
-        if self.lease_id != come.lease_id:
-            return self
-        done = replace(
-            self.at(Page(number=0)),  # No unfinished reading.
-            lease_id="",
-            lease_until=now,
-            read_since=come.reading_since,
-            read_at=now,
-            pages=come.page.number,
-            reading_since=0,
-            failures=0,
-            failed_until=0,
-        )
-        return replace(done, rested_at=max(now, self.rested_at) + done.rest(rate))
-
-
 class Directory:
     """Find people in the user list, reading it where the last reading is too old."""
 
-    def __init__(
-        self, table: Table, aurora: AuroraClient, *, settings: Settings, clock: Callable[[], float]
-    ) -> None:
-        self._table = table
-        self._aurora = aurora
-        self._settings = settings
-        self._clock = clock
+    table: Table
+    aurora: AuroraClient
+    settings: Settings
+    clock: Callable[[], float]
 
     def look_up(self, email: str, allowance: Allowance, *, not_before: float = 0) -> Account | None:
         """
         Return what the list says of a person, read recently, and begun after `not_before`.
 
-        `not_before` is a stored moment. One that each request took anew would never be reached by a
-        reading that is longer than a request.
-
-        Raises:
-            AuroraBusyError: The reading outlasts this request, or may not begin yet.
-            ProblemError: The list failed, for this request or for another one a moment ago.
-
+        `not_before` is a stored moment: one that each request took anew would never be reached by a
+        reading that is longer than a request. A `ProblemError` says that nobody can tell yet.
         """
-        since = self._clock()
+        rate, patience = self.settings.request_rate, self.settings.patience
+        looks = allowance.deadline.looks(patience)
         while True:
-            reading, now = self._reading(), self._clock()
-            oldest = now - max(self._settings.directory_ttl, reading.rest(self._rate))
+            reading, now = self.table.load(Reading), self.clock()
+            oldest = now - max(self.settings.directory_ttl, reading.rest(rate))
             if reading.read_at > oldest and reading.read_since > not_before:
                 return self.known(email, since=reading.read_since)
             if reading.lease_until > now:
-                self._wait(reading, allowance.deadline, since)
-            elif obstacle := reading.obstacle(now, self._rate):
+                if not next(looks, False):
+                    raise AuroraBusyError(
+                        "The list of Aurora's users is being read. Try again then.",
+                        cause="the reading of the directory outlasts this request",
+                        retry_at=min(reading.lease_until, now + patience),
+                    )
+            elif obstacle := reading.obstacle(now, rate):
                 raise obstacle
             else:
                 self._read(reading, allowance)
@@ -236,12 +76,9 @@ class Directory:
         """
         Read the list whole, or go on with that, unless a reading has ended since `begun`.
 
-        Raises:
-            AuroraBusyError: Not ended in time, or somebody else reads.
-            ProblemError: The list failed.
-
+        An `AuroraBusyError` says that it has not ended yet.
         """
-        reading, now = self._reading(), self._clock()
+        reading, now = self.table.load(Reading), self.clock()
         if reading.read_at > begun:
             return
         if reading.lease_until > now:
@@ -255,18 +92,18 @@ class Directory:
         Otherwise a reading serves this person and others: one that was begun after `since`, or the
         next one, after so many questions that it costs no more.
         """
-        before = self._table.update(Reading.sk, add={"questions": 1})
-        reading = Reading.of(before or {})
-        return reading.read_since <= since and reading.may_ask_alone()
+        reading = Reading.of(self.table.update(Reading.sk, add={"questions": 1}) or {})
+        asked = reading.questions - reading.questions_before
+        return reading.read_since <= since and asked < max(LONE_QUESTIONS, reading.pages)
 
     def mapping(self, email: str) -> Account | None:
         """Return the active account that Aurora named last and has not refused since."""
-        item = self._table.get(ACTIVE_ROW, email)
+        item = self.table.get(ACTIVE_ROW, email)
         return None if not item or "doubted_at" in item else _account(email, item)
 
     def known(self, email: str, *, since: float = 0) -> Account | None:
         """Return the newest that Aurora said of a person at `since` or later, without asking it."""
-        rows = self._table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
+        rows = self.table.get_all([(ACTIVE_ROW, email), (OTHER_ROW, email)]).values()
         return max(
             (_account(email, row) for row in rows if row and row["seen_at"] >= since),
             # Several rows may bear one address, at most one of them active.
@@ -281,12 +118,21 @@ class Directory:
         Several rows may have one e-mail, at most one of them active (Aurora's page on
         activating users). The others go to another item: their order does not matter.
         """
-        self._table.put_all({_key(account): self._row(account, seen_at) for account in accounts})
+        rows: dict[tuple[str, str], Item] = {
+            _key(account): {
+                "user_id": account.user_id,
+                "account_status": account.status,
+                "seen_at": seen_at,
+                "ttl": self.table.ttl(),
+            }
+            for account in accounts
+        }
+        self.table.put_all(rows)
 
     def doubt(self, account: Account) -> float:
         """Note that Aurora refused an account; return the moment of the first doubt about it."""
-        now = self._clock()
-        before = self._table.update(
+        now = self.clock()
+        before = self.table.update(
             ACTIVE_ROW,
             account.email,
             assign_once={"doubted_at": now},
@@ -295,28 +141,11 @@ class Directory:
         )
         return float((before or {}).get("doubted_at", now))
 
-    @property
-    def _rate(self) -> float:
-        return self._settings.request_rate
-
-    def _reading(self) -> Reading:
-        return self._table.load(Reading)
-
-    def _wait(self, reading: Reading, deadline: Deadline, since: float) -> None:
-        """Pause before another look at somebody else's reading, for `patience` in all."""
-        now, patience = self._clock(), self._settings.patience
-        if now - since >= patience or not deadline.poll():
-            raise AuroraBusyError(
-                "The list of Aurora's users is being read. Try again then.",
-                cause="the reading of the directory outlasts this request",
-                retry_at=min(reading.lease_until, now + patience),
-            )
-
     def _read(self, seen: Reading, allowance: Allowance) -> None:
         """Read the list from where the last reader stopped, unless somebody else does."""
-        now = self._clock()
+        now = self.clock()
         lease_id, until = str(uuid4()), allowance.deadline.lease_until(now)
-        come = held = self._table.change(
+        come = held = self.table.change(
             seen, lambda reading: reading.leased(lease_id, now=now, until=until)
         )
         if held.lease_id != lease_id:
@@ -329,17 +158,14 @@ class Directory:
             for step in self._pages(held, own):
                 come = step
         except ProblemError as problem:
-            self._stop(held, come, problem)
+            now, cool_down, why = self.clock(), self.settings.cool_down, problem
+            self.table.change(
+                held, lambda reading: reading.stopped(come, why, now=now, cool_down=cool_down)
+            )
             raise problem.ending_at(problem.retry_at) from None
         recorder.count(Metric.DIRECTORY_READ)
-        now = self._clock()
-        self._table.change(held, lambda reading: reading.finished(come, now=now, rate=self._rate))
-
-    def _stop(self, held: Reading, come: Reading, problem: ProblemError) -> None:
-        now, cool_down = self._clock(), self._settings.cool_down
-        self._table.change(
-            held, lambda reading: reading.stopped(come, problem, now=now, cool_down=cool_down)
-        )
+        now, rate = self.clock(), self.settings.request_rate
+        self.table.change(held, lambda reading: reading.finished(come, now=now, rate=rate))
 
     def _pages(self, come: Reading, allowance: Allowance) -> Iterator[Reading]:
         """
@@ -352,7 +178,7 @@ class Directory:
         empty = 0
         while True:
             page = come.page
-            listing = self._aurora.list_users(page, allowance)
+            listing = self.aurora.list_users(page, allowance)
             rows = sorted(
                 (row for row in listing.accounts if row.user_id > come.after_id),
                 key=lambda row: row.user_id,
@@ -361,7 +187,7 @@ class Directory:
             empty = 0 if listing.accounts else empty + 1
             if fault := _fault(listing, page, repeated=repeated, empty=empty):
                 # The people on the pages that follow would be taken for new, and invited.
-                yield replace(come.at(Page(number=0)), reading_since=0)
+                yield replace(come, reading_since=0)
                 raise AuroraInvalidResponseError(cause=f"list_users: page {page.number} {fault}")
             if not repeated or len(rows) <= LARGEST_PAGE:
                 for start in range(0, len(rows), CHUNK):
@@ -388,7 +214,7 @@ class Directory:
         sample = rows[:: max(1, len(rows) // SAMPLE)]
         if not sample:
             return False
-        items = self._table.get_all({_key(row) for row in sample})
+        items = self.table.get_all({_key(row) for row in sample})
         read = [row for row in sample if items[_key(row)].get("seen_at") == since]
         return len(read) * 2 > len(sample)
 
@@ -397,16 +223,8 @@ class Directory:
             raise AuroraBusyError(
                 "The list of Aurora's users is long. Try again now.",
                 cause=f"the directory goes on at page {page}",
-                retry_at=self._clock() + 1,
+                retry_at=self.clock() + 1,
             )
-
-    def _row(self, account: Account, seen_at: float) -> Item:
-        return {
-            "user_id": account.user_id,
-            "account_status": account.status,
-            "seen_at": seen_at,
-            "ttl": self._table.ttl(),
-        }
 
 
 def _fault(listing: Listing, page: Page, *, repeated: bool, empty: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
+from token_vendor.settings import MINUTE
 from token_vendor.token_item import TokenItem
 
 WEEK = 7
@@ -36,8 +37,7 @@ class Person:
 
     email: str
     came: tuple[float, ...] = ()
-    alive_until: float = 0
-    """When the last token that is known dies, forgotten or not."""
+    alive_until: float = 0  # When the last token that is known dies, forgotten or not.
 
     @classmethod
     def of(cls, email: str, item: TokenItem) -> Self:
@@ -59,7 +59,7 @@ class Expected:
 
     email: str
     arrives_at: float
-    generate_at: float = 0
+    generate_at: float
 
 
 def _days_later(at: float, days: int, zone: tzinfo) -> float:
@@ -93,34 +93,25 @@ def arrivals(
     }
 
 
-def expected(people: Iterable[Person], *, now: float, zone: tzinfo) -> list[Expected]:
-    """Return who is expected in the coming hours and holds no token by then, in that order."""
-    known = list(people)
-    days = {WEEK, last_working_day(known, now=now, zone=zone)} - {0}
-    found = []
-    for person in known:
-        arrivals = [
-            arrival
-            for day in days
-            if (arrival := person.comes_again(day, now=now, zone=zone)) is not None
-        ]
-        if arrivals and person.alive_until < min(arrivals):
-            found.append(Expected(email=person.email, arrives_at=min(arrivals)))
-    return sorted(found, key=lambda each: (each.arrives_at, each.email))
-
-
 def plan(people: Iterable[Person], *, now: float, zone: tzinfo, rate: float) -> list[Expected]:
     """
     Return who is expected, each with the latest moment for its generate, first come first served.
 
     Planned from the last one backwards: as late as the rate allows, but not before `now`.
     """
-    spacing = 60 / (rate * SHARE)
+    known = list(people)
+    days = {WEEK, last_working_day(known, now=now, zone=zone)} - {0}
+    found: list[tuple[float, str]] = []
+    for person in known:
+        days_later = (person.comes_again(day, now=now, zone=zone) for day in days)
+        arrives_at = min((arrival for arrival in days_later if arrival is not None), default=0.0)
+        if arrives_at > person.alive_until:
+            found.append((arrives_at, person.email))
     planned: list[Expected] = []
     following = float("inf")
-    for each in reversed(expected(people, now=now, zone=zone)):
-        following = min(each.arrives_at - LEAD, following - spacing)
+    for arrives_at, email in sorted(found, reverse=True):
+        following = min(arrives_at - LEAD, following - MINUTE / (rate * SHARE))
         planned.append(
-            Expected(email=each.email, arrives_at=each.arrives_at, generate_at=max(now, following))
+            Expected(email=email, arrives_at=arrives_at, generate_at=max(now, following))
         )
     return planned[::-1]

@@ -2,8 +2,8 @@
 
 import random
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeGuard
 
 from token_vendor.settings import RESERVE
@@ -19,8 +19,6 @@ LONGEST_EMAIL = 254
 LONGEST_ID = 128
 ACTIVE = "active"
 """The one `account_status` that Aurora documents; every other value counts as not active."""
-
-
 LEASE_OUTLASTS_HOLDER = 1.0
 """Seconds between the end of an invocation and that of its leases."""
 EARLY = 1.0
@@ -65,6 +63,56 @@ class Value:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """
+    Calls reserved in the queue for Aurora, from `at` on, in seconds since the epoch.
+
+    Each slot is the number of a place, and the virtual microsecond from which on it may be used.
+    """
+
+    at: float
+    slots: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared(Value):
+    """
+    An item for which one request at a time asks Aurora, under a lease.
+
+    What came of it holds for everybody who comes later: the problem named `failure`, until
+    `failed_until`, or the turn in the queue for Aurora.
+    """
+
+    lease_id: str = ""
+    lease_until: float = 0
+    failed_until: float = 0
+    failure: str = ""
+    turn_at: float = 0
+    turn_slots: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def turn(self) -> Turn | None:
+        """Return the place in the queue for Aurora, whenever it is, or None."""
+        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
+
+    def taken(self, lease_id: str, until: float) -> Self:
+        """Take the lease, and with it whatever the one before left behind."""
+        return replace(
+            self,
+            lease_id=lease_id,
+            lease_until=until,
+            failed_until=0,
+            failure="",
+            turn_at=0,
+            turn_slots=(),
+        )
+
+    def queued(self, turn: Turn) -> Self:
+        """Keep a turn."""
+        return replace(self, turn_at=turn.at, turn_slots=turn.slots)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
     """
     The verified person behind a request; `email` is normalised.
@@ -83,14 +131,16 @@ class Caller:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenRequest:
     """
-    What the caller asks for.
+    What makes a stored token good for a request.
 
-    `replace` names the `jti` of a token that failed; `min_ttl` is the least
-    remaining life, in seconds, that the caller accepts.
+    `replace` names the `jti` of a token that failed. `min_ttl` is the least remaining life, in
+    seconds, that the caller accepts, and `margin` what we want. `subject` is who asks.
     """
 
     replace: str | None = None
     min_ttl: int = 0
+    margin: float = 0
+    subject: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +156,6 @@ class AccessToken:
     expires_at: int
     user_id: str
     storable: bool = True
-
-    def lives_longer_than(self, seconds: float, *, now: float) -> bool:
-        """Tell whether more than `seconds` of life remain."""
-        return self.expires_at - now > seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,19 +187,6 @@ class Account:
         return self.status == ACTIVE
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """
-    A place in the queue for Aurora: reserved calls, the first of which may be sent at `at`.
-
-    `at` is in seconds since the epoch. `slots` are the calls as `request_budget` knows them: each
-    the number of a place, and the virtual microsecond from which on it may be used.
-    """
-
-    at: float
-    slots: tuple[tuple[int, int], ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """The moment, in seconds since the epoch, at which a request must have been answered."""
@@ -163,24 +196,26 @@ class Deadline:
     sleep: Callable[[float], None]
 
     def lease_until(self, now: float) -> float:
-        """
-        Return when the leases of this request end: just after Lambda kills their holder.
-
-        `now` is the time on which all who use the table agree.
-        """
+        """Return when the leases of this request end: just after Lambda kills their holder."""
         return now + self.remaining() + RESERVE + LEASE_OUTLASTS_HOLDER
 
     def remaining(self) -> float:
         """Return the seconds left; negative when it has passed."""
         return self.at - self.clock()
 
-    def poll(self) -> bool:
-        """Pause before another look at somebody else's work; False when no time is left."""
-        pause = random.uniform(*POLL)  # noqa: S311 - jitter is no secret.
-        if self.remaining() <= pause:
-            return False
-        self.sleep(pause)
-        return True
+    def looks(self, patience: float) -> Iterator[bool]:
+        """
+        Pause before each further look at somebody else's work, for `patience` in all.
+
+        Longer waits would let a page that calls in a loop occupy many execution environments.
+        """
+        since = self.clock()
+        while self.clock() - since < patience:
+            pause = random.uniform(*POLL)  # noqa: S311 - jitter is no secret.
+            if self.remaining() <= pause:
+                return
+            self.sleep(pause)
+            yield True
 
 
 def _is_like(value: Any, default: Any) -> bool:

@@ -15,11 +15,10 @@ from enum import StrEnum
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 
 class Metric(StrEnum):
-    """Every metric that the function emits, in the namespace `AuroraTokenVendor`."""
+    """Every metric that the function emits."""
 
     VENDED = "Vended"
     STALE_VENDED = "StaleVended"
@@ -47,7 +46,11 @@ class Metric(StrEnum):
     COLD_START = "ColdStart"
 
 
-MILLISECONDS = {Metric.LEASE_WAIT, Metric.AURORA_LATENCY, Metric.BUDGET_WAIT, Metric.LATENCY}
+NAMESPACE = "AuroraTokenVendor"
+UNITS = dict.fromkeys(
+    (Metric.LEASE_WAIT, Metric.AURORA_LATENCY, Metric.BUDGET_WAIT, Metric.LATENCY), "Milliseconds"
+)
+"""The units of what is no count."""
 DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.VENDED: ("source",),
     Metric.PROBLEM: ("problem",),
@@ -56,8 +59,6 @@ DIMENSIONS: dict[Metric, tuple[str, ...]] = {
     Metric.AURORA_LATENCY: ("operation",),
 }
 """The dimensions of a metric beside `service`; metrics not named here have no other."""
-SHARED = {"_aws", "service"}
-"""The members that every EMF document of ours has."""
 
 logger = Logger()
 
@@ -65,8 +66,8 @@ LOGGED_BODY = 300
 PRIVATE = re.compile(r"eyJ[\w.-]*|[sr]k_[\w-]+|[^\s\"'<>,;:]+@[^\s\"'<>,;:]+|\+?\d[\d ()/.-]{5,}\d")
 """What looks like a JWT, a key, an address or a telephone number."""
 
-MOST_VALUES = 99
-"""Values of one metric in a document: at the 100th, Powertools writes it out by itself."""
+MOST_VALUES = 100
+"""Values of one metric in a document, as CloudWatch takes them."""
 
 
 class Recorder:
@@ -82,8 +83,6 @@ class Recorder:
     def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
         self.timer = timer
         self._cold = True
-        # The plain Metrics class shares its dimensions between all instances.
-        self._emitter = EphemeralMetrics()
         self.start("")
 
     def start(self, request_id: str) -> None:
@@ -102,7 +101,7 @@ class Recorder:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to the audit event's `phases_ms`."""
+        """Add the time spent inside, a block or a function, to the audit event's `phases_ms`."""
         before = self.timer()
         try:
             yield
@@ -136,14 +135,9 @@ class Recorder:
         self.emit()
 
     def emit(self) -> None:
-        """
-        Write the metrics so far: CloudWatch takes them as of now.
-
-        Scheduled work takes minutes and calls this in between. Written at its end, all its calls
-        would appear in one minute: more than Aurora takes.
-        """
+        """Write the metrics so far, as of now: scheduled work takes minutes, and calls it often."""
         for document in self._documents():
-            # As Powertools does it: CloudWatch takes the documents from the function's log.
+            # CloudWatch takes the documents from the function's log.
             print(json.dumps(document, separators=(",", ":")))  # noqa: T201
         self._values = {}
 
@@ -152,31 +146,33 @@ class Recorder:
         Return the metrics as EMF documents, as few as possible: each line costs time and money.
 
         A document has one value for each name. Sets of dimensions share a document unless they
-        name the same dimension or the same metric.
+        name the same dimension or the same metric. (Powertools writes a line for each set.)
         """
         documents: list[dict[str, Any]] = []
-        for added in self._sets():
-            for document in documents:
-                if document.keys() & added.keys() == SHARED:
-                    document["_aws"]["CloudWatchMetrics"] += added.pop("_aws")["CloudWatchMetrics"]
-                    document.update(added)
-                    break
-            else:
-                documents.append(added)
-        return documents
-
-    def _sets(self) -> Iterator[dict[str, Any]]:
-        """Yield the values of each set of dimensions, at most `MOST_VALUES` of a metric at once."""
         for dimensions, values in self._values.items():
             for start in range(0, max(map(len, values.values())), MOST_VALUES):
-                for name, value in dimensions:
-                    self._emitter.add_dimension(name, value)
-                for metric, samples in values.items():
-                    unit = MetricUnit.Milliseconds if metric in MILLISECONDS else MetricUnit.Count
-                    for sample in samples[start : start + MOST_VALUES]:
-                        self._emitter.add_metric(metric.value, unit, sample)
-                yield dict(self._emitter.serialize_metric_set())
-                self._emitter.clear_metrics()
+                samples = {name: each[start : start + MOST_VALUES] for name, each in values.items()}
+                members = dict(dimensions) | {name: some for name, some in samples.items() if some}
+                for document in documents:
+                    if not document.keys() & members.keys():
+                        break
+                else:
+                    about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}
+                    document = {"_aws": about, "service": logger.service}
+                    documents.append(document)
+                document |= members
+                document["_aws"]["CloudWatchMetrics"].append(
+                    {
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [["service", *dict(dimensions)]],
+                        "Metrics": [
+                            {"Name": name, "Unit": UNITS.get(name, "Count")}
+                            for name, some in samples.items()
+                            if some
+                        ],
+                    }
+                )
+        return documents
 
 
 def excerpt(data: bytes, *, secret: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 Names = tuple[str, ...]
 Pairs = tuple[tuple[str, str], ...]
+ANYTHING = r"(?s:.*)"
 
 
 class WrongValueError(ValueError):
@@ -32,17 +33,11 @@ class Rule:
     meaning: str
     least: float
     most: float
-    shape: re.Pattern[str] | Callable[[str], bool] | None
+    shape: Callable[[str], object]
     problem: str
 
     def check(self, value: Any) -> None:
-        """
-        Check a value of the right type against the bounds and the shape.
-
-        Raises:
-            WrongValueError: Saying what is wrong.
-
-        """
+        """Check a value of the right type; a `WrongValueError` says what is wrong."""
         if isinstance(value, bool):
             return
         if isinstance(value, int | float):
@@ -55,17 +50,8 @@ class Rule:
         texts = (
             [value] if isinstance(value, str) else [text for each in value for text in _flat(each)]
         )
-        if not all(self._fits(text) for text in texts):
+        if not all(self.shape(text) for text in texts):
             raise WrongValueError(f"must be {self.meaning}{self.problem}")
-
-    def _fits(self, text: str) -> bool:
-        match self.shape:
-            case None:
-                return True
-            case re.Pattern():
-                return self.shape.fullmatch(text) is not None
-            case _:
-                return self.shape(text)
 
 
 def option(  # noqa: PLR0913 - what there is to say of an option.
@@ -74,12 +60,12 @@ def option(  # noqa: PLR0913 - what there is to say of an option.
     *,
     least: float = 0,
     most: float = 1_000_000,
-    shape: str | Callable[[str], bool] = "",
+    shape: str | Callable[[str], bool] = ANYTHING,
     problem: str = "",
 ) -> Any:
     """Declare an option as a dataclass field; without a default it is required."""
-    matched = re.compile(shape) if isinstance(shape, str) and shape else shape or None
-    rule = Rule(meaning=meaning, least=least, most=most, shape=matched, problem=problem)
+    matches = re.compile(shape).fullmatch if isinstance(shape, str) else shape
+    rule = Rule(meaning=meaning, least=least, most=most, shape=matches, problem=problem)
     return field(default=default, metadata={"rule": rule})
 
 
@@ -90,13 +76,7 @@ def rule_of(declared: Field[Any]) -> Rule:
 
 
 def from_text(kind: Any, text: str) -> Any:
-    """
-    Return an environment variable's value as its declared type.
-
-    Raises:
-        WrongValueError: Saying what is wrong.
-
-    """
+    """Return an environment variable's value as its declared type, or raise `WrongValueError`."""
     return TEXT_READERS[kind](text)
 
 

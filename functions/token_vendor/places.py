@@ -3,9 +3,8 @@ The places of the ring: each is used once in a turnaround, by one caller after a
 
 A PLACE item holds, in microseconds of virtual time, the last `slot` that was given, when the place
 was last `used`, and when a holder of one of its slots last `came`. Slots that wait are a turnaround
-apart. The holder of a slot has the grace to come. After that, the slot was left unused, and whoever
-waits may claim it within another grace. Later than that the place rests until its next slot, whose
-holder therefore never waits for longer than two graces.
+apart. A holder who does not come within the grace has left the slot unused: whoever waits may claim
+it within another grace. The next holder therefore never waits for longer than two graces.
 """
 
 from collections.abc import Callable, Mapping
@@ -44,11 +43,10 @@ class Pace:
 
     def under(self, control: Control) -> Self:
         """
-        Return the pace with what is switched applied: fewer places, and a longer rest of each.
+        Return the pace with what is switched applied: fewer places, or a longer rest of each.
 
-        A place never rests for less than in the deployed configuration, and there are never more
-        places. No minute therefore holds more calls than that configuration allows, whatever is
-        switched meanwhile, and whichever environments know of it.
+        Never more places, nor a shorter rest: no minute holds more calls than the deployed
+        configuration allows, whichever environments know of the switch.
         """
         rate, burst = control.lowered(self.rate, self.burst)
         rest = max(self.turnaround, Pace(rate, burst).turnaround)
@@ -65,51 +63,25 @@ class Slot(NamedTuple):
     """When an earlier slot of the place may turn out to be unused."""
 
 
-class QueueFullError(Exception):
-    """The place has no slot within the queue's horizon."""
-
-
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """
-    Take, queue for and use places, at the pace of one request.
+    """Take, queue for and use places, at the pace of one request, in virtual microseconds."""
 
-    Every write has a name, by which its writer knows it again if the answer was lost. Times are
-    microseconds of virtual time.
-    """
-
-    def __init__(  # noqa: PLR0913 - what it is made from.
-        self,
-        table: Table,
-        pace: Pace,
-        *,
-        regular: bool,
-        grace: int,
-        horizon: int,
-        count: Callable[[int], None],
-    ) -> None:
-        self._table = table
-        self._pace = pace
-        self._regular = regular
-        self._grace = grace
-        self._horizon = horizon
-        self._count = count
+    table: Table
+    pace: Pace
+    regular: bool  # No rate is switched: the slots of a place are a turnaround apart.
+    grace: int
+    horizon: int
+    count: Callable[[int], None]  # Records how long a reservation waits.
+    full: Callable[[], AuroraBusyError]  # The error of a place without a slot in the horizon.
 
     @property
     def turnaround(self) -> int:
         """Return how long a place rests: for longer while no common time is known."""
-        return self._pace.turnaround + (0 if self._table.agreed else APART)
+        return self.pace.turnaround + (0 if self.table.agreed else APART)
 
     def take(self, place: int, now: int, *, queueing: bool = True) -> Slot:
-        """
-        Return a slot: now if the place is free or was left unused, else at the end of its queue.
-
-        One write where the place is free; two and a read where others wait.
-
-        Raises:
-            AuroraBusyError: Others wait, and `queueing` is False.
-            QueueFullError: The queue is too long, and there is no sign of unused slots.
-
-        """
+        """Return a slot: now if the place is free or was left unused, else behind the others."""
         rested = now - self.turnaround
         free, item = self._mark(
             place,
@@ -117,18 +89,18 @@ class Places:
             # The last clause is a last slot that was left unused.
             "attribute_not_exists(slot) OR (used <= :rested AND (slot <= :rested OR "
             "(slot <= :late AND used < slot AND came < slot)))",
-            {"rested": rested, "late": now - self._grace},
+            {"rested": rested, "late": now - self.grace},
         )
         if free:
-            self._count(0)
+            self.count(0)
             return Slot(place, now, used=True)
         if not queueing:
-            raise AuroraBusyError(cause="others use the calls", retry_at=self._table.now() + 1)
+            raise AuroraBusyError(cause="others use the calls", retry_at=self.table.now() + 1)
         return self._claimed(place, item, now) or self._queued(place, item, now)
 
     def look(self, slot: Slot, now: int) -> Slot:
         """Claim an earlier slot of the place that was left unused, or say when to look again."""
-        item = self._table.get(PLACE.format(slot.place))
+        item = self.table.get(PLACE.format(slot.place))
         return self._claimed(slot.place, item, now) or self._looking(slot, item, now)
 
     def use(self, slot: Slot, now: int) -> Slot:
@@ -144,27 +116,23 @@ class Places:
             otherwise={"came": now},
         )
         if used:
-            self._count((_number(item, "slot") or now) + self.turnaround - now)
+            self.count((_number(item, "slot") or now) + self.turnaround - now)
             return Slot(slot.place, now, used=True)
         if _number(item, "used") is None:
             return self.take(slot.place, now)  # The item was lost.
         # The caller before was late, within its grace.
         later = max(item["used"] + self.turnaround, now + 1000)
-        if later - now > self._horizon:
+        if later - now > self.horizon:
             # A lowered rate has moved the turn beyond the horizon; the switch may end before that.
-            raise QueueFullError
+            raise self.full()
         return Slot(slot.place, later)
 
     def valid(self, slot: Slot, now: int, *, near: int) -> Slot | None:
-        """
-        Return a kept slot, or a better one; after its grace, another one of the place.
-
-        None is returned for a place that a lowered burst has closed: its caller queues anew.
-        """
-        if slot.place >= self._pace.burst:
+        """Return a kept slot, or a better one of its place; None if a lowered burst closed it."""
+        if slot.place >= self.pace.burst:
             return None
         # A late call delays the next one of its place, but never by more than a turnaround.
-        grace = self._grace if self._grace < self.turnaround else NO_SLOT
+        grace = self.grace if self.grace < self.turnaround else NO_SLOT
         if slot.at == NO_SLOT or slot.at < now - grace:
             return self.take(slot.place, now)
         return slot if slot.at - now <= near else self.look(slot, now)
@@ -172,10 +140,10 @@ class Places:
     def _claimed(self, place: int, item: Item, now: int) -> Slot | None:
         """Take the slot that was last left unused, if its place was not used since."""
         end, used, came = (_number(item, name) for name in ("slot", "used", "came"))
-        if end is None or used is None or came is None or not self._regular:
+        if end is None or used is None or came is None or not self.regular:
             return None
         unused = self._passed(end, now)
-        if unused == end or now > unused + 2 * self._grace or max(used, came) >= unused:
+        if unused == end or now > unused + 2 * self.grace or max(used, came) >= unused:
             return None
         claimed, _ = self._mark(
             place,
@@ -185,7 +153,7 @@ class Places:
         )
         if not claimed:
             return None
-        self._count(end + self.turnaround - now)
+        self.count(end + self.turnaround - now)
         return Slot(place, now, used=True)
 
     def _queued(self, place: int, item: Item, now: int) -> Slot:
@@ -193,21 +161,21 @@ class Places:
         if _number(item, "slot") is None or _number(item, "used") is None:
             # It cannot be read: it counts as used now.
             lost = {"slot": now, "used": now, "came": 0}
-            self._table.update(PLACE.format(place), assign=lost)
-        before = self._table.update(
+            self.table.update(PLACE.format(place), assign=lost)
+        before = self.table.update(
             PLACE.format(place),
             add={"slot": self.turnaround},
             condition="slot <= :last",
-            values={"last": now - self.turnaround + self._horizon},
+            values={"last": now - self.turnaround + self.horizon},
         )
         if before is not None:
             at = before["slot"] + self.turnaround
-            self._count(at - now)
+            self.count(at - now)
             return self._looking(Slot(place, at), before, now)
         end, used = item["slot"], item["used"]
-        if not self._regular or used >= self._passed(end, now):
-            raise QueueFullError
-        self._count(self._horizon)
+        if not self.regular or used >= self._passed(end, now):
+            raise self.full()
+        self.count(self.horizon)
         return self._looking(Slot(place, NO_SLOT), item, now)
 
     def _looking(self, slot: Slot, item: Item, now: int) -> Slot:
@@ -221,13 +189,13 @@ class Places:
         kept = came >= self._passed(end, now)
         spread = randrange(max(1, MINUTE * MICROSECONDS - self.turnaround))  # noqa: S311
         after = (now + slot.at) // 2 if kept and slot.at < NO_SLOT else now + spread
-        first = self._passed(end, max(after, used + self._grace + 1)) + self.turnaround
-        look = first + self._grace + 1
-        return slot._replace(look=look if self._regular and look < slot.at else NO_SLOT)
+        first = self._passed(end, max(after, used + self.grace + 1)) + self.turnaround
+        look = first + self.grace + 1
+        return slot._replace(look=look if self.regular and look < slot.at else NO_SLOT)
 
     def _passed(self, end: int, now: int) -> int:
         """Return the last slot, of those that are given up to `end`, whose grace is over."""
-        later = max(0, -((now - end - self._grace - 1) // self.turnaround))
+        later = max(0, -((now - end - self.grace - 1) // self.turnaround))
         return end - later * self.turnaround
 
     def _mark(
@@ -242,15 +210,15 @@ class Places:
         """
         Write to a place under a condition; return whether it holds this write, and the item.
 
-        A write that was applied and whose answer was lost is sent again, and fails on itself.
+        A write whose answer was lost is sent again and fails on itself: `writer` tells whose it is.
         """
         key, writer = PLACE.format(place), uuid4().hex
-        before = self._table.update(
+        before = self.table.update(
             key, assign={**assign, "writer": writer}, condition=condition, values=values
         )
         if before is not None:
             return True, before
-        item = self._table.update(key, assign=otherwise) if otherwise else self._table.get(key)
+        item = self.table.update(key, assign=otherwise) if otherwise else self.table.get(key)
         return (item or {}).get("writer") == writer, item or {}
 
 

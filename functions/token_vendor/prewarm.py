@@ -2,9 +2,8 @@
 Generate before people come, where a stage has `prewarm`: nobody waits at eight.
 
 The same asset with another entry point, started every quarter of an hour of the early morning. It
-plans anew each time (`forecast.py`), and goes on where the run before stopped: a person who was
-served holds a token. It uses calls that nobody waits for, and less than all of them. It never
-generates where a token may be alive.
+plans anew each time (`forecast.py`): a person who was served holds a token. It uses calls that
+nobody waits for, less than all of them, and never generates where a token may be alive.
 """
 
 import os
@@ -35,19 +34,10 @@ MOST_REFUSALS = 10
 
 def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int = 1) -> int:
     """
-    Generate as planned until `until`; return for how many people.
+    Generate as planned until `until`, on `parts.clock`; return for how many people.
 
-    Args:
-        parts: The parts of this execution environment.
-        until: When the run ends, on `parts.clock`.
-        zone: Where people are: they come at the same time of day.
-        lane: Which part of the people is served.
-        lanes: How many parts there are.
-
-    Raises:
-        ProblemError: Aurora or the table failed several times in a row, or Aurora refused
-            everybody.
-
+    People live in one `zone`, and this run serves one `lane` of them. A `ProblemError` says that
+    Aurora or the table failed several times in a row, or that Aurora refused everybody.
     """
     pace = parts.budget.pace.under(parts.switches.now())
     people = [

@@ -16,13 +16,7 @@ LONGEST_TEXT = 200
 
 
 def parse_body(event: Mapping[str, Any]) -> tuple[TokenRequest, dict[str, str]]:
-    """
-    Return what a POST asks for, and the profile for an invitation; each member checked.
-
-    Raises:
-        InvalidRequestError: The body is not what the contract says.
-
-    """
+    """Return what a POST asks for, and the profile; or raise `InvalidRequestError`."""
     body = _json_object(event)
     _only(body, {"replace", "min_ttl", "profile"}, "")
     replace = body.get("replace")

@@ -2,8 +2,7 @@
 Aurora's requests per minute, shared by all execution environments: a ring of places.
 
 A reservation draws a ticket from the counter in the RING item. Ticket t has the place t mod
-`burst`, and a place is used once in a turnaround (`places.py`). No minute, sliding or fixed,
-therefore holds more than burst · ⌈60 s ÷ w⌉ calls (docs/protocol.md, "The ring").
+`burst`, and a place is used once in a turnaround (`places.py`; docs/protocol.md, "The ring").
 
 The items hold whole microseconds of virtual time. That clock stands still while Aurora wants a
 pause: every slot and every kept turn moves with it, in order.
@@ -18,9 +17,9 @@ from typing import Any, Self
 from token_vendor.control import Control
 from token_vendor.models import Deadline, Turn
 from token_vendor.observability import Metric, recorder
-from token_vendor.places import MICROSECONDS, Pace, Places, QueueFullError, Slot
+from token_vendor.places import MICROSECONDS, Pace, Places, Slot
 from token_vendor.problems import AuroraBusyError
-from token_vendor.settings import MINUTE
+from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
 
 RING = "RING"
@@ -37,17 +36,12 @@ STAYS_FULL = MICROSECONDS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ring:
-    """
-    The RING item, in microseconds.
-
-    `held_until` and `paused` (by operation) are real time. `delay` is the sum of all pauses: real
-    less virtual time.
-    """
+    """The RING item, in microseconds."""
 
     tickets: int = 0
-    delay: int = 0
-    held_until: int = 0
-    paused: Mapping[str, int] = field(default_factory=dict)
+    delay: int = 0  # The sum of all pauses: real less virtual time.
+    held_until: int = 0  # Real time.
+    paused: Mapping[str, int] = field(default_factory=dict)  # Real time, by operation.
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Self:
@@ -70,52 +64,34 @@ class Ring:
 
 
 class RequestBudget:
-    """
-    The calls to Aurora with the API key of one tenant.
+    """The calls to Aurora with the API key of one tenant."""
 
-    Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
-    """
-
-    def __init__(  # noqa: PLR0913 - what it is wired from.
-        self,
-        table: Table,
-        *,
-        rate: float,
-        burst: int,
-        grace: float,
-        patience: float,
-        queue_horizon: float,
-        sleep: Callable[[float], None],
-    ) -> None:
+    def __init__(self, table: Table, settings: Settings) -> None:
         self._table = table
-        self._grace = round(grace * MICROSECONDS)
-        self._horizon = round(queue_horizon * MICROSECONDS)
+        self._grace = round(settings.turn_grace * MICROSECONDS)
+        self._horizon = round(settings.queue_horizon * MICROSECONDS)
         self._full_until = 0
-        self.pace = Pace(rate, burst)
-        self.patience = patience
-        self.sleep = sleep
+        self.pace = Pace(settings.request_rate, settings.request_burst)
+        self.patience = settings.patience
         self.known = Ring()
         """The ring as it was when this environment last saw it."""
 
     def allowance(
         self, deadline: Deadline, control: Control, *, queueing: bool = True
     ) -> "Allowance":
-        """
-        Return what one request may call, with what is switched applied.
-
-        Without `queueing` it takes only what nobody waits for, and leaves nothing reserved.
-        """
+        """Return what one request may call; without `queueing`, only what nobody waits for."""
         return Allowance(self, deadline, control, queueing=queueing)
 
     def places(self, pace: Pace, count: Callable[[int], None]) -> Places:
         """Return the places for a request that keeps to a pace."""
         return Places(
-            self._table,
-            pace,
+            table=self._table,
+            pace=pace,
             regular=pace.turnaround == self.pace.turnaround,
             grace=self._grace,
             horizon=self._horizon,
             count=count,
+            full=self.full,
         )
 
     def now(self) -> int:
@@ -136,16 +112,9 @@ class RequestBudget:
         return self.known
 
     def draw(self, calls: int, *, queueing: bool) -> int:
-        """
-        Draw `calls` tickets; return the first of them.
-
-        Raises:
-            QueueFullError: It was so a moment ago.
-            AuroraBusyError: Without `queueing`: Aurora wants a pause.
-
-        """
+        """Draw `calls` tickets; return the first of them."""
         if queueing and self.now() < self._full_until:
-            raise QueueFullError
+            raise self.full()  # It was so a moment ago.
         before = self._table.update(RING, add={"tickets": calls})
         self.known = Ring.of(before or {})
         if not queueing and self.known.held_until > self.now():
@@ -158,8 +127,8 @@ class RequestBudget:
         """
         Let nobody call for `seconds`, because Aurora said so.
 
-        Aurora's page on rate limits says that an endpoint may have its own limit. A pause that
-        Aurora asked only of the list, or only of the invitation, concerns that operation alone.
+        Aurora's page on rate limits says that an endpoint may have its own limit: a pause of the
+        list alone, or of the invitation alone, concerns nothing else.
         """
         while True:
             now, ring = self.now(), self.look()
@@ -197,11 +166,7 @@ class RequestBudget:
 
 
 class Allowance:
-    """
-    The slots of one request: reserved by it or by its kept turn, and not yet spent.
-
-    `AuroraClient` takes one before every attempt. No call leaves unreserved.
-    """
+    """The slots of one request, reserved and not yet spent: each call to Aurora takes one."""
 
     def __init__(
         self, budget: RequestBudget, deadline: Deadline, control: Control, *, queueing: bool
@@ -237,31 +202,31 @@ class Allowance:
         self._slots = [Slot(*slot) for slot in turn.slots]
         self._budget.look()
 
+    @recorder.phase("budget")
     def reserve(self, calls: int) -> None:
         """
         Reserve `calls`, and wait for the first of them where it is near.
 
-        Two writes for a place that is free; for one that others wait for, a read and a write more.
-
-        Raises:
-            AuroraBusyError: It is too far away: what is reserved is kept as the error's turn. Or
-                the queue is full. Without `queueing`: others wait, or Aurora wants a pause.
-
+        If it is too far away, what is reserved is kept as the turn of the `AuroraBusyError`. It has
+        no turn if the queue is full or, without `queueing`, others wait or Aurora wants a pause.
         """
-        with recorder.phase("budget"):
-            try:
-                self._reserve(calls)
-            except QueueFullError:
-                raise self._budget.full() from None
+        budget, near = self._budget, round(self._budget.patience * MICROSECONDS)
+        kept = (self._places.valid(slot, budget.virtual_now(), near=near) for slot in self._slots)
+        self._slots = [slot for slot in kept if slot]
+        if (missing := calls - len(self._slots)) > 0:
+            first = budget.draw(missing, queueing=self._queueing)
+            for ticket in range(first, first + missing):
+                place, now = ticket % self._pace.burst, budget.virtual_now()
+                self._slots.append(self._places.take(place, now, queueing=self._queueing))
+        self._slots.sort(key=lambda slot: (not slot.used, slot.at))
+        while True:
+            self._wait()
+            self._slots[0] = self._places.use(self._slots[0], budget.virtual_now())
+            if self._slots[0].used:
+                return
 
     def take(self, operation: str) -> None:
-        """
-        Spend one slot, reserving it first where none is left.
-
-        Raises:
-            AuroraBusyError: As `reserve`; or Aurora wants a pause of this operation.
-
-        """
+        """Spend one slot, reserving it first where none is left; fails as `reserve`."""
         if self._budget.known.paused:
             # Looked at first: a slot that is reserved in a pause could not be used.
             self._budget.look()
@@ -278,28 +243,12 @@ class Allowance:
         self._slots.insert(0, self._spent)
         return self.turn
 
-    def _reserve(self, calls: int) -> None:
-        budget, near = self._budget, round(self._budget.patience * MICROSECONDS)
-        kept = (self._places.valid(slot, budget.virtual_now(), near=near) for slot in self._slots)
-        self._slots = [slot for slot in kept if slot]
-        if (missing := calls - len(self._slots)) > 0:
-            first = budget.draw(missing, queueing=self._queueing)
-            for ticket in range(first, first + missing):
-                place, now = ticket % self._pace.burst, budget.virtual_now()
-                self._slots.append(self._places.take(place, now, queueing=self._queueing))
-        self._slots.sort(key=lambda slot: (not slot.used, slot.at))
-        while True:
-            self._wait()
-            self._slots[0] = self._places.use(self._slots[0], budget.virtual_now())
-            if self._slots[0].used:
-                return
-
     def _wait(self) -> None:
         """Sleep until the first slot begins, which Aurora may move meanwhile."""
         while (wait := self._budget.until(self._slots[0])) > 0:
             if wait > min(self._budget.patience, self.deadline.remaining() - CALL_TIME):
                 raise AuroraBusyError(cause="given a turn", turn=self.turn)
-            self._budget.sleep(wait)
+            self.deadline.sleep(wait)
             self._budget.look()
 
     def _count(self, wait: int) -> None:

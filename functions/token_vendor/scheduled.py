@@ -21,13 +21,7 @@ PAUSE = 2.0
 
 
 def read(parts: Parts, *, until: float) -> bool:
-    """
-    Read the list, going on with an unfinished reading; False when `until` came first.
-
-    Raises:
-        ProblemError: Aurora or the table failed.
-
-    """
+    """Read the list, going on with an unfinished reading; False when `until` came first."""
     begun = parts.now()
     while (left := until - parts.clock()) > STRETCH:
         control = parts.switches.now()

@@ -186,13 +186,7 @@ class Settings(Options):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """
-        Read the settings.
-
-        Raises:
-            SettingsError: Variables are missing, have a wrong value, or contradict each other.
-
-        """
+        """Read the settings; a `SettingsError` names every variable that is wrong."""
         values: dict[str, Any] = {}
         wrong: list[str] = []
         for declared in fields(cls):

@@ -2,12 +2,11 @@
 The one way to DynamoDB: load a value, change it, count in it; read and write many.
 
 Python values go in and come out; DynamoDB's types and exceptions end here. TOKEN, INVITATION and
-DIRECTORY are versioned values. Each is changed in one way: a pure function of the value is
-applied to what was read, and the difference is written if nobody has written since.
+DIRECTORY are versioned values, which pure functions change.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -37,53 +36,43 @@ ASK_AGAIN = 5
 """Seconds until a caller may come back after DynamoDB did not do its part."""
 
 
+@dataclass(eq=False)
 class Table:
     """
     The items of one Aurora tenant.
 
-    An item is named by its sort key `sk`, and by the e-mail of the person whom it is about; an
-    item without e-mail is about the tenant. Every method raises `TokenStoreUnavailableError` when
-    DynamoDB does not do its part.
+    An item is named by its sort key `sk`, and by the e-mail of the person whom it is about, if any.
+    Every method raises `TokenStoreUnavailableError` when DynamoDB does not do its part.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is wired from.
-        self,
-        dynamodb: "DynamoDBClient",
-        *,
-        name: str,
-        partition: str,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        kept_for: float = KEPT_FOR,
-    ) -> None:
-        self._dynamodb = dynamodb
-        self._name = name
-        self._partition = partition
-        self._clock = clock
-        self._sleep = sleep
-        self._kept_for = kept_for
-        self._offset = 0.0
-        self._told: tuple[str, float, float] | None = None
-        self.agreed = False
-        """Whether DynamoDB has told the time that all agree on."""
+    dynamodb: "DynamoDBClient"
+    _: KW_ONLY
+    name: str
+    partition: str
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    kept_for: float = KEPT_FOR
+    agreed: bool = field(default=False, init=False)
+    """Whether DynamoDB has told the time that all agree on."""
+    _told: tuple[str, float, float] | None = field(default=None, init=False)
+    _offset: float = field(default=0.0, init=False)
 
     def now(self) -> float:
         """
         Return the time in seconds since the epoch, on which all who use the table agree to 1 s.
 
-        Clocks of execution environments may differ. This is our clock, kept within the second that
-        the `Date` of DynamoDB's last answer names.
+        It is our clock, kept within the second that the `Date` of DynamoDB's last answer names.
         """
         if self._told:
             date, asked_at, heard_at = self._told
             self._told = None
             told = parsedate_to_datetime(date).timestamp()
             self._offset = min(max(self._offset, told - heard_at), told + 1 - asked_at)
-        return self._clock() + self._offset
+        return self.clock() + self._offset
 
     def ttl(self) -> int:
         """Return until when DynamoDB keeps an item about a person that is written now."""
-        return int(self.now() + self._kept_for)
+        return int(self.now() + self.kept_for)
 
     def load[V: Value](self, kind: type[V], email: str = "") -> V:
         """Return a value with one strongly consistent read; an absent one has its defaults."""
@@ -93,10 +82,9 @@ class Table:
         """
         Apply a pure transition to a value that was read, write the difference, return the result.
 
-        If somebody has written since, the transition is applied to the value as it is then. A
-        transition that does not apply any more returns its argument: nothing is written. A write
-        whose answer was lost is sent again by botocore and fails on itself. A transition therefore
-        changes nothing of its own result.
+        If somebody has written since, the transition is applied to the value as it is then. Where
+        it does not apply any more, it returns its argument. It changes nothing of its own result: a
+        write whose answer was lost is sent again by botocore, and fails on itself.
         """
         for _ in range(MOST_CONFLICTS):
             after = transition(seen)
@@ -106,9 +94,7 @@ class Table:
             if self._write(seen, after, email):
                 return after
             seen = self.load(type(seen), email)
-        raise TokenStoreUnavailableError(
-            cause=f"{MOST_CONFLICTS} others wrote {seen.sk}", retry_at=self.now() + ASK_AGAIN
-        )
+        raise self._unavailable(f"change {seen.sk}", f"{MOST_CONFLICTS} others wrote it")
 
     def _write(self, seen: Value, after: Value, email: str) -> bool:
         before, wanted = seen.attributes(), after.attributes()
@@ -125,14 +111,13 @@ class Table:
 
     def get(self, sk: str, email: str = "") -> Item:
         """Return an item with one strongly consistent read; an absent one is empty."""
-        asked_at = self._clock()
-        try:
-            answer = self._dynamodb.get_item(
-                TableName=self._name, Key=self._key(sk, email), ConsistentRead=True
-            )
-        except (ClientError, BotoCoreError) as exc:
-            raise self._unavailable("read", sk, exc) from exc
-        self._hear(answer, asked_at)
+        answer = self._ask(
+            f"read {sk}",
+            self.dynamodb.get_item,
+            TableName=self.name,
+            Key=self._key(sk, email),
+            ConsistentRead=True,
+        )
         return _from_wire(answer.get("Item", {}))
 
     def update(  # noqa: PLR0913 - the clauses of DynamoDB's expression.
@@ -171,20 +156,15 @@ class Table:
             arguments["ConditionExpression"] = condition
         if names := {alias: name for name, alias in RESERVED.items() if name in assign}:
             arguments["ExpressionAttributeNames"] = names
-        asked_at = self._clock()
-        try:
-            answer = self._dynamodb.update_item(
-                TableName=self._name,
-                Key=self._key(sk, email),
-                ReturnValues="ALL_OLD",
-                **arguments,
-            )
-        except self._dynamodb.exceptions.ConditionalCheckFailedException:
-            return None
-        except (ClientError, BotoCoreError) as exc:
-            raise self._unavailable("write", sk, exc) from exc
-        self._hear(answer, asked_at)
-        return _from_wire(answer.get("Attributes", {}))
+        answer = self._ask(
+            f"write {sk}",
+            self.dynamodb.update_item,
+            TableName=self.name,
+            Key=self._key(sk, email),
+            ReturnValues="ALL_OLD",
+            **arguments,
+        )
+        return None if answer is None else _from_wire(answer.get("Attributes", {}))
 
     def get_all(
         self, keys: Iterable[tuple[str, str]], *, spared: Collection[tuple[str, str]] = ()
@@ -194,34 +174,20 @@ class Table:
 
         One that does not exist is empty. One of `spared` is missing if DynamoDB leaves it out.
         """
-        named = {_name(self._key(*key)): key for key in keys}
-        pending: list[Any] = [self._key(*key) for key in named.values()]
-        found: dict[tuple[str, str], Item] = {}
-        for attempt in range(BATCH_ATTEMPTS):
-            asked_at = self._clock()
-            try:
-                answer = self._dynamodb.batch_get_item(
-                    RequestItems={self._name: {"Keys": pending, "ConsistentRead": True}}
-                )
-            except (ClientError, BotoCoreError) as exc:
-                raise self._unavailable("read", "a batch", exc) from exc
-            self._hear(answer, asked_at)
-            left = answer.get("UnprocessedKeys") or {}
-            unread = list(left[self._name]["Keys"]) if left else []
-            for key in pending:
-                if key not in unread:
-                    found[named[_name(key)]] = {}
-            for item in answer["Responses"].get(self._name, []):
-                found[named[_name(item)]] = _from_wire(
+        wanted = [self._key(*key) for key in keys]
+        asked = {self.name: {"Keys": wanted, "ConsistentRead": True}}
+        found: dict[tuple[str, str], Item] = {self._key_of(key): {} for key in wanted}
+        answers = self._batch(self.dynamodb.batch_get_item, asked, "UnprocessedKeys")
+        for attempt, (answer, left) in enumerate(answers, start=1):
+            for item in answer["Responses"].get(self.name, []):
+                key = self._key_of(item)
+                found[key] = _from_wire(
                     {name: value for name, value in item.items() if name not in {"pk", "sk"}}
                 )
-            pending = unread
-            needless = all(named[_name(key)] in spared for key in pending)
-            if not pending or (needless and attempt == SPARED_ATTEMPTS - 1):
-                return found
-            if attempt < BATCH_ATTEMPTS - 1:
-                self._sleep(FIRST_PAUSE * 2**attempt)
-        raise self._unavailable("read", "a batch", "keys left unprocessed")
+            missing = {self._key_of(key) for key in left[self.name]["Keys"]} if left else set()
+            if attempt == SPARED_ATTEMPTS and missing <= set(spared):
+                break
+        return {key: item for key, item in found.items() if key not in missing}
 
     def scan(self, sk: str, names: Iterable[str]) -> Iterator[tuple[str, Item]]:
         """
@@ -229,65 +195,76 @@ class Table:
 
         The read is not consistent: some items are as they were a moment ago.
         """
-        prefix = f"{self._partition}#"
-        start: Any = {}
+        prefix = f"{self.partition}#"
+        start: dict[str, Any] = {}
         while True:
-            try:
-                answer = self._dynamodb.scan(
-                    TableName=self._name,
-                    ProjectionExpression=", ".join(("pk", *names)),
-                    FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
-                    ExpressionAttributeValues={":sk": {"S": sk}, ":prefix": {"S": prefix}},
-                    **start,
-                )
-            except (ClientError, BotoCoreError) as exc:
-                raise self._unavailable("scan", sk, exc) from exc
+            answer = self._ask(
+                f"scan {sk}",
+                self.dynamodb.scan,
+                TableName=self.name,
+                ProjectionExpression=", ".join(("pk", *names)),
+                FilterExpression="sk = :sk AND begins_with(pk, :prefix)",
+                ExpressionAttributeValues={":sk": {"S": sk}, ":prefix": {"S": prefix}},
+                **start,
+            )
             for item in answer["Items"]:
-                email = item.pop("pk")["S"].removeprefix(prefix)
-                yield email, _from_wire(item)
+                yield item.pop("pk")["S"].removeprefix(prefix), _from_wire(item)
             if "LastEvaluatedKey" not in answer:
                 return
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def put_all(self, items: Mapping[tuple[str, str], Item]) -> None:
         """Write whole items by (sk, e-mail), as many in a call as DynamoDB takes."""
-        requests: list[Any] = [
+        requests = [
             {"PutRequest": {"Item": self._key(*key) | _to_wire(item)}}
             for key, item in items.items()
         ]
         for batch in batched(requests, BATCH, strict=False):
-            pending: Any = {self._name: list(batch)}
-            for attempt in range(BATCH_ATTEMPTS):
-                try:
-                    answer = self._dynamodb.batch_write_item(RequestItems=pending)
-                except (ClientError, BotoCoreError) as exc:
-                    raise self._unavailable("write", "a batch", exc) from exc
-                pending = answer.get("UnprocessedItems")
-                if not pending:
-                    break
-                self._sleep(FIRST_PAUSE * 2**attempt)
-            else:
-                raise self._unavailable("write", "a batch", "items left unprocessed")
+            asked = {self.name: list(batch)}
+            list(self._batch(self.dynamodb.batch_write_item, asked, "UnprocessedItems"))
 
-    def _unavailable(self, what: str, sk: str, error: Any) -> TokenStoreUnavailableError:
-        """Say which access failed; AWS's own text goes to the log only."""
+    def _batch(
+        self, operation: Callable[..., Any], asked: Any, left: str
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield answers, each with what it leaves to be asked for again, until that is nothing."""
+        for attempt in range(BATCH_ATTEMPTS):
+            if attempt:
+                self.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
+            answer = self._ask(operation.__name__, operation, RequestItems=asked)
+            asked = answer.get(left)
+            yield answer, asked
+            if not asked:
+                return
+        raise self._unavailable(operation.__name__, left)
+
+    def _ask(self, what: str, operation: Callable[..., Any], **arguments: Any) -> Any:
+        """Call DynamoDB, and hear which time it is; None says that the condition failed."""
+        asked_at = self.clock()
+        try:
+            answer = operation(**arguments)
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            return None
+        except (ClientError, BotoCoreError) as exc:
+            raise self._unavailable(what, exc) from exc
+        if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
+            self._told = (date, asked_at, self.clock())
+            self.agreed = True
+        return answer
+
+    def _unavailable(self, what: str, error: Any) -> TokenStoreUnavailableError:
+        """AWS's own text goes to the log only."""
         return TokenStoreUnavailableError(
-            cause=f"could not {what} {sk}: {error}", retry_at=self._clock() + ASK_AGAIN
+            cause=f"could not {what}: {error}", retry_at=self.clock() + ASK_AGAIN
         )
 
-    def _hear(self, answer: Mapping[str, Any], asked_at: float) -> None:
-        if date := answer["ResponseMetadata"]["HTTPHeaders"].get("date"):
-            self._told = (date, asked_at, self._clock())
-            self.agreed = True
-
     def _key(self, sk: str, email: str) -> dict[str, Any]:
-        pk = f"{self._partition}#{email}" if email else self._partition
+        pk = f"{self.partition}#{email}" if email else self.partition
         return {"pk": {"S": pk}, "sk": {"S": sk}}
 
-
-def _name(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the key of an item, or a key, as DynamoDB writes it."""
-    return item["pk"]["S"], item["sk"]["S"]
+    def _key_of(self, item: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the (sk, e-mail) of an item as DynamoDB writes it."""
+        pk, sk = item["pk"]["S"], item["sk"]["S"]
+        return sk, pk.removeprefix(self.partition).removeprefix("#")
 
 
 def _to_wire(item: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,33 +5,15 @@ A transition is a method that takes what happened and returns the item after it.
 apply any more, it returns the item unchanged. `table.py` writes the difference, on the condition
 that nobody has written since, and otherwise applies the transition to what is there by then.
 
-| attribute | set by | cleared by | why |
-| --- | --- | --- | --- |
-| `version` | every write, plus one | never | a lease is taken on the version that was read |
-| `user_id` | stored | never | the account of the stored token, which the answer names |
-| `jwt`, `jti` | stored | forgotten, disowned | the stored token |
-| `lifetime` | stored | disowned | seconds that the token had left when it was stored; bounds the refresh margin |
-| `expires_at` | stored | disowned | after a sign-out, it shows that a good token was given up |
-| `lease_id`, `lease_until` | leased | stored, released, admitted, disowned | one holder asks Aurora at a time |
-| `generating_since` (the mark) | leased | stored; released by the holder that set it, if it surely did not generate | until the next store, the stored token may be dead |
-| `failed_until`, `failure` | released after a failure | leased, stored | the cool-down: callers get the same problem without asking Aurora |
-| `turn_at`, `turn_slots` | released with a turn | leased | the caller's place in the queue for Aurora |
-| `subjects` | stored, admitted | stored for another account | digests of the identities that the token was vended to |
-| `strangers` | leased | stored, admitted, disowned | identities not vended to yet, and when each was first seen |
-| `forgets` | forgotten, plus one | never | a sign-out during a lease wins over the store that ends it |
-| `renewals` | leased | released, if it surely did not generate | the hourly cap of generates over a good token |
-| `came` | stored, admitted, arrived; with `prewarm` alone | those older than `CAME_KEPT` | when the owner arrived, once a shift: whom to generate for ahead |
-| `ahead` | stored for nobody yet (`prewarm`) | stored, admitted, arrived | the token waits for its owner, whose arrival is noted once |
-| `ttl` | every write | DynamoDB, at that time | an item outlives its last write by `kept_days` |
-
-A marked token is never GOOD; any other state may carry the mark.
-"""  # noqa: E501 - A row of a table is one line.
+The *mark* is `generating_since`: Aurora may have generated a token that is not stored, and the
+stored one may be dead. A marked token is never GOOD; any other state may carry the mark.
+"""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from token_vendor.models import GENERATE, AccessToken, Turn, Value
+from token_vendor.models import GENERATE, AccessToken, Shared, TokenRequest, Turn
 from token_vendor.problems import ProblemError, TokenStoreUnavailableError
 
 MOST_SUBJECTS = 8
@@ -69,86 +51,23 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """
-    What makes a stored token good for a request.
-
-    `subject` is the identity that asks. `margin` and `min_ttl` are the least remaining life, in
-    seconds. `replace` is the `jti` of a token that failed.
-    """
-
-    subject: str = ""
-    margin: float = 0
-    min_ttl: float = 0
-    replace: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """
-    How a lease ended without a token.
-
-    `failure` is the slug of a problem that lasts `until`; `turn` is a kept place in the queue. With
-    neither, the next caller tries at once.
-    """
-
-    may_have_generated: bool = False
-    turn: Turn | None = None
-    failure: str = ""
-    until: float = 0
-
-    @classmethod
-    def of(
-        cls,
-        problem: ProblemError,
-        *,
-        now: float,
-        pause: float,
-        item: "TokenItem",
-        unspent: Turn | None,
-    ) -> Self:
-        """
-        Return what a problem means for the next caller.
-
-        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
-        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
-        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
-        """
-        generated = problem.in_doubt == GENERATE
-        if isinstance(problem, TokenStoreUnavailableError):
-            return cls(may_have_generated=generated, turn=unspent)
-        if problem.turn:
-            return cls(may_have_generated=generated, turn=problem.turn)
-        if pause and generated and item.is_marked:
-            pause = max(pause, min(GROWTH * (now - item.generating_since), LONGEST_COOL_DOWN))
-        until = problem.retry_at or now + pause
-        return cls(may_have_generated=generated, failure=problem.slug, until=until)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenItem(Value):
-    """What the table holds for one caller.  Times are seconds since the epoch, 0 for none."""
+class TokenItem(Shared):
+    """What the table holds for one caller. Times are seconds since the epoch, 0 for none."""
 
     sk: ClassVar[str] = "TOKEN"
 
-    user_id: str = ""
+    user_id: str = ""  # The account of the stored token.
     jwt: str = field(default="", repr=False)
     jti: str = ""
-    expires_at: int = 0
-    lifetime: int = 0
-    lease_id: str = ""
-    lease_until: float = 0
-    generating_since: float = 0
-    failed_until: float = 0
-    failure: str = ""
-    turn_at: float = 0
-    turn_slots: tuple[tuple[int, int], ...] = ()
-    renewals: tuple[float, ...] = ()
-    subjects: tuple[str, ...] = ()
-    strangers: tuple[tuple[str, float], ...] = ()
-    forgets: int = 0
-    came: tuple[float, ...] = ()
-    ahead: int = 0
+    expires_at: int = 0  # Stays after a sign-out: a token that is still alive was given up.
+    lifetime: int = 0  # Seconds that the token had left when it was stored.
+    generating_since: float = 0  # The mark.
+    renewals: tuple[float, ...] = ()  # When tokens that were alive were replaced: an hourly cap.
+    subjects: tuple[str, ...] = ()  # Digests of the identities that the token was vended to.
+    strangers: tuple[tuple[str, float], ...] = ()  # Those that it was not, and when first seen.
+    forgets: int = 0  # Sign-outs; one during a lease wins over the store that ends it.
+    came: tuple[float, ...] = ()  # With `prewarm`: when the owner arrived, once a shift.
+    ahead: int = 0  # 1 while a token that was generated ahead waits for its owner.
 
     @property
     def token(self) -> AccessToken | None:
@@ -158,11 +77,6 @@ class TokenItem(Value):
         return AccessToken(
             jwt=self.jwt, jti=self.jti, expires_at=self.expires_at, user_id=self.user_id
         )
-
-    @property
-    def turn(self) -> Turn | None:
-        """Return the caller's place in the queue for Aurora, whenever it is, or None."""
-        return Turn(at=self.turn_at, slots=self.turn_slots) if self.turn_slots else None
 
     @property
     def is_marked(self) -> bool:
@@ -177,7 +91,7 @@ class TokenItem(Value):
         that there may be one which is not stored.
         """
         return (
-            self.state(now, Wanted()) is State.EMPTY
+            self.state(now, TokenRequest()) is State.EMPTY
             and self.expires_at <= now
             and not self.is_marked
             and self.version > 0
@@ -200,21 +114,21 @@ class TokenItem(Value):
         """Return when an identity was first seen that the token was not vended to, or 0."""
         return dict(self.strangers).get(subject, 0)
 
-    def state(self, now: float, wanted: Wanted) -> State:
+    def state(self, now: float, request: TokenRequest) -> State:
         """
         Return what a request finds at `now`.
 
         Aurora decides how long tokens live: the margin is never more than a quarter of that.
         """
         token = self.token
-        margin = min(wanted.margin, self.lifetime / 4) if self.lifetime else wanted.margin
+        margin = min(request.margin, self.lifetime / 4) if self.lifetime else request.margin
         good = (
             token is not None
-            and token.jti != wanted.replace
+            and token.jti != request.replace
             and not self.is_marked
-            and self.expires_at - now > max(margin, wanted.min_ttl)
+            and self.expires_at - now > max(margin, request.min_ttl)
         )
-        if good and wanted.subject in self.subjects:
+        if good and request.subject in self.subjects:
             return State.GOOD
         if self.lease_until > now:
             return State.LEASED
@@ -237,15 +151,7 @@ class TokenItem(Value):
         """
         if self.version != lease.item.version:
             return self
-        after = replace(
-            self,
-            lease_id=lease.id,
-            lease_until=lease.until,
-            failed_until=0,
-            failure="",
-            turn_at=0,
-            turn_slots=(),
-        )
+        after = self.taken(lease.id, lease.until)
         if not lease.generates:
             if self.first_seen(lease.subject):
                 return after
@@ -266,14 +172,16 @@ class TokenItem(Value):
 
         - Nobody else's news: the token is stored, and lease and mark end.
         - The caller signed out meanwhile: the life of the token is kept, the JWT is not.
-        - A former holder has stored a token that expires later: that one stays. The token that was
-          there before the lease is ignored, even if it expires later.
-        - The lease was lost: the later `exp` stays. The other holder's lease and mark stay, too.
+        - A former holder, which was slow, has stored a token that expires later: that one stays.
+          The token that was there before the lease is ignored, even if it expires later.
+        - This holder was slow, and another one has the lease now: of both tokens the one that
+          expires later stays, and the other holder's lease and mark.
 
         Without a subject the token was generated ahead, and waits for its owner.
         """
         mine = self.lease_id == lease.id
-        if not mine and (self.jti == token.jti or self.forgets != lease.item.forgets):
+        signed_out = self.forgets != lease.item.forgets
+        if not mine and (self.jti == token.jti or signed_out):
             return self
         news = not mine or self.expires_at != lease.item.expires_at
         if news and self.expires_at >= token.expires_at:
@@ -284,7 +192,7 @@ class TokenItem(Value):
             expires_at=token.expires_at,
             lifetime=max(1, int(token.expires_at - now)),
         )
-        if self.forgets != lease.item.forgets:
+        if signed_out:
             return replace(after, jwt="", jti="")
         after = replace(
             after,
@@ -298,48 +206,67 @@ class TokenItem(Value):
             return after
         return after.met(lease.subject, now=now, notes_arrivals=notes_arrivals)
 
-    def released(self, lease: "Lease", outcome: Outcome) -> "TokenItem":
+    def released(
+        self,
+        lease: "Lease",
+        problem: ProblemError,
+        *,
+        now: float,
+        pause: float,
+        unspent: Turn | None = None,
+    ) -> "TokenItem":
         """
-        Give the lease back without a token.
+        Give the lease back without a token, and leave to the next caller what the problem means.
 
         Where a generate certainly did not happen, the renewal does not count, and the mark that
         this holder set is cleared. A mark that it found stays: a predecessor may have generated.
+
+        A problem that names no moment lasts for `pause`. Generates whose tokens are lost are cooled
+        down from for as long as they have lasted: what Aurora answers to one reload, it may answer
+        to all of them. If the table failed, the caller keeps the calls that are `unspent`.
         """
-        if self.lease_id != lease.id:
+        after, before = self._given_back(lease), lease.item
+        if after is self:
             return self
-        after = self._released()
-        if lease.generates and not outcome.may_have_generated:
+        may_have_generated = problem.in_doubt == GENERATE
+        if lease.generates and not may_have_generated:
             after = replace(
-                after, renewals=lease.item.renewals, generating_since=lease.item.generating_since
+                after, renewals=before.renewals, generating_since=before.generating_since
             )
-        if outcome.failure:
-            after = replace(after, failed_until=outcome.until, failure=outcome.failure)
-        if turn := outcome.turn:
-            after = replace(after, turn_at=turn.at, turn_slots=turn.slots)
-        return after
+        table_failed = isinstance(problem, TokenStoreUnavailableError)
+        if turn := unspent if table_failed else problem.turn:
+            return after.queued(turn)
+        if table_failed:
+            return after
+        if pause and may_have_generated and before.is_marked:
+            lasted = now - before.generating_since
+            pause = max(pause, min(GROWTH * lasted, LONGEST_COOL_DOWN))
+        return replace(after, failed_until=problem.retry_at or now + pause, failure=problem.slug)
 
     def admitted(
         self, subject: str, lease: "Lease | None", *, jti: str, now: float, notes_arrivals: bool
     ) -> "TokenItem":
         """End the question whose token `jti` is: it may be vended to this identity, too."""
-        base = self.released(lease, Outcome()) if lease else self
+        base = self._given_back(lease) if lease else self
         if self.jti != jti:
             return base
         return base.met(subject, now=now, notes_arrivals=notes_arrivals)
 
     def disowned(self, lease: "Lease") -> "TokenItem":
         """End the question whose token it is: it belongs to a former owner of the address."""
-        after = self.released(lease, Outcome())
+        after = self._given_back(lease)
         if self.jti != lease.item.jti:
             return after
         return replace(after, jwt="", jti="", expires_at=0, lifetime=0, strangers=())
 
     def met(self, subject: str, *, now: float, notes_arrivals: bool) -> "TokenItem":
-        """Note that a token is vended to an identity of its owner, who has arrived."""
+        """Note that the token is vended to an identity of its owner."""
         others = tuple(each for each in self.subjects if each != subject)
         strangers = tuple(each for each in self.strangers if each[0] != subject)
-        met = replace(self, subjects=(*others, subject)[-MOST_SUBJECTS:], strangers=strangers)
-        return met.arrived(now=now) if notes_arrivals else replace(met, ahead=0)
+        met = replace(
+            self, subjects=(*others, subject)[-MOST_SUBJECTS:], strangers=strangers, ahead=0
+        )
+        return met.arrived(now=now) if notes_arrivals else met
 
     def arrived(self, *, now: float) -> "TokenItem":
         """Record that the owner arrived, once in a shift."""
@@ -357,27 +284,25 @@ class TokenItem(Value):
     def _recent_renewals(self, now: float) -> tuple[float, ...]:
         return tuple(at for at in self.renewals if at > now - HOUR)
 
-    def _released(self) -> "TokenItem":
-        return replace(self, lease_id="", lease_until=0)
+    def _given_back(self, lease: "Lease") -> "TokenItem":
+        mine = self.lease_id == lease.id
+        return replace(self, lease_id="", lease_until=0) if mine else self
 
     def _ended(self) -> "TokenItem":
         """Release after a generate whose token is known: no mark, no cool-down."""
-        return replace(self._released(), generating_since=0, failed_until=0, failure="")
+        return replace(
+            self, lease_id="", lease_until=0, generating_since=0, failed_until=0, failure=""
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lease:
-    """
-    The right to ask Aurora for one caller, from `at` until `until`.
-
-    `item` is the item before it, `held` is the item with it, and `subject` is the identity that
-    asks. A lease that `generates` sets the mark; any other only asks whose token is stored.
-    """
+    """The right to ask Aurora for one caller, from `at` until `until`."""
 
     id: str
     at: float
     until: float
-    item: TokenItem
-    held: TokenItem = field(default_factory=TokenItem)
-    subject: str = ""
-    generates: bool = True
+    item: TokenItem  # Before it.
+    held: TokenItem = field(default_factory=TokenItem)  # With it.
+    subject: str = ""  # The identity that asks.
+    generates: bool = True  # Sets the mark; otherwise we only ask whose token is stored.

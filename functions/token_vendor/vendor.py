@@ -4,6 +4,10 @@ The protocol of one request: at most one call to Aurora at a time for each calle
 Generating can end a user's live session. We generate only when no stored token will do, one lease
 holder at a time, and mark the item first. Whatever else a request asks Aurora, it asks under the
 same lease, and leaves the same cool-down or turn to those who come after it.
+
+A holder that is killed leaves lease and mark: the lease ends by itself just after Lambda's own
+deadline, and the mark makes the next request generate anew. A sign-out, or another holder, may come
+before a holder stores: `TokenItem.stored` decides then which token stays.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +33,7 @@ from token_vendor.problems import (
 from token_vendor.request_budget import Allowance, RequestBudget
 from token_vendor.settings import Settings
 from token_vendor.table import Table
-from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
+from token_vendor.token_item import Lease, State, TokenItem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,27 +50,21 @@ class TokenVendor:
 
     def vend(self, caller: Caller, request: TokenRequest, deadline: Deadline) -> Vended:
         """
-        Return a token that is good for the caller, stored or generated.
+        Return a token that is good for the caller, stored or generated; or raise a `ProblemError`.
 
-        Raises:
-            ProblemError: One of the catalogue. A waiting caller gets the holder's result.
-
+        A waiting caller gets the holder's result.
         """
-        with recorder.phase("store"):
-            item, control = self.switches.beside(TokenItem, caller.email)
+        item, control = self.switches.beside(TokenItem, caller.email)
         control.admit(caller.email)
+        request = replace(request, subject=caller.subject, margin=self.settings.refresh_margin)
         return _Request(self, caller, request, deadline, control).vend(item)
 
     def vend_ahead(self, email: str, deadline: Deadline) -> bool:
         """
         Generate and store for a person who is expected; False if a token may be alive.
 
-        It ends no session, invites nobody, and takes no call that somebody waits for.
-
-        Raises:
-            AuroraBusyError: People use the calls; nothing was done.
-            ProblemError: As `vend`.
-
+        It ends no session, invites nobody, and takes no call that somebody waits for. An
+        `AuroraBusyError` says that people use the calls, and nothing was done.
         """
         item, control = self.switches.beside(TokenItem, email)
         unwanted = control.blocks(email) or control.stops_generating()
@@ -80,7 +78,7 @@ class TokenVendor:
         lease = request.lease(item)
         if not isinstance(lease, Lease):
             return False
-        request.generated(lease, allowance)
+        request.generate_under(lease, allowance)
         recorder.count(Metric.PREWARMED)
         return True
 
@@ -105,56 +103,47 @@ class _Request:
         """Return a token, going by the caller's item as it is, and as it becomes."""
         while True:
             now = self.vendor.now()
-            match state := item.state(now, self._wanted):
+            match item.state(now, self.request):
                 case State.GOOD if token := item.token:
                     if item.ahead:
-                        self._note_arrival(item, now)
+                        self._admit(item, None)
                     return self._vended(token, "stored")
                 case State.LEASED:
                     item = self._wait_for_holder(item)
+                case State.COOLING_DOWN:
+                    problem = problem_of(item.failure, retry_at=item.failed_until)
+                    return self._stale_or_raise(item, problem)
                 case State.QUEUED if item.turn_at - now < EARLY:
                     self.deadline.sleep(max(0, item.turn_at - now))
-                case State.COOLING_DOWN | State.QUEUED:
-                    return self._stale_or_raise(item, _inherited(item, state))
+                case State.QUEUED:
+                    early = AuroraBusyError(cause="came before its turn", retry_at=item.turn_at)
+                    return self._stale_or_raise(item, early)
+                case State.UNCONFIRMED:
+                    item = self._confirm(item)
                 case _:
-                    asks = self._confirm if state is State.UNCONFIRMED else self._generate
-                    done = asks(item)
+                    done = self._generate(item)
                     if isinstance(done, Vended):
                         return done
                     item = done
 
-    @property
-    def _wanted(self) -> Wanted:
-        return Wanted(
-            subject=self.caller.subject,
-            margin=self.vendor.settings.refresh_margin,
-            min_ttl=self.request.min_ttl,
-            replace=self.request.replace,
+    @recorder.phase("lease")
+    def _wait_for_holder(self, item: TokenItem) -> TokenItem:
+        """Look again until the lease has ended; return the item as it is then."""
+        since, patience = self.vendor.now(), self.vendor.settings.patience
+        for _ in self.deadline.looks(patience):
+            item = self.vendor.table.load(TokenItem, self.caller.email)
+            now = self.vendor.now()
+            if item.state(now, self.request) is not State.LEASED:
+                recorder.count(Metric.LEASE_WAITED)
+                recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
+                return item
+        raise AuroraBusyError(
+            "Another request of yours is already getting a token. Try again then.",
+            cause="the lease outlasts this request",
+            retry_at=min(item.lease_until, self.vendor.now() + patience),
         )
 
-    def _wait_for_holder(self, item: TokenItem) -> TokenItem:
-        """
-        Look again until the lease has ended; return the item as it is then.
-
-        Nobody waits for longer than `patience`: a page that calls in a loop would occupy an
-        execution environment with each request.
-        """
-        since = now = self.vendor.now()
-        patience = self.vendor.settings.patience
-        with recorder.phase("lease"):
-            while item.state(now, self._wanted) is State.LEASED:
-                if now - since >= patience or not self.deadline.poll():
-                    raise AuroraBusyError(
-                        "Another request of yours is already getting a token. Try again then.",
-                        cause="the lease outlasts this request",
-                        retry_at=min(item.lease_until, now + patience),
-                    )
-                item = self.vendor.table.load(TokenItem, self.caller.email)
-                now = self.vendor.now()
-        recorder.count(Metric.LEASE_WAITED)
-        recorder.count(Metric.LEASE_WAIT, (now - since) * 1000)
-        return item
-
+    @recorder.phase("lease")
     def lease(self, item: TokenItem, *, generates: bool = True) -> Lease | TokenItem:
         """Take the lease on the item that was read; or return the item as somebody wrote it."""
         now = self.vendor.now()
@@ -166,59 +155,45 @@ class _Request:
             subject=self.caller.subject,
             generates=generates,
         )
-        with recorder.phase("lease"):
-            after = self._change(item, lambda it: it.leased(lease))
+        after = self.vendor.table.change(item, lambda it: it.leased(lease), self.caller.email)
         return replace(lease, held=after) if after.lease_id == lease.id else after
 
-    def _confirm(self, item: TokenItem) -> Vended | TokenItem:
+    def _confirm(self, item: TokenItem) -> TokenItem:
         """
         Find out whether a stored token is this identity's, and not a former owner's.
 
         Generating instead would end the sessions of a person who signs in by two providers. An item
         that was never vended to anybody has no former owner: the mapping decides.
         """
-        accounts, subject = self.vendor.accounts, self.caller.subject
-        if not item.subjects and accounts.known_id(self.caller.email) == item.user_id:
+        accounts, email = self.vendor.accounts, self.caller.email
+        if not item.subjects and accounts.known_id(email) == item.user_id:
             return self._admit(item, None)
         lease = self.lease(item, generates=False)
         if not isinstance(lease, Lease):
             return lease
         allowance = self._allowance()
-        since = lease.held.first_seen(subject)
-        with self._giving_back(lease, allowance), recorder.phase("account"):
-            mine = accounts.confirm(self.caller.email, item.user_id, allowance, since=since)
+        since = lease.held.first_seen(self.caller.subject)
+        with self._giving_back(lease, allowance):
+            mine = accounts.confirm(email, item.user_id, allowance, since=since)
         if mine:
             return self._admit(lease.held, lease)
         recorder.count(Metric.WRONG_ACCOUNT)
         logger.warning("the stored token belongs to a former owner of the address")
-        with recorder.phase("store"):
-            return self._change(lease.held, lambda it: it.disowned(lease))
+        return self._change(lease.held, lambda it: it.disowned(lease))
 
-    def _admit(self, item: TokenItem, lease: Lease | None) -> Vended | TokenItem:
-        """Note that the token is this identity's, too; vend it even if that cannot be noted."""
+    def _admit(self, item: TokenItem, lease: Lease | None) -> TokenItem:
+        """Note that the token is this identity's; it is vended even if that cannot be noted."""
         now, notes = self.vendor.now(), self.vendor.settings.prewarm
         subject, jti = self.caller.subject, item.jti
-        noted = self._note(
-            item,
-            lambda it: it.admitted(subject, lease, jti=jti, now=now, notes_arrivals=notes),
-        )
-        if noted is None and item.token:
-            return self._vended(item.token, "stored")
-        return noted or item
 
-    def _note_arrival(self, item: TokenItem, now: float) -> None:
-        self._note(item, lambda it: it.arrived(now=now) if it.ahead else it)
+        def admit(item: TokenItem) -> TokenItem:
+            return item.admitted(subject, lease, jti=jti, now=now, notes_arrivals=notes)
 
-    def _note(
-        self, item: TokenItem, transition: Callable[[TokenItem], TokenItem]
-    ) -> TokenItem | None:
-        """Write what the vended token does not depend on; None if that failed."""
         try:
-            with recorder.phase("store"):
-                return self._change(item, transition)
+            return self._change(item, admit)
         except TokenStoreUnavailableError as exc:
             logger.warning("a good token's item could not be written", extra={"cause": exc.cause})
-            return None
+            return admit(item)
 
     def _generate(self, item: TokenItem) -> Vended | TokenItem:
         """Generate, unless somebody else was faster; then return the item as it is now."""
@@ -232,13 +207,13 @@ class _Request:
         if not isinstance(lease, Lease):
             return lease
         try:
-            token = self.generated(lease, self._allowance())
+            token = self.generate_under(lease, self._allowance())
         except ProblemError as problem:
             return self._stale_or_raise(item, problem)
         return self._vended(token, "generated")
 
-    def generated(self, lease: Lease, allowance: Allowance) -> AccessToken:
-        """Generate and store under the lease, or release it and raise the problem."""
+    def generate_under(self, lease: Lease, allowance: Allowance) -> AccessToken:
+        """Generate and store, or give the lease back and raise the problem."""
         with self._giving_back(lease, allowance):
             if turn := lease.item.turn:
                 allowance.redeem(turn)
@@ -257,15 +232,13 @@ class _Request:
         return token
 
     def _ask_aurora(self, allowance: Allowance) -> AccessToken:
-        """Find the account and generate; an account that Aurora refuses is looked up once more."""
+        """Generate; an account that Aurora refuses is looked up once more."""
         accounts, aurora = self.vendor.accounts, self.vendor.aurora
-        with recorder.phase("account"):
-            account = accounts.find(self.caller, allowance)
+        account = accounts.find(self.caller, allowance)
         try:
             return aurora.generate_token(account, allowance)
         except UserNotEligibleError as refusal:
-            with recorder.phase("account"):
-                account = accounts.after_refusal(account, refusal, allowance)
+            account = accounts.after_refusal(account, refusal, allowance)
         return aurora.generate_token(account, allowance)
 
     @contextmanager
@@ -283,21 +256,22 @@ class _Request:
 
     def _release(self, lease: Lease, problem: ProblemError, allowance: Allowance) -> ProblemError:
         """Give the lease back; return the problem, with `retry_at` where waiting helps."""
-        settings = self.vendor.settings
+        settings, now, unspent = self.vendor.settings, self.vendor.now(), allowance.turn
         pause = settings.directory_ttl if problem.permanent else settings.cool_down
-        outcome = Outcome.of(
-            problem, now=self.vendor.now(), pause=pause, item=lease.item, unspent=allowance.turn
-        )
-        if outcome.turn:
+
+        def release(item: TokenItem) -> TokenItem:
+            return item.released(lease, problem, now=now, pause=pause, unspent=unspent)
+
+        released = release(lease.held)
+        if released.turn:
             recorder.count(Metric.TURN_GIVEN)
         try:
-            with recorder.phase("store"):
-                self._change(lease.held, lambda it: it.released(lease, outcome))
+            self._change(lease.held, release)
         except TokenStoreUnavailableError as exc:
             # The lease ends by itself.
             logger.warning("the lease could not be released", extra={"cause": exc.cause})
-        if outcome.failure and not problem.permanent:
-            return problem.ending_at(outcome.until)
+        if released.failure and not problem.permanent:
+            return problem.ending_at(released.failed_until)
         return problem
 
     def _keep(self, lease: Lease, token: AccessToken) -> AccessToken:
@@ -316,8 +290,8 @@ class _Request:
             return item.stored(lease, token, now=now, notes_arrivals=notes)
 
         try:
-            with recorder.phase("store"):
-                survivor = self._change(lease.held, keep).token or token
+            # After a sign-out the item has no token: this caller gets it all the same.
+            survivor = self._change(lease.held, keep).token or token
         except TokenStoreUnavailableError as exc:
             recorder.count(Metric.STORE_FAILED)
             logger.error("the generated token could not be stored", extra={"cause": exc.cause})
@@ -337,7 +311,7 @@ class _Request:
             or problem.in_doubt == GENERATE
             or problem.permanent
             or token.jti == self.request.replace
-            or not token.lives_longer_than(self.request.min_ttl, now=self.vendor.now())
+            or token.expires_at - self.vendor.now() <= self.request.min_ttl
         ):
             raise problem
         recorder.count(Metric.STALE_VENDED)
@@ -350,16 +324,10 @@ class _Request:
     def _allowance(self) -> Allowance:
         return self.vendor.budget.allowance(self.deadline, self.control)
 
+    @recorder.phase("store")
     def _change(self, seen: TokenItem, transition: Callable[[TokenItem], TokenItem]) -> TokenItem:
         return self.vendor.table.change(seen, transition, self.caller.email)
 
     def _vended(self, token: AccessToken, source: str) -> Vended:
         recorder.count(Metric.VENDED, source=source)
         return Vended(token=token, email=self.caller.email, source=source)
-
-
-def _inherited(item: TokenItem, state: State) -> ProblemError:
-    """Return the cool-down's problem, or the turn that a caller came too early for."""
-    if state is State.QUEUED:
-        return AuroraBusyError(cause="came before its turn", retry_at=item.turn_at)
-    return problem_of(item.failure, retry_at=item.failed_until)

@@ -81,24 +81,16 @@ def wire(
             "SecretsManagerClient",
             session.create_client("secretsmanager", config=SECRETS_MANAGER),
         ),
-        secret_arn=settings.aurora_secret_arn,
-        environment=settings.aurora_environment,
-        kept_for=settings.api_key_ttl,
+        settings,
         clock=clock,
     )
-    aurora = AuroraClient(AuroraHTTP(settings, api_key, clock=now, sleep=sleep), clock=now)
+    aurora = AuroraClient(http=AuroraHTTP(settings, api_key, clock=now), clock=now)
     switches = Switches(table)
-    directory = Directory(table, aurora, settings=settings, clock=now)
-    accounts = Accounts(table, directory, aurora, settings=settings, clock=now)
-    budget = RequestBudget(
-        table,
-        rate=settings.request_rate,
-        burst=settings.request_burst,
-        grace=settings.turn_grace,
-        patience=settings.patience,
-        queue_horizon=settings.queue_horizon,
-        sleep=sleep,
+    directory = Directory(table=table, aurora=aurora, settings=settings, clock=now)
+    accounts = Accounts(
+        table=table, directory=directory, aurora=aurora, settings=settings, clock=now
     )
+    budget = RequestBudget(table, settings)
     vendor = TokenVendor(
         table=table,
         switches=switches,

@@ -13,6 +13,7 @@ from typing import Any
 
 from token_vendor.control import Control, Entry, Switch, Switches
 from token_vendor.directory import ACTIVE_ROW, OTHER_ROW
+from token_vendor.models import TokenRequest
 from token_vendor.problems import (
     AuroraBusyError,
     AuroraKeyRejectedError,
@@ -22,7 +23,7 @@ from token_vendor.problems import (
     UserNotEligibleError,
 )
 from token_vendor.settings import Settings
-from token_vendor.token_item import State, TokenItem, Wanted
+from token_vendor.token_item import State, TokenItem
 
 from infra.operator.deployed import Deployed
 from infra.operator.tokens import duration, table
@@ -65,7 +66,7 @@ class Look:
             return self._switched(Switch.BLOCK, "Blocked")
         item = self.item
         known = item.subjects[-1] if item.subjects else ""
-        wanted = Wanted(subject=known, margin=self.settings.refresh_margin)
+        wanted = TokenRequest(subject=known, margin=self.settings.refresh_margin)
         match state := item.state(self.now, wanted):
             case State.GOOD | State.UNCONFIRMED:
                 left = duration(item.expires_at - self.now)

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
-from token_vendor.directory import ACTIVE_ROW, OTHER_ROW, Reading
+from token_vendor.directory import ACTIVE_ROW, OTHER_ROW
+from token_vendor.reading import Reading
 from token_vendor.token_item import TokenItem
 
 from infra.operator import switches

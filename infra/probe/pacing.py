@@ -7,6 +7,7 @@ leaves room for the people who use the key.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import batched
 from math import ceil
 
@@ -54,15 +55,7 @@ class Reserved:
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._budget = RequestBudget(
-            table,
-            rate=settings.request_rate,
-            burst=settings.request_burst,
-            grace=settings.turn_grace,
-            patience=PATIENCE,
-            queue_horizon=settings.queue_horizon,
-            sleep=sleep,
-        )
+        self._budget = RequestBudget(table, replace(settings, patience=PATIENCE))
         self._history: deque[tuple[float, int]] = deque()
 
     def admit(self, calls: int) -> None:

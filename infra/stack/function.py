@@ -61,7 +61,6 @@ class VendorFunction(Construct):
             **stage.variables(),
             **variables,
             "POWERTOOLS_SERVICE_NAME": f"token-vendor-{stage.stage}",
-            "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
         self.function = lambda_.Function(

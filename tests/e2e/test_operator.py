@@ -28,6 +28,7 @@ from infra.operator import tokens
 from infra.operator.cli import app
 from infra.operator.deployed import Deployed
 from infra.probe.cli import app as probe_app
+from tests.support.settings import settings
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -217,15 +218,8 @@ def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
     """
     Sixty-three calls of the minute are reserved: eight more would come too near.
     """
-    budget = RequestBudget(
-        tokens.table(Deployed.find("local")),
-        rate=88,
-        burst=90,
-        grace=5,
-        patience=5,
-        queue_horizon=900,
-        sleep=time.sleep,
-    )
+    table = tokens.table(Deployed.find("local"))
+    budget = RequestBudget(table, settings())
     deadline = Deadline(time.time() + 60, time.time, time.sleep)
     budget.allowance(deadline, Control()).reserve(63)
     result = run(stdin="1\n", command=probe_app)

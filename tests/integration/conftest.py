@@ -86,13 +86,13 @@ class Deployment:
         )
         self.parts = wire(wired, clock=self.clock, sleep=self.clock.sleep)
         if self.memory:
-            self.parts.table._dynamodb = self.memory  # type: ignore[assignment]
+            self.parts.table.dynamodb = self.memory  # type: ignore[assignment]
         self.service = Endpoint(self.parts)
 
     @property
     def served_dynamodb(self) -> Any:
         """Return the service's own client, for tests that break into what it sends."""
-        return self.parts.table._dynamodb
+        return self.parts.table.dynamodb
 
     def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
         """Hand over one event."""

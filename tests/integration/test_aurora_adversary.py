@@ -199,7 +199,7 @@ def test_memory_is_bounded(deployment: Deployment, operation: str, kind: str) ->
         },
     )
     received = 0
-    connection = deployment.parts.vendor.aurora._http._connection
+    connection = deployment.parts.vendor.aurora.http._connection
     real = connection.request
 
     def counted(*arguments: Any, **options: Any) -> Any:

@@ -66,3 +66,11 @@ def test_stored_token_needs_no_connection(deployment: Deployment, accepted: list
     deployment.restart()
     assert deployment.vend().body["source"] == "stored"
     assert len(accepted) == 1
+
+
+def test_answer_may_take_longer_than_connecting(deployment: Deployment) -> None:
+    deployment.restart(AURORA_CONNECT_TIMEOUT="0.1")
+    late = {"operation": "generate_token", "kind": "delay", "seconds": 0.4, "times": 1}
+    deployment.aurora.fail(late)
+    assert deployment.vend().status == 200
+    assert deployment.calls()["generate_token"] == 1

@@ -403,7 +403,7 @@ def test_twenty_thousand_people_without_pages(deployment: Deployment) -> None:
     """Writing obeys the deadline, and goes on where it stopped."""
     deployment.aurora.set_users(people(20_000))
     deployment.aurora.behave(rate_limit=0)
-    slow = deployment.parts.directory._table
+    slow = deployment.parts.directory.table
 
     put_all, written = slow.put_all, []
 

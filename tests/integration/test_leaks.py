@@ -199,7 +199,7 @@ def test_texts_of_secrets_manager_stay_in_the_log(
     def fail() -> None:
         raise AWS_ERRORS[name]
 
-    deployment.parts.vendor.aurora._http._api_key._make_client = fail  # type: ignore[assignment]
+    deployment.parts.vendor.aurora.http._api_key._make_client = fail  # type: ignore[assignment]
     answer = deployment.vend()
     assert answer.slug in {"aurora-key-rejected", "aurora-unavailable"}
     logged = watch.search(answer, key=deployment.aurora.api_key)

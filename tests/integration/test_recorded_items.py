@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from token_vendor.accounts import ACCEPTED, Invitation
-from token_vendor.directory import Reading
+from token_vendor.models import TokenRequest
+from token_vendor.reading import Reading
 from token_vendor.table import _from_wire
-from token_vendor.token_item import State, TokenItem, Wanted
+from token_vendor.token_item import State, TokenItem
 
 RECORDED: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_items.json").read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ pytestmark = pytest.mark.parametrize("by", RECORDED)
 def test_token_items_read_the_same(by: str, scene: str) -> None:
     item = TokenItem.of(_from_wire(RECORDED[by][f"{scene} TOKEN"]))
     subject = item.subjects[-1] if item.subjects else ""
-    assert item.state(SOON, Wanted(subject=subject, margin=3600)) is STATES[scene]
+    assert item.state(SOON, TokenRequest(subject=subject, margin=3600)) is STATES[scene]
     assert item.is_marked is (scene == "in doubt")
     assert item.version > 0
 

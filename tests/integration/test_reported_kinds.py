@@ -132,7 +132,7 @@ def test_secret_that_is_almost_right_is_named(
 
 def test_secrets_manager_that_throttles_costs_nobody_a_good_key(deployment: Deployment) -> None:
     deployment.vend()
-    client: Any = deployment.parts.vendor.aurora._http._api_key._client
+    client: Any = deployment.parts.vendor.aurora.http._api_key._client
     throttled = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
 
     def refuse(**_: Any) -> Any:

@@ -91,7 +91,7 @@ class MemoryTable:
             item = dict(request["PutRequest"]["Item"])
             key = {name: item.pop(name) for name in ("pk", "sk")}
             self.items[_key(key)] = item
-        return {}
+        return self._metadata()
 
     def update_item(
         self,

@@ -195,8 +195,8 @@ class World:
             sleep=self._pause,
         )
         given = {"settings": settings(), "clock": lambda: self.now}
-        directory = Directory(adapter, aurora, **given)
-        accounts = Accounts(adapter, directory, aurora, **given)
+        directory = Directory(table=adapter, aurora=aurora, **given)
+        accounts = Accounts(table=adapter, directory=directory, aurora=aurora, **given)
         try:
             person.outcome = accounts.find(Caller(email=person.email), aurora)
         except ProblemError as problem:
@@ -267,7 +267,7 @@ def now_is_the_moment(
 ) -> Account | None:
     """Want a reading that began after this very request."""
     if moments.get("not_before"):
-        moments["not_before"] = directory._clock()
+        moments["not_before"] = directory.clock()
     return LOOK_UP(directory, email, allowance, **moments)
 
 

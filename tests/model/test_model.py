@@ -158,10 +158,10 @@ def keeps_the_lease(self: TokenItem, lease: Lease, token: Any, **how: Any) -> To
     return self if after.jti not in {token.jti, ""} else after
 
 
-def forgetful(self: TokenItem, lease: Lease, outcome: Any) -> TokenItem:
+def forgetful(self: TokenItem, lease: Lease, problem: Any, **how: Any) -> TokenItem:
     """Clear a mark that the holder found."""
     unmarked = replace(lease.item, generating_since=0)
-    return RELEASED(self, replace(lease, item=unmarked), outcome)
+    return RELEASED(self, replace(lease, item=unmarked), problem, **how)
 
 
 def not_applied_again(self: Table, seen: Any, transition: Any, email: str = "") -> Any:

@@ -98,9 +98,8 @@ class Morning:
             dynamodb, name="tokens", partition=PARTITION, clock=lambda: self.now, sleep=sleep
         )
         switches = Switches(table)
-        budget = RequestBudget(
-            table, rate=RATE, burst=BURST, grace=5, patience=0.05, queue_horizon=900, sleep=sleep
-        )
+        paced = settings(request_rate=RATE, request_burst=BURST, patience=0.05)
+        budget = RequestBudget(table, paced)
         stands_for: Any = self
         vendor = TokenVendor(
             table=table,

@@ -28,6 +28,7 @@ from token_vendor.table import Table
 
 from infra.fake_aurora.calls import fullest
 from tests.model.memory_table import ConditionalCheckFailedException, MemoryTable
+from tests.support.settings import settings as options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,15 +113,14 @@ class Morning:
             clock=lambda: self.now + skew,
             sleep=self.sleep,
         )
-        return RequestBudget(
-            table,
-            rate=rate,
-            burst=burst,
-            grace=GRACE,
+        chosen = options(
+            request_rate=rate,
+            request_burst=burst,
+            turn_grace=GRACE,
             patience=0.05,
             queue_horizon=HORIZON,
-            sleep=self.sleep,
         )
+        return RequestBudget(table, chosen)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

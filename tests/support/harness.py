@@ -135,7 +135,6 @@ class Harness:
                 AURORA_TENANT_ID=self.aurora.tenant_id,
                 AURORA_ENVIRONMENT="sandbox",
                 POWERTOOLS_SERVICE_NAME="token-vendor-test",
-                POWERTOOLS_METRICS_NAMESPACE="AuroraTokenVendor",
             )
             | self.ministack.environment()
             | self._settings

@@ -604,15 +604,7 @@ class Stage:
             sleep=self.clock.sleep,
         )
         self.reserved = Reserved(table, self.settings, clock=self.clock, sleep=self.clock.sleep)
-        self.function = RequestBudget(
-            table,
-            rate=self.settings.request_rate,
-            burst=self.settings.request_burst,
-            grace=5,
-            patience=5,
-            queue_horizon=900,
-            sleep=self.clock.sleep,
-        )
+        self.function = RequestBudget(table, self.settings)
         # As an environment does before it calls.
         self.function.look()
 

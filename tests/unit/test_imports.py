@@ -34,7 +34,6 @@ ENVIRONMENT = {
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
     "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
-    "POWERTOOLS_METRICS_NAMESPACE": "AuroraTokenVendor",
     "AWS_DEFAULT_REGION": "us-east-1",
     "PYTHONPATH": str(FUNCTIONS),
 }
@@ -45,11 +44,12 @@ MAY_IMPORT = {
     "wiring": {"vendor", "accounts", "directory", "request_budget", "aurora", "aurora_http"}
     | {"api_key", "control", "settings", "table"},
     "prewarm": {"forecast", "token_item", "wiring"} | VALUES,
-    "forecast": {"token_item"},
+    "forecast": {"settings", "token_item"},
     "scheduled": {"wiring"} | VALUES,
     "vendor": {"accounts", "aurora", "control", "request_budget", "table", "token_item"} | VALUES,
     "accounts": {"aurora", "directory", "request_budget", "table"} | VALUES,
-    "directory": {"aurora", "paging", "request_budget", "table"} | VALUES,
+    "directory": {"aurora", "paging", "reading", "request_budget", "table"} | VALUES,
+    "reading": {"models", "paging", "problems", "settings"},
     "aurora": {"access_token", "aurora_http", "paging", "request_budget"} | VALUES,
     "aurora_http": {"api_key", "request_budget"} | VALUES,
     "access_token": VALUES,

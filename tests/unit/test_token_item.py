@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from token_vendor.models import AccessToken, Turn, Value
-from token_vendor.token_item import Lease, Outcome, State, TokenItem, Wanted
+from token_vendor.models import GENERATE, AccessToken, TokenRequest, Turn, Value
+from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, TokenStoreUnavailableError
+from token_vendor.token_item import Lease, State, TokenItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 NOW, LIFE, MARGIN, PAUSE, LEASE = 1_750_000_000.0, 43_200, 3600.0, 30.0, 25.0
 OWNER, STRANGER = "who signed in", "another way to sign in"
-WANTED = Wanted(subject=OWNER, margin=MARGIN)
+WANTED = TokenRequest(subject=OWNER, margin=MARGIN)
 Change = tuple[str, State, State]
 
 TOKENS = {
@@ -39,8 +40,10 @@ BENEATH = {
     "long turn": {"turn_at": NOW + 9000, "turn_slots": ((0, 0),)},
 }
 NEW = AccessToken(jwt="jwt-2", jti="t2", expires_at=int(NOW) + LIFE, user_id="user")
-FAILED = Outcome(failure="aurora-timeout", until=NOW + PAUSE)
-QUEUED = Outcome(turn=Turn(at=NOW + PAUSE, slots=((0, 0),)))
+FAILED = AuroraTimeoutError()
+IN_DOUBT = AuroraTimeoutError(in_doubt=GENERATE)
+QUEUED = AuroraBusyError(turn=Turn(at=NOW + PAUSE, slots=((0, 0),)))
+HOW = {"now": NOW, "pause": PAUSE}
 KEEP = {"now": NOW, "notes_arrivals": False}
 
 
@@ -60,8 +63,8 @@ def changes(item: TokenItem) -> Iterator[tuple[str, TokenItem, TokenItem]]:
     lease = leased(item, generates=state is not State.UNCONFIRMED)
     held = lease.held
     yield "take lease", item, held
-    for outcome in (Outcome(), FAILED, QUEUED, replace(FAILED, may_have_generated=True)):
-        yield "release", held, held.released(lease, outcome)
+    for problem in (TokenStoreUnavailableError(), FAILED, QUEUED, IN_DOUBT):
+        yield "release", held, held.released(lease, problem, **HOW)
     yield "forget", held, held.forgotten()
     if lease.generates:
         yield "store", held, held.stored(lease, NEW, **KEEP)
@@ -156,7 +159,7 @@ def test_lost_lease_leaves_the_other_holder_alone(later: bool) -> None:  # noqa:
     after = found.stored(lease, NEW, **KEEP)
     assert after.jti == ("tx" if later else "t2")
     assert {name: getattr(after, name) for name in others} == others
-    assert found.released(lease, FAILED) is found
+    assert found.released(lease, FAILED, **HOW) is found
 
 
 def test_lost_lease_stores_nothing_after_a_sign_out() -> None:
@@ -170,12 +173,12 @@ def test_mark_and_renewal_are_taken_back_where_nothing_was_generated() -> None:
     item = replace(TOKENS["good"], subjects=(OWNER,))
     lease = leased(item)
     assert (lease.held.generating_since, lease.held.renewals) == (NOW, (NOW,))
-    after = lease.held.released(lease, FAILED)
+    after = lease.held.released(lease, FAILED, **HOW)
     assert (after.generating_since, after.renewals) == (0, ())
-    doubtful = lease.held.released(lease, replace(FAILED, may_have_generated=True))
+    doubtful = lease.held.released(lease, IN_DOUBT, **HOW)
     assert (doubtful.generating_since, doubtful.renewals) == (NOW, (NOW,))
     again = leased(replace(item, generating_since=NOW - 99))
-    assert again.held.released(again, FAILED).generating_since == NOW - 99
+    assert again.held.released(again, FAILED, **HOW).generating_since == NOW - 99
 
 
 def test_lease_is_taken_on_the_version_that_was_read_alone() -> None:
@@ -189,7 +192,7 @@ def test_first_sight_of_an_identity_is_kept_over_its_requests() -> None:
     first = leased(item, generates=False)
     assert first.held.first_seen(OWNER) == NOW
     assert first.held.generating_since == 0
-    waiting = first.held.released(first, FAILED)
+    waiting = first.held.released(first, FAILED, **HOW)
     later = Lease(
         id="later", at=NOW + 60, until=NOW + 99, item=waiting, subject=OWNER, generates=False
     )
@@ -224,10 +227,10 @@ def test_transition_changes_nothing_of_its_own_result() -> None:
     admitted = asking.held.admitted(OWNER, asking, jti="t1", **KEEP)
     disowned = asking.held.disowned(asking)
     stored = held.stored(lease, NEW, **KEEP)
-    released = held.released(lease, QUEUED)
+    released = held.released(lease, QUEUED, **HOW)
     assert replace(held, **written).leased(lease) == replace(held, **written)
     assert stored.stored(lease, NEW, **KEEP) == stored
-    assert released.released(lease, QUEUED) == released
+    assert released.released(lease, QUEUED, **HOW) == released
     assert admitted.admitted(OWNER, asking, jti="t1", **KEEP) == admitted
     assert disowned.disowned(asking) == disowned
     assert TOKENS["good"].forgotten().forgotten() == TOKENS["good"].forgotten()
