@@ -81,9 +81,6 @@ class Samples:
                     series[period] += value if isinstance(value, list) else [value]
 
     def names(self) -> set[Name]:
-        """
-        Return every series that was emitted.
-        """
         return set(self._samples)
 
     def found(self, queries: Sequence[Query]) -> list[Query]:
@@ -147,9 +144,6 @@ def _property(name: Name, found: re.Match[str]) -> str:
 
 
 def statistic(name: str, samples: list[float]) -> float:
-    """
-    Return CloudWatch's statistic of the samples of one period.
-    """
     match name:
         case "Sum":
             return sum(samples)

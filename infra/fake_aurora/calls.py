@@ -45,9 +45,6 @@ class Calls:
         self._counted: dict[str, deque[float]] = {}
 
     def add(self, operation: str, now: float, about: str) -> Call:
-        """
-        Remember a call that has just come in.
-        """
         call = Call(at=now, operation=operation, about=about)
         self._calls.append(call)
         return call
@@ -74,9 +71,6 @@ class Calls:
         return opens + length - now
 
     def to_json(self) -> list[dict[str, Any]]:
-        """
-        Give every call with its time.
-        """
         return [asdict(call) for call in self._calls]
 
     def stats(self, window: float) -> dict[str, Any]:

@@ -29,9 +29,6 @@ class Reply:
 
     @property
     def content(self) -> bytes:
-        """
-        Give the bytes of the body.
-        """
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 

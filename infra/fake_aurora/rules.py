@@ -73,9 +73,6 @@ class Rules:
             self.set_users(self._start_users)
 
     def behave(self, **members: Any) -> Behaviour:
-        """
-        Change some members of the behaviour; the others stay.
-        """
         with self._lock:
             self.behaviour = Behaviour.from_json(members, self.behaviour)
             return self.behaviour
@@ -89,9 +86,6 @@ class Rules:
             self._faults = read
 
     def set_users(self, users: Iterable[dict[str, Any]]) -> None:
-        """
-        Replace everybody, in every tenant.
-        """
         with self._lock:
             self._users = Users(self.tenant_id)
             self._users.add(users)
@@ -113,24 +107,15 @@ class Rules:
     # What tests and people read --------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """
-        Count calls, double generates, and the fullest minute.
-        """
         with self._lock:
             stats = self._calls.stats(self.behaviour.rate_window)
             return stats | {"double_generates": self._tokens.double_generates}
 
     def calls(self) -> list[dict[str, Any]]:
-        """
-        Give every call with its time.
-        """
         with self._lock:
             return self._calls.to_json()
 
     def users(self) -> list[dict[str, Any]]:
-        """
-        Give every person with what the invitation said.
-        """
         with self._lock:
             return self._users.to_json()
 
@@ -156,16 +141,10 @@ class Rules:
             return self._tokens.session(session_id, self._clock())
 
     def close_session(self, session_id: str) -> None:
-        """
-        End a session from its own side.
-        """
         with self._lock:
             self._tokens.close(session_id)
 
     def headers(self, operation: str) -> dict[str, str]:
-        """
-        Give the headers that every answer to `operation` has.
-        """
         behaviour = self.behaviour
         own = behaviour.generate_limit if operation == "generate_token" else 0
         limit, window = own or behaviour.rate_limit, round(behaviour.rate_window)

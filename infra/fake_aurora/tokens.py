@@ -84,9 +84,6 @@ class Tokens:
         return self._sign(claims)
 
     def state(self, jti: str, now: float) -> str:
-        """
-        Say `live`, or why the token does not load.
-        """
         token = self._tokens.get(jti)
         if token is None:
             return "unknown"
@@ -95,9 +92,6 @@ class Tokens:
         return "live" if token.expires_at > now else "expired"
 
     def load(self, jwt: str, behaviour: Behaviour, now: float) -> tuple[str | None, str]:
-        """
-        Load the Client SDK with a JWT: a session's id and `live`, or None and the reason.
-        """
         claims = self._claims(jwt)
         if claims is None:
             return None, "not a token of this Aurora"
@@ -118,9 +112,6 @@ class Tokens:
         return session_id, "live"
 
     def session(self, session_id: str, now: float) -> str:
-        """
-        Say `live`, or why the session is over.
-        """
         session = self._sessions.get(session_id)
         if session is None:
             return "unknown"

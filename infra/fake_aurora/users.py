@@ -52,9 +52,6 @@ class User:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def listed(self) -> dict[str, str]:
-        """
-        Give the five members that the page's sample shows.
-        """
         names = ("id", "first_name", "last_name", "email", "account_status")
         return {name: getattr(self, name) for name in names}
 
@@ -73,25 +70,16 @@ class Users:
         self._listings = 0
 
     def add(self, users: Iterable[dict[str, Any]]) -> None:
-        """
-        Add people, or change those whose `id` is known.
-        """
         for data in users:
             known = self._users.get(data.get("id", ""))
             self._keep(User(**(asdict(known) if known else {"tenant_id": self._tenant_id}) | data))
 
     def remove(self, user_ids: Iterable[str]) -> None:
-        """
-        Drop people.
-        """
         for user_id in user_ids:
             user = self._users.pop(user_id)
             del self._by_email[user.email.casefold()][user_id]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """
-        Give every person with all that Aurora knows.
-        """
         return [asdict(user) for user in self._users.values()]
 
     def get(self, user_id: str, behaviour: Behaviour) -> User:
@@ -113,9 +101,6 @@ class Users:
         return user
 
     def listed(self, behaviour: Behaviour, now: float) -> list[dict[str, Any]]:
-        """
-        List this tenant's users.
-        """
         rows = [
             each.listed()
             for each in self._users.values()
@@ -138,9 +123,6 @@ class Users:
         return rows
 
     def invite(self, body: Any, behaviour: Behaviour, now: float) -> User:
-        """
-        Create an account from the body of an invitation.
-        """
         data = body.get("user") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "The body has no user.")

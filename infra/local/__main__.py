@@ -211,7 +211,10 @@ def _show_what_to_do(stack: LocalStack, jti: str) -> None:
                 f"curl -s -X PUT -d '{fault}' {control}/faults",
             ),
             ("Invite somebody new: the generate fails", f"curl -s -X POST {newcomer}"),
-            ("What Aurora saw", f"curl -s {control}/stats"),
+            (
+                "What Aurora saw; what you say failed is a double generate",
+                f"curl -s {control}/stats",
+            ),
         ]
     console.print("\nTo try:")
     for what, line in lines:

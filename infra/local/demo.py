@@ -86,9 +86,6 @@ class Demo(ThreadingHTTPServer):
 
 
 def demo_page(port: int) -> AbstractContextManager[Demo]:
-    """
-    Serve the page until the block ends.
-    """
     return serving(Demo(port))
 
 
@@ -109,9 +106,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        """
-        Play a scene at the fake Aurora, for this page alone.
-        """
         name = self.path.removeprefix("/scenes/")
         size = int(self.headers.get("Content-Length") or 0)
         control = self.server.control

@@ -25,10 +25,6 @@ TIMEOUT = 600
 
 @dataclass(frozen=True, kw_only=True)
 class StackOutputs:
-    """
-    What the stack's outputs say.
-    """
-
     api_id: str
     table_name: str
     secret_arn: str
@@ -59,17 +55,11 @@ class Deployment:
         return self._cdk(env | clean_environment(), "synth", *target, *context)
 
     def bootstrap(self, aws: MiniStack) -> Child:
-        """
-        Start making the bucket and the roles that a deployment needs.
-        """
         # The account is named, so the app need not be asked; beside a cdk.json it would be.
         env = clean_environment(**aws.environment())
         return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
 
     def deploy(self, aws: MiniStack) -> StackOutputs:
-        """
-        Deploy what was synthesized, and wait until it is there.
-        """
         template = self._assembly / f"{STACK}.template.json"
         is_without_codedeploy = adapt(template)
         how = (

@@ -35,16 +35,9 @@ CREDENTIALS = {
 
 @dataclass(frozen=True)
 class MiniStack:
-    """
-    A running MiniStack, at an address of loopback.
-    """
-
     url: str
 
     def client(self, service: str) -> Any:
-        """
-        Make a boto3 client of a service in it.
-        """
         make: Any = boto3.client  # Typed per service name, which is a variable here.
         return make(
             service,

@@ -89,9 +89,6 @@ class Child:
             time.sleep(0.05)
 
     def error(self, what: str) -> LocalStackError:
-        """
-        Describe a failure with the end of the log.
-        """
         tail = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:]
         return LocalStackError("\n".join([f"{self._name} {what}; the end of {self._log}:", *tail]))
 

@@ -36,10 +36,6 @@ PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 
 @dataclass(frozen=True, kw_only=True)
 class Aurora:
-    """
-    The Aurora that the stack calls.
-    """
-
     url: str
     tenant_id: str
     environment: str
@@ -60,10 +56,6 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStack:
-    """
-    A running stack.
-    """
-
     outputs: Outputs
     aws: MiniStack
     # None where another Aurora was named.
@@ -71,15 +63,9 @@ class LocalStack:
     is_without_codedeploy: bool
 
     def sign_in(self, email: str, /, **claims: Any) -> str:
-        """
-        Sign a person in and return the ID token; see `infra.local.sign_in`.
-        """
         return oidc.sign_in(self.outputs.issuer, email, **claims)
 
     def set_api_key(self, api_key: str) -> None:
-        """
-        Put Aurora's API key in the secret, as an operator does.
-        """
         secretsmanager = self.aws.client("secretsmanager")
         secretsmanager.put_secret_value(SecretId=self.outputs.secret_arn, SecretString=api_key)
 

@@ -44,15 +44,9 @@ class Burst:
 
     @property
     def longest(self) -> float:
-        """
-        Return how long the unluckiest caller waited, in seconds.
-        """
         return self.waits[-1]
 
     def percentile(self, share: float) -> float:
-        """
-        Return the wait that `share` of the callers did not exceed.
-        """
         return self.waits[max(0, ceil(share * len(self.waits)) - 1)]
 
 
@@ -123,9 +117,6 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
 
 
 def _served_ahead(needs: list[int], prewarmed: float, chance: random.Random) -> set[int]:
-    """
-    Choose who of those with a known account comes as expected.
-    """
     known = [person for person, calls in enumerate(needs) if calls == CALLS["known"]]
     return set(chance.sample(known, round(len(known) * prewarmed)))
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from infra.operator.commands import Hours, Stage, Yes, command, find, new_app, run, secret
+from infra.operator.commands import Hours, Stage, Yes, command, find, new_app, secret
 from infra.operator.exits import OperatorError, UsageError
 from infra.terminal import Answer, done
 
@@ -74,16 +74,13 @@ def dashboard(
     ),
     png: Annotated[bool, typer.Option("--png", help="pictures beside the local pages")] = False,
     hours: Hours = 3,
-    period: Annotated[
-        int, typer.Option(min=1, max=60, help="seconds that count as a minute, on local pages")
-    ] = 60,
 ) -> Answer:
     """Print the dashboards' addresses; draw those of the local stack."""
     from infra.operator import dashboards, output
 
     deployed = find(stage)
     if stage == LOCAL:
-        found = dashboards.drawn(deployed, to=to, png=png, hours=hours, period=period)
+        found = dashboards.drawn(deployed, to=to, png=png, hours=hours)
     else:
         found = dashboards.addresses(deployed)
     return output.addresses(found)
@@ -289,8 +286,3 @@ def prewarm(
     settings = deployed.settings
     covered = prewarm_plan.coverage(rate=settings.request_rate)
     return output.forecast(found, covered, noted=settings.prewarm)
-
-
-def main() -> None:
-    """Run the command line."""
-    run(app)

@@ -57,9 +57,6 @@ class Sections(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """
-        Write one list for each `rich_help_panel`.
-        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             if command := self.get_command(ctx, name):
@@ -71,9 +68,6 @@ class Sections(TyperGroup):
 
 
 def new_app(help_: str, **options: Any) -> typer.Typer:
-    """
-    Return a command line without commands.
-    """
     return typer.Typer(
         help=help_,
         cls=Sections,

@@ -30,9 +30,6 @@ class Answer:
 
 
 def list_users(settings: Settings, api_key: str) -> Answer:
-    """
-    List the tenant's users, as the function does.
-    """
     return _ask(settings, api_key, "GET", "")
 
 

@@ -54,7 +54,6 @@ def probe(
 
 
 def found(outcome: "Outcome") -> Answer:
-    """Tell what a probe found, and what follows from it for cdk.json."""
     rows = [(VERDICTS[each.verdict], each.statement, each.found or "-") for each in outcome.answers]
     counts = Counter[str](each.verdict for each in outcome.answers)
     counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
@@ -69,5 +68,4 @@ def found(outcome: "Outcome") -> Answer:
 
 
 def main() -> None:
-    """Run the command."""
     run(app)

@@ -65,14 +65,12 @@ def production(target: Target, *, allowed: bool) -> None:
 
 
 def addresses() -> tuple[str, str]:
-    """Ask for the addresses of the two throw-away people."""
     say("Take addresses that are nobody's in Aurora, such as you+probe1@example.com.")
     first = _address("First throw-away person", "")
     return first, _address("Second throw-away person", first)
 
 
 def use_known(address: str) -> bool:
-    """Ask whether a token may be generated for somebody whom Aurora knows already."""
     question = f"{address} is in Aurora already. Generate for this person? It may end a session"
     return bool(typer.confirm(question, default=False, err=True))
 

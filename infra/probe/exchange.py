@@ -48,7 +48,6 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """Tell whether Aurora did what it was asked."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers.
 
     @property
@@ -58,7 +57,6 @@ class Exchange:
 
     @property
     def limited(self) -> bool:
-        """Tell whether Aurora had too many requests."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     def header(self, name: str) -> str | None:
@@ -67,18 +65,15 @@ class Exchange:
 
     @property
     def rows(self) -> list[Any] | None:
-        """Return the rows of a user list, or None where this is none."""
         rows = self.body.get("users") if self.ok and isinstance(self.body, dict) else None
         return rows if isinstance(rows, list) else None
 
     @property
     def people(self) -> list[Mapping[str, Any]]:
-        """Return the rows that are objects."""
         return [row for row in self.rows or () if isinstance(row, dict)]
 
     @property
     def ids(self) -> list[str]:
-        """Return the ids of the rows, in order."""
         return [each for row in self.people if (each := usable_id(row.get("id")))]
 
     @property
@@ -112,7 +107,6 @@ class Exchange:
 
     @property
     def header_names(self) -> list[str]:
-        """Return the names of the headers, sorted."""
         return sorted(name for name in self.headers if HEADER_NAME.fullmatch(name))
 
 
@@ -122,7 +116,6 @@ def usable_id(value: Any) -> str:
 
 
 def parsed(data: bytes) -> Any:
-    """Return a body as JSON, or None where it is none."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

@@ -19,8 +19,6 @@ TIMEOUT = 25
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """An Aurora tenant, and the key to it."""
-
     origin: str
     tenant_id: str
     api_key: str = field(repr=False)

@@ -24,7 +24,6 @@ class Record:
     def of(
         cls, line: Line, people: People, said: Mapping[str, bool | None], halted: str
     ) -> "Record":
-        """Return the record of a probe that has ended."""
         return cls(
             exchanges=line.exchanges,
             people=people,
@@ -50,7 +49,6 @@ class Record:
 
     @property
     def claims(self) -> Claims | None:
-        """Return what the first JWT says, unverified, or None where none can be read."""
         return self["generate"].claims
 
 
@@ -63,8 +61,6 @@ Reader = Callable[[Record], Found]
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A statement about Aurora, and how it is read."""
-
     name: str
     statement: str
     read: Reader

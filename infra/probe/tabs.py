@@ -58,7 +58,6 @@ class Tabs(ThreadingHTTPServer):
 
 
 def open_tabs(origin: str) -> AbstractContextManager[Tabs]:
-    """Serve until the block ends."""
     return serving(Tabs(origin))
 
 
@@ -91,7 +90,6 @@ class Sessions:
         self.said: dict[str, bool | None] = {}
 
     def first(self, jwt: str) -> None:
-        """Have the first token loaded."""
         typer.echo(LOOK, err=True)
         self.said["loader-option"] = _look(LOADED.format(url=self._tabs.show("first", jwt)))
 

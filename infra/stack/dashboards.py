@@ -141,9 +141,6 @@ def service_dashboard(
 def operations_dashboard(
     scope: Construct, *, stage: str, memory_mb: int, measures: Measures, log_group_name: str
 ) -> cw.Dashboard:
-    """
-    Show each part, what it costs, and what the log knows.
-    """
     dashboard = _dashboard(scope, "Operations", stage)
     for row in (
         _function_and_api(measures),

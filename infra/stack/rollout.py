@@ -90,16 +90,10 @@ class Canary(Construct):
 
 
 def canary_event(stage: StageConfig) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the canary.
-    """
     return event_of(stage, stage.canary_email, name="canary", method="POST")
 
 
 def event_of(stage: StageConfig, email: str, *, name: str, method: str) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the person with this address.
-    """
     claims = {
         "iss": stage.issuer,
         "sub": name,
@@ -120,9 +114,6 @@ def event_of(stage: StageConfig, email: str, *, name: str, method: str) -> dict[
 
 
 def canary_failures(stage: str) -> cw.Metric:
-    """
-    Return how often the canary of a stage was refused, by the minute.
-    """
     return cw.Metric(
         namespace=NAMESPACE,
         metric_name=f"{CANARY_FAILED}-{stage}",

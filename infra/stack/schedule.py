@@ -71,9 +71,6 @@ class ScheduledFunction(FurtherFunction):
         time_zone: str,
         event: Mapping[str, Any] | None = None,
     ) -> None:
-        """
-        Start it on a schedule, with `event`.
-        """
         scheduler.Schedule(
             self,
             id_,
@@ -101,9 +98,6 @@ def invoke_asynchronously(alias: lambda_.IAlias, *, attempts: int, age: Duration
 def scheduled_reading(
     scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
 ) -> ScheduledFunction:
-    """
-    Add the reading of Aurora's user list before the working day.
-    """
     reading = ScheduledFunction(
         scope,
         id_,
@@ -125,9 +119,6 @@ def scheduled_reading(
 def prewarm(
     scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
 ) -> ScheduledFunction:
-    """
-    Add the generates before people come, in lanes side by side.
-    """
     ahead = ScheduledFunction(
         scope,
         id_,

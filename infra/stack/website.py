@@ -66,10 +66,6 @@ ACKNOWLEDGED_OF_COPIER = (
 
 
 class Website(Construct):
-    """
-    Own the private bucket, the distribution in front of it, and the files.
-    """
-
     def __init__(
         self, scope: Construct, id_: str, *, stage: StageConfig, api_endpoint: str
     ) -> None:
