@@ -6,8 +6,6 @@ can be tested under each of them; the defaults are the sandbox as documented and
 documented, the answer that is hardest on the product.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
@@ -58,7 +56,6 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "row_form": ("documented", "integer_ids", "other_names"),
     "listed": ("all", "active"),
     "retrieve_status": (200, 403, 404, 405),
-    "retrieve_answer": ("wrapped", "top_level"),
     "order": ("inserted", "shuffled", "unstable"),
     "invite_answer": (
         "with_id",
@@ -146,15 +143,11 @@ class Behaviour(_FromJson):
     listed: str = "all"
     # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.
     retrieve_status: int = 200
-    # Its answer's shape is inferred.
-    retrieve_answer: str = "wrapped"
     # Aurora documents 404 for an id that does not exist; other services answer 403 or 422.
     unknown_status: int = 404
     # Aurora says that arrays have no guaranteed order: it may even be another in each answer, and
     # pages then overlap and leave people out.
     order: str = "inserted"
-    # Aurora says that unknown keys may appear at any time.
-    unknown_members: bool = False
 
     # Nothing says which members are required; these are all of the page's sample but the phone
     # number, which many identity providers do not have.
@@ -182,8 +175,6 @@ class Behaviour(_FromJson):
     exp_claim: str = "seconds"
     email_claim: str = "given"
     id_claim: str = "given"
-    # The prose speaks of the environment in the JWT; no sample has it.
-    environment_claim: bool = False
     # Whether Aurora generates anew while a token lives, or gives that one again, is unknown.
     second_generate: str = "new"
     # Unknown, and the product must treat every generate as destructive.

@@ -2,16 +2,12 @@
 The fake Aurora's memory of the calls it got, and its rate limit.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from infra.fake_aurora.behaviour import Behaviour
+from infra.fake_aurora.behaviour import Behaviour
 
 MINUTE = 60.0
 ALWAYS = ("list_users", "invite_user", "generate_token")

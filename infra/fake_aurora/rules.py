@@ -6,15 +6,14 @@ It models what Aurora's documentation says or leaves open (see `Behaviour`). Whe
 be made, its reason is beside it.
 """
 
-from __future__ import annotations
-
 import email.utils
 import math
 import secrets
 import threading
 import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.fake_aurora import pages
 from infra.fake_aurora.behaviour import NO_FAULT, Behaviour, Fault
@@ -22,9 +21,6 @@ from infra.fake_aurora.calls import Call, Calls
 from infra.fake_aurora.replies import RefusedError, Reply
 from infra.fake_aurora.tokens import Tokens
 from infra.fake_aurora.users import JESSICA, ROBERT, TENANT_ID, Users
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 PREFIXES = {"sk_sand_": "sandbox", "rk_sand_": "sandbox", "sk_prod_": "production"}
 PREFIXES["rk_prod_"] = "production"
@@ -244,9 +240,8 @@ class Rules:
         status = self.behaviour.retrieve_status
         if status != HTTPStatus.OK:
             raise RefusedError(status, "No.")
-        user = self._users.retrieve(user_id, self.behaviour, self._clock()).listed()
-        wrapped = self.behaviour.retrieve_answer == "wrapped"
-        return Reply(HTTPStatus.OK, {"user": user} if wrapped else user)
+        user = self._users.retrieve(user_id, self.behaviour, self._clock())
+        return Reply(HTTPStatus.OK, {"user": user.listed()})
 
     def _generate(self, user_id: str, fault: Fault) -> dict[str, Any]:
         user = self._users.get(user_id, self.behaviour)

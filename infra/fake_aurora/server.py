@@ -2,24 +2,20 @@
 The fake Aurora at the wire: HTTP, and the faults that only a wire can have.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import threading
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 from urllib.parse import parse_qsl, urlsplit
 
+from infra.fake_aurora.behaviour import Fault
 from infra.fake_aurora.client_sdk import FAREWELL, FILES, GREETING, PUSH, handshake
 from infra.fake_aurora.control import control, parsed
 from infra.fake_aurora.replies import Reply, shaped
-
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Fault
-    from infra.fake_aurora.rules import Rules
+from infra.fake_aurora.rules import Rules
 
 MOST_BODY = 2_000_000
 CALLS = (

@@ -2,17 +2,14 @@
 The fake Aurora's access tokens and Client SDK sessions: who holds which, and what ends them.
 """
 
-from __future__ import annotations
-
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt as pyjwt
 
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Behaviour
+from infra.fake_aurora.behaviour import Behaviour
 
 HUNDRED_YEARS = 100 * 365 * 86_400
 
@@ -154,8 +151,6 @@ def _as_behaves(claims: dict[str, Any], behaviour: Behaviour) -> dict[str, Any]:
     Return the claims in the forms that `behaviour` gives them.
     """
     said = dict(claims)
-    if behaviour.environment_claim:
-        said["environment"] = behaviour.environment
     if behaviour.id_claim == "capitals":
         said["id"] = said["id"].upper()
     if behaviour.email_claim == "null":

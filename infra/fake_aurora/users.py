@@ -2,19 +2,14 @@
 The fake Aurora's user accounts: listing them page by page, and inviting.
 """
 
-from __future__ import annotations
-
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from infra.fake_aurora.behaviour import Behaviour
 from infra.fake_aurora.replies import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from infra.fake_aurora.behaviour import Behaviour
 
 TENANT_ID = "7d3c2f10-5717-4562-b3fc-2c963f66afa6"
 
@@ -113,8 +108,6 @@ class Users:
             self._listings += behaviour.order == "unstable"
             salt = str(self._listings)
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, salt + row["id"]).int)
-        if behaviour.unknown_members:
-            rows = [row | {"office": "unknown"} for row in rows]
         match behaviour.row_form:
             case "integer_ids":
                 return [row | {"id": number} for number, row in enumerate(rows, 1)]

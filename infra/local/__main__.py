@@ -6,8 +6,6 @@ Run the local stack, sign a person in at the one that runs, or end it.
     python -m infra.local stop
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -15,12 +13,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
 from rich.console import Console
 
 from infra.fake_aurora.users import JESSICA
@@ -28,10 +26,8 @@ from infra.local import lock
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
+from infra.outbound import request
 from infra.terminal import replace_what_it_cannot_show
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DIRECTORY = Path(".local")
 LOCK = DIRECTORY / "lock"
@@ -107,13 +103,8 @@ def _run() -> None:
 
 
 def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
-    answer = urllib3.request(
-        "POST",
-        stack.outputs.token_url,
-        headers={"Authorization": f"Bearer {id_token}"},
-        retries=False,
-        timeout=VEND_TIMEOUT,
-    )
+    headers = {"Authorization": f"Bearer {id_token}"}
+    answer = request("POST", stack.outputs.token_url, headers=headers, timeout=VEND_TIMEOUT)
     body: dict[str, Any] = answer.json()
     return {"status": answer.status} | body
 

@@ -5,19 +5,14 @@ The reaper is ours because mirakuru, a library for this, finds what is left by a
 after a SIGKILL nothing runs one. It also hands the whole environment on.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 REAPER = Path(__file__).with_name("child_reaper.py")
 LOG_TAIL = 30

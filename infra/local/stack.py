@@ -2,29 +2,25 @@
 The whole local stack as one context manager, for `make run`, tests and benchmarks.
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local import sign_in as oidc
 from infra.local.demo import demo_page
-from infra.local.deployment import TIMEOUT, Deployment, StackOutputs
+from infra.local.deployment import TIMEOUT, Deployment
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.outputs import Outputs
 from infra.local.processes import free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    Step = Callable[[str], AbstractContextManager[None]]
+Step = Callable[[str], AbstractContextManager[None]]
 
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
@@ -132,7 +128,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             outputs=outputs,
             aws=aws,
             fake_aurora=fake,
-            is_without_codedeploy=deployed.is_without_codedeploy,
+            is_without_codedeploy=deployment.is_without_codedeploy,
         )
         if with_api_key:
             with step("API key into the secret"):
@@ -158,10 +154,10 @@ def _as_aurora(fake: FakeAurora) -> Aurora:
 
 
 def _outputs(
-    deployed: StackOutputs, *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
+    deployed: Mapping[str, str], *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
 ) -> Outputs:
     # The path form of the address, because not every resolver knows names below `localhost`.
-    api_url = f"{aws.url}/_aws/execute-api/{deployed.api_id}"
+    api_url = f"{aws.url}/_aws/execute-api/{deployed['ApiId']}"
     return Outputs(
         api_url=api_url,
         token_url=f"{api_url}/token",
@@ -172,9 +168,9 @@ def _outputs(
         aurora_tenant_id=aurora.tenant_id,
         aws_endpoint_url=aws.url,
         region=REGION,
-        table_name=deployed.table_name,
-        secret_arn=deployed.secret_arn,
-        function_name=deployed.function_name,
-        log_group=deployed.log_group,
+        table_name=deployed["TableName"],
+        secret_arn=deployed["SecretArn"],
+        function_name=deployed["FunctionName"],
+        log_group=deployed["LogGroupName"],
         demo_url=demo_url,
     )
