@@ -37,13 +37,15 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="also what the table has, never JWTs")] = False,
 ) -> Answer:
     """Say why one person gets in or does not, and what to do."""
+    from token_vendor.observability import digest
+
     from infra.operator import audit_log, output, person
 
     address = audit_log.address(email)
     deployed = find(stage)
-    digest = audit_log.caller_digest(address)
-    events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=digest)
-    return output.person(person.look(deployed, address, events), events, caller=digest, raw=raw)
+    caller = digest(address)
+    events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=caller)
+    return output.person(person.look(deployed, address, events), events, caller=caller, raw=raw)
 
 
 @command(app, "doctor", section=LOOK)

@@ -26,13 +26,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 
 MOVED = {
-    "tokens": "people list",
-    "logs": "show EMAIL",
-    "export": "people export EMAIL",
-    "erase": "people erase EMAIL",
-    "forget": "people forget EMAIL",
-    "prewarm": "plan prewarm",
-    "simulate-burst": "plan burst",
+    "tokens": " people list",
+    "logs": " show EMAIL",
+    "export": " people export EMAIL",
+    "erase": " people erase EMAIL",
+    "forget": " people forget EMAIL",
+    "prewarm": " plan prewarm",
+    "simulate-burst": " plan burst",
+    "probe": "-probe",
 }
 """
 Commands of 0.2 and their new names, which 0.3 still tells.
@@ -48,11 +49,8 @@ class Sections(TyperGroup):
         """
         Find a command; one that has another name now says so.
         """
-        new = f"token-vendor {MOVED[cmd_name]}" if cmd_name in MOVED else ""
-        if cmd_name == "probe":
-            new = "token-vendor-probe"
-        if new and ctx.parent is None:
-            terminal.failure(f"token-vendor {cmd_name} is now: {new}")
+        if cmd_name in MOVED and ctx.parent is None:
+            terminal.failure(f"token-vendor {cmd_name} is now: token-vendor{MOVED[cmd_name]}")
             raise typer.Exit(USAGE)
         return super().get_command(ctx, cmd_name)
 

@@ -92,17 +92,10 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
     found = f"fits {settings.aurora_environment}" if known else "has no prefix that Aurora names"
     compare = f"compare it with Aurora's console; {set_key}"
     yield judged("API key", found, good=known, fix=compare, otherwise="warn")
-    listed = key_rights.list_users(settings, api_key)
-    yield _permission("Aurora: list users", listed, {HTTPStatus.OK}, set_key)
-    if listed.status != HTTPStatus.OK:
-        return
-    yield _clock(deployed, listed.date)
-    refusals = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
-    generate = key_rights.generate_for_nobody(settings, api_key)
-    yield _permission("Aurora: generate token (asked for nobody)", generate, refusals, set_key)
-    if settings.invitations:
-        invite = key_rights.invite_nobody(settings, api_key)
-        yield _permission("Aurora: invite user (asked without a user)", invite, refusals, set_key)
+    for right, answer in key_rights.answers(settings, api_key):
+        yield _permission(right, answer, set_key)
+        if right is key_rights.LIST and answer.status == HTTPStatus.OK:
+            yield _clock(deployed, answer.date)
 
 
 def _shared_key(deployed: Deployed) -> Iterator[Finding]:
@@ -127,11 +120,9 @@ def _shared_key(deployed: Deployed) -> Iterator[Finding]:
             )
 
 
-def _permission(
-    check: str, answer: key_rights.Answer, expected: set[HTTPStatus], fix: str
-) -> Finding:
-    status = answer.status
-    if status in expected:
+def _permission(right: key_rights.Right, answer: key_rights.Answer, fix: str) -> Finding:
+    status, check = answer.status, f"Aurora: {right.name}{right.asked}"
+    if status in right.allowed:
         asked = "" if status == HTTPStatus.OK else ", since the request named nobody"
         return Finding(check=check, state="ok", found=f"allowed: Aurora answered {status}{asked}")
     if not status:
