@@ -4,10 +4,10 @@ What the operator is asked before a probe, on stderr: what it may do, and with w
 
 import typer
 from token_vendor.models import normalised_email
+from token_vendor.settings import Settings
 
 from infra.operator.exits import OperatorError
 from infra.probe.calls import ALL_CALLS, READING_CALLS
-from infra.probe.line import Target
 from infra.probe.pacing import LEFT_TO_OTHERS
 
 SCREEN = f"""\
@@ -29,7 +29,7 @@ minute's calls are left to others.
 """
 
 
-def consent(target: Target, *, stage: str) -> bool:
+def consent(settings: Settings, *, stage: str) -> bool:
     """
     Show in one screen what a probe may do; return whether throw-away people are allowed.
 
@@ -37,7 +37,8 @@ def consent(target: Target, *, stage: str) -> bool:
         OperatorError: The operator allows nothing.
 
     """
-    say(SCREEN.format(origin=target.origin, tenant=target.tenant_id, stage=stage))
+    tenant = settings.aurora_tenant_id
+    say(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage))
     while True:
         match typer.prompt("1, 2 or 0", err=True).strip():
             case "1":
@@ -50,7 +51,7 @@ def consent(target: Target, *, stage: str) -> bool:
                 say("Type 1, 2 or 0.")
 
 
-def production(target: Target, *, allowed: bool) -> None:
+def production(settings: Settings, *, allowed: bool) -> None:
     """
     Have the operator confirm that this is production.
 
@@ -59,8 +60,10 @@ def production(target: Target, *, allowed: bool) -> None:
 
     """
     if not allowed:
-        raise OperatorError(f"{target.origin} is production: probe a sandbox, or add --production")
-    if typer.prompt("This is production. Type the tenant's id", err=True) != target.tenant_id:
+        origin = settings.aurora_origin
+        raise OperatorError(f"{origin} is production: probe a sandbox, or add --production")
+    tenant = typer.prompt("This is production. Type the tenant's id", err=True)
+    if tenant != settings.aurora_tenant_id:
         raise OperatorError("that is another id; Aurora was not asked")
 
 

@@ -22,15 +22,6 @@ DEEPEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What a generated JWT says of itself; it cannot be verified, and never leaves memory."""
-
-    encoded: str = field(repr=False)
-    header: dict[str, Any] = field(repr=False)
-    payload: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Exchange:
     """
     A call and its answer; status 0 is none, and `failure` says why.
@@ -83,22 +74,29 @@ class Exchange:
         return user if isinstance(user, dict) else {}
 
     @property
-    def claims(self) -> Claims | None:
-        """Return the generated JWT, or None where there is none that can be read."""
-        token = self.body.get("token") if isinstance(self.body, dict) else None
-        encoded = token.get("jwt") if isinstance(token, dict) and self.ok else None
-        if not isinstance(encoded, str):
-            return None
+    def claims(self) -> dict[str, Any] | None:
+        """Return what the generated JWT says of itself, unverified; None where it says nothing."""
         # Imported where there is a token: it brings cryptography.
         import jwt  # noqa: PLC0415
 
         try:
             # Signed with Aurora's own secret, so there is nothing to verify it with; without a
             # signature to verify, PyJWT checks no claim.
-            parts = jwt.api_jwt.decode_complete(encoded, options={"verify_signature": False})
+            claims: dict[str, Any] = jwt.decode(self._encoded, options={"verify_signature": False})
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             return None
-        return Claims(encoded=encoded, header=parts["header"], payload=parts["payload"])
+        return claims
+
+    @property
+    def jwt(self) -> str:
+        """Return the generated JWT, or an empty string where there is none that can be read."""
+        return self._encoded if self.claims else ""
+
+    @property
+    def _encoded(self) -> str:
+        token = self.body.get("token") if isinstance(self.body, dict) else None
+        encoded = token.get("jwt") if isinstance(token, dict) and self.ok else None
+        return encoded if isinstance(encoded, str) else ""
 
     @property
     def told(self) -> str:
