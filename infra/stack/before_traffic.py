@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.build.lambda_asset import SOURCES
-from infra.stack.function import FurtherFunction
+from infra.stack.function import StageFunction
 from infra.stack.rollout import NOBODY, canary_event, event_of
 from infra.stage import StageConfig
 
@@ -24,7 +25,7 @@ Minutes: two requests with their cold start, and three more until a version may 
 NO_QUEUE = "CodeDeploy waits for its answer, and fails the deployment where none comes."
 
 
-class BeforeTraffic(FurtherFunction):
+class BeforeTraffic(StageFunction):
     """
     Own the function that CodeDeploy calls with its hook `BeforeAllowTraffic`.
 
@@ -46,7 +47,7 @@ class BeforeTraffic(FurtherFunction):
             code=lambda_.Code.from_asset(str(ASSET), exclude=["__pycache__"]),
             handler="hook.handler",
             does="Tries a new version before it gets traffic",
-            minutes=LONGEST,
+            timeout=Duration.minutes(LONGEST),
             no_queue=NO_QUEUE,
         )
         self.role.add_to_policy(

@@ -13,7 +13,7 @@ from constructs import Construct
 from token_vendor.forecast import LANES
 
 from infra.build.lambda_asset import build_asset
-from infra.stack.function import FurtherFunction
+from infra.stack.function import StageFunction
 from infra.stage import StageConfig
 
 LONGEST = 15
@@ -27,7 +27,7 @@ NEXT_RUN = (
 )
 
 
-class ScheduledFunction(FurtherFunction):
+class ScheduledFunction(StageFunction):
     """
     Own a function that EventBridge Scheduler starts, with its schedules.
     """
@@ -51,7 +51,7 @@ class ScheduledFunction(FurtherFunction):
             code=lambda_.Code.from_asset(str(build_asset())),
             handler=f"token_vendor.{handler}.handler",
             does=does,
-            minutes=LONGEST,
+            timeout=Duration.minutes(LONGEST),
             no_queue=NEXT_RUN,
         )
         # The right to call an alias is one to call nothing else.
