@@ -237,7 +237,7 @@ class Rules:
         raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers)
 
     def _retrieve(self, user_id: str) -> Reply:
-        status = self.behaviour.retrieve_status
+        status: int = self.behaviour.retrieve_status
         if status != HTTPStatus.OK:
             raise RefusedError(status, "No.")
         user = self._users.retrieve(user_id, self.behaviour, self._clock())

@@ -88,28 +88,17 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: AuroraServer
 
-    def do_GET(self) -> None:
-        self._route("GET")
-
-    def do_POST(self) -> None:
-        self._route("POST")
-
-    def do_PUT(self) -> None:
-        self._route("PUT")
-
-    def do_DELETE(self) -> None:
-        self._route("DELETE")
-
-    def do_OPTIONS(self) -> None:
-        self._route("OPTIONS")
-
     @override
     def log_message(self, format: str, *args: Any) -> None:
         """
         Log nothing: `GET /_control/calls` is the log.
         """
 
-    def _route(self, method: str) -> None:
+    def do_GET(self) -> None:
+        """
+        Answer a request of any method.
+        """
+        method = self.command
         length = int(self.headers.get("Content-Length") or 0)
         if length > MOST_BODY:
             self.close_connection = True
@@ -139,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             # The client went away; there is nobody to tell.
             self.close_connection = True
+
+    do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - The library's names.
 
     def _is_from_a_page(self, path: str) -> bool:
         """
