@@ -9,6 +9,7 @@ from token_vendor.settings import Settings
 from infra.operator.exits import OperatorError
 from infra.probe.calls import ALL_CALLS, READING_CALLS
 from infra.probe.pacing import LEFT_TO_OTHERS
+from infra.probe.tabs import choose
 
 SCREEN = f"""\
 Probe of {{origin}}
@@ -39,16 +40,10 @@ def consent(settings: Settings, *, stage: str) -> bool:
     """
     tenant = settings.aurora_tenant_id
     say(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage))
-    while True:
-        match typer.prompt("1, 2 or 0", err=True).strip():
-            case "1":
-                return False
-            case "2":
-                return True
-            case "0":
-                raise OperatorError("Aurora was not asked")
-            case _:
-                say("Type 1, 2 or 0.")
+    chosen = choose("1, 2 or 0", "1", "2", "0")
+    if chosen == "0":
+        raise OperatorError("Aurora was not asked")
+    return chosen == "2"
 
 
 def production(settings: Settings, *, allowed: bool) -> None:
@@ -84,12 +79,13 @@ def say(text: str) -> None:
 
 
 def _address(prompt: str, other: str) -> str:
-    while True:
+    def read(text: str) -> str:
         try:
-            address = normalised_email(typer.prompt(prompt, err=True))
-        except ValueError:
-            say("That is not an e-mail address.")
-            continue
-        if address != other:
-            return address
-        say("Another one is needed.")
+            address = normalised_email(text)
+        except ValueError as error:
+            raise typer.BadParameter("that is not an e-mail address") from error
+        if address == other:
+            raise typer.BadParameter("another one is needed")
+        return address
+
+    return str(typer.prompt(prompt, value_proc=read, err=True))
