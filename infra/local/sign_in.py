@@ -17,6 +17,7 @@ import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
 import urllib3
 
 from infra.local.processes import LocalStackError
+from infra.outbound import request
 
 CLIENT_ID = "aurora-token-vendor-demo"
 SCOPE = "openid profile email phone"
@@ -125,9 +126,7 @@ def _form(fields: dict[str, str]) -> dict[str, Any]:
 
 def _request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
     try:
-        answer = urllib3.request(
-            method, url, redirect=False, retries=False, timeout=TIMEOUT, **arguments
-        )
+        answer = request(method, url, timeout=TIMEOUT, **arguments)
     except urllib3.exceptions.HTTPError as exc:
         raise LocalStackError(f"The OIDC provider does not answer: {method} {url}") from exc
     if answer.status >= 400:  # noqa: PLR2004  # HTTP's own number.

@@ -19,6 +19,7 @@ from infra.terminal import Answer, done
 
 LOOK, ACT, PREPARE = "Look", "Act", "Prepare"
 LOCAL = "local"
+PAGES = Path(".local/dashboards")
 # CloudWatch Logs shows an event some seconds after it was written.
 LOG_PATIENCE = 15
 
@@ -71,9 +72,6 @@ def doctor_(
 def dashboard(
     stage: Stage,
     *,
-    to: Annotated[Path, typer.Option(help="the folder of the local pages")] = Path(
-        ".local/dashboards"
-    ),
     png: Annotated[bool, typer.Option("--png", help="pictures beside the local pages")] = False,
     hours: Hours = 3,
 ) -> Answer:
@@ -82,7 +80,7 @@ def dashboard(
 
     deployed = find(stage)
     if stage == LOCAL:
-        found = dashboards.drawn(deployed, to=to, png=png, hours=hours)
+        found = dashboards.drawn(deployed, to=PAGES, png=png, hours=hours)
     else:
         found = dashboards.addresses(deployed)
     return output.addresses(found)

@@ -54,6 +54,7 @@ class ScheduledFunction(StageFunction):
             timeout=Duration.minutes(LONGEST),
             no_queue=NEXT_RUN,
         )
+        self._time_zone = TimeZone.of(stage.time_zone)
         # The right to call an alias is one to call nothing else.
         self._live = lambda_.Alias(
             self, "Live", alias_name="live", version=self.function.current_version
@@ -68,14 +69,13 @@ class ScheduledFunction(StageFunction):
         *,
         description: str,
         expression: str,
-        time_zone: str,
         event: Mapping[str, Any] | None = None,
     ) -> None:
         scheduler.Schedule(
             self,
             id_,
             description=description,
-            schedule=scheduler.ScheduleExpression.expression(expression, TimeZone.of(time_zone)),
+            schedule=scheduler.ScheduleExpression.expression(expression, self._time_zone),
             target=targets.LambdaInvoke(
                 self._live,
                 input=scheduler.ScheduleTargetInput.from_object(dict(event)) if event else None,
@@ -111,7 +111,6 @@ def scheduled_reading(
         "Schedule",
         description=f"Reads Aurora's user list before the working day ({stage.stage})",
         expression=stage.directory_schedule,
-        time_zone=stage.time_zone,
     )
     return reading
 
@@ -134,7 +133,6 @@ def prewarm(
             f"Lane{lane}",
             description=f"Generates before people come, {lane + 1} of {LANES} ({stage.stage})",
             expression=stage.prewarm_schedule,
-            time_zone=stage.time_zone,
             event={"lane": lane, "lanes": LANES},
         )
     return ahead
