@@ -200,9 +200,6 @@ class _Math:
 
 
 def widget_queries(rows: Sequence[Sequence[Any]]) -> list[Query]:
-    """
-    Read the `metrics` of a dashboard's widget.
-    """
     queries = []
     for row in rows:
         options = row[-1] if isinstance(row[-1], dict) else {}

@@ -65,9 +65,6 @@ class Tokens:
         return self._tokens[jti].jwt
 
     def distort(self, jwt: str, fault: str, now: float) -> str:
-        """
-        Turn a good JWT into the bad one that `fault` names.
-        """
         if fault == "corrupt_jwt":
             # As on Aurora's page: one wrong letter in the header, which then is no JSON.
             return jwt[:2] + "X5" + jwt[4:]

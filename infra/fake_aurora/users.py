@@ -29,10 +29,6 @@ ROBERT = {
 
 @dataclass(kw_only=True)
 class User:
-    """
-    Aurora's record of a person, in one of its tenants.
-    """
-
     email: str
     tenant_id: str
     first_name: str = "Sample"

@@ -27,10 +27,6 @@ class LocalStackError(Exception):
 
 
 class Child:
-    """
-    A command under its reaper.
-    """
-
     def __init__(
         self,
         command: Sequence[str],
@@ -90,9 +86,6 @@ class Child:
 
 @contextmanager
 def running(command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Iterator[Child]:
-    """
-    Run a command until the block ends.
-    """
     child = Child(command, log=log, env=env)
     try:
         yield child

@@ -38,10 +38,6 @@ ON_LOOPBACK = QUICK.merge(Config(proxies={}, retries={"mode": "standard", "max_a
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """
-    A stage that is deployed; `outputs` are those of its CloudFormation stack.
-    """
-
     stage: str
     region: str
     outputs: "Mapping[str, str]"

@@ -31,10 +31,6 @@ TOLERATED_SKEW = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """
-    What one check found; `fix` is what the operator does about it.
-    """
-
     check: str
     state: State
     found: str

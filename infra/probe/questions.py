@@ -76,5 +76,4 @@ def names(members: Iterable[str]) -> str:
 
 
 def is_seen(name: str, record: Record) -> bool:
-    """Tell whether another question's statement holds."""
     return QUESTIONS[name].read(record)[0] is True

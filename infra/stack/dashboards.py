@@ -86,9 +86,6 @@ def _side_by_side(graphs: Sequence[Graph]) -> list[cw.GraphWidget]:
 def service_dashboard(
     scope: Construct, *, stage: str, measures: Measures, alarms: list[cw.IAlarm]
 ) -> cw.Dashboard:
-    """
-    Show within ten seconds whether people get in, and if not, why.
-    """
     own = measures.own
     stored = own(Metric.VENDED, label="stored", source="stored")
     generated = own(Metric.VENDED, label="generated", source="generated")

@@ -28,10 +28,6 @@ NEXT_RUN = (
 
 
 class ScheduledFunction(StageFunction):
-    """
-    Own a function that EventBridge Scheduler starts, with its schedules.
-    """
-
     def __init__(  # noqa: PLR0913 - what two functions differ in.
         self,
         scope: Construct,
