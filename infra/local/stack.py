@@ -3,7 +3,6 @@ The whole local stack as one context manager, for `make run`, tests and benchmar
 """
 
 import json
-import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -72,7 +71,6 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
     *,
     ports: Ports | None = None,
     aurora: Aurora | None = None,
-    behaviour: Mapping[str, Any] | None = None,
     override: Mapping[str, Any] | None = None,
     with_api_key: bool = True,
     step: Step = lambda _: nullcontext(),
@@ -80,9 +78,8 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
     """
     Start everything on loopback and deploy the stack; all of it is gone when the block ends.
 
-    Logs and the synthesized stack go to `directory`. Without `aurora`, a fake one with the given
-    behaviour is started. `override` changes options of stage `local`. `step` is entered around each
-    step, with its name.
+    Logs and the synthesized stack go to `directory`. Without `aurora`, a fake one is started.
+    `override` changes options of stage `local`. `step` is entered around each step, with its name.
     """
     ports = ports or Ports()
     directory.mkdir(parents=True, exist_ok=True)
@@ -91,8 +88,14 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         fake = None
         with step("Aurora, OIDC provider and demo page"):
             if aurora is None:
-                fake = _fake_aurora(life, free_port(ports.aurora), behaviour or {})
-                aurora = _as_aurora(fake)
+                # It makes a key up: the repository contains nothing that looks like one.
+                fake = life.enter_context(FakeAurora.running(port=free_port(ports.aurora)))
+                aurora = Aurora(
+                    url=fake.url,
+                    tenant_id=fake.tenant_id,
+                    environment=fake.behaviour.environment,
+                    api_key=fake.api_key,
+                )
             demo = life.enter_context(demo_page(free_port(ports.demo)))
             origins = [demo.url, EXAMPLE_ORIGIN, *DEV_ORIGINS]
             issuer = life.enter_context(
@@ -136,21 +139,6 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         (directory / "outputs.json").write_text(json.dumps(asdict(outputs), indent=2) + "\n")
         life.callback((directory / "outputs.json").unlink, missing_ok=True)
         yield stack
-
-
-def _fake_aurora(life: ExitStack, port: int, behaviour: Mapping[str, Any]) -> FakeAurora:
-    # Made anew for each run: the repository contains nothing that looks like a key.
-    keys = [f"sk_sand_{secrets.token_hex(16)}"]
-    return life.enter_context(FakeAurora.running(port=port, **{"api_keys": keys, **behaviour}))
-
-
-def _as_aurora(fake: FakeAurora) -> Aurora:
-    return Aurora(
-        url=fake.url,
-        tenant_id=fake.tenant_id,
-        environment=fake.behaviour.environment,
-        api_key=fake.api_key,
-    )
 
 
 def _outputs(
