@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import urllib3
 from rich.console import Console
 
 from infra.fake_aurora.users import JESSICA
@@ -26,7 +27,6 @@ from infra.local import lock
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
-from infra.outbound import request
 from infra.terminal import replace_what_it_cannot_show
 
 DIRECTORY = Path(".local")
@@ -104,7 +104,8 @@ def _run() -> None:
 
 def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {id_token}"}
-    answer = request("POST", stack.outputs.token_url, headers=headers, timeout=VEND_TIMEOUT)
+    url = stack.outputs.token_url
+    answer = urllib3.request("POST", url, headers=headers, retries=False, timeout=VEND_TIMEOUT)
     body: dict[str, Any] = answer.json()
     return {"status": answer.status} | body
 

@@ -17,7 +17,6 @@ import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
 import urllib3
 
 from infra.local.processes import LocalStackError
-from infra.outbound import request
 
 CLIENT_ID = "aurora-token-vendor-demo"
 SCOPE = "openid profile email phone"
@@ -126,7 +125,9 @@ def _form(fields: dict[str, str]) -> dict[str, Any]:
 
 def _request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
     try:
-        answer = request(method, url, timeout=TIMEOUT, **arguments)
+        answer = urllib3.request(
+            method, url, redirect=False, retries=False, timeout=TIMEOUT, **arguments
+        )
     except urllib3.exceptions.HTTPError as exc:
         raise LocalStackError(f"The OIDC provider does not answer: {method} {url}") from exc
     if answer.status >= 400:  # noqa: PLR2004  # HTTP's own number.
