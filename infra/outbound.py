@@ -30,9 +30,6 @@ def request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse
 
 
 def is_loopback(host: str) -> bool:
-    """
-    Tell whether a name is this machine's own.
-    """
     return host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
 
 

@@ -23,10 +23,6 @@ WIDEST = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """
-    Rows under the names of their columns.
-    """
-
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
 
@@ -46,9 +42,6 @@ class Answer:
 
 
 def show(answer: Answer, *, as_json: bool = False, as_csv: bool = False) -> None:
-    """
-    Print an answer.
-    """
     if as_json:
         print(json.dumps(answer.data, indent=2, ensure_ascii=False, default=_plain))
     elif as_csv:
@@ -67,9 +60,6 @@ def show(answer: Answer, *, as_json: bool = False, as_csv: bool = False) -> None
 
 
 def done(text: str) -> Answer:
-    """
-    Answer what was done.
-    """
     return Answer(data={"done": text}, said=[(("✓", "green"), text)])
 
 

@@ -32,9 +32,6 @@ REFUSED = """If CodeDeploy went back to the version before, the cause is one of 
 
 
 def cdk(*arguments: str) -> list[str]:
-    """
-    Return the command line of the pinned CLI.
-    """
     return [str(CLI), *arguments]
 
 

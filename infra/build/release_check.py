@@ -73,9 +73,6 @@ def failures() -> Iterator[str]:
 
 
 def main() -> int:
-    """
-    Print what is missing and return 1, or print what would be released.
-    """
     found = [*inconsistencies(os.environ.get("TAG", "")), *failures()]
     for each in found:
         print(f"✗ {each}", file=sys.stderr)

@@ -82,9 +82,6 @@ def audit(*options: str) -> str:
 
 
 def main() -> int:
-    """
-    Tell the verdict; whatever stops it is told in one line.
-    """
     try:
         print(audit(*sys.argv[1:]))
     except (AdvisoriesError, BundlingError, subprocess.TimeoutExpired) as error:

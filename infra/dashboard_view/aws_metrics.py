@@ -34,12 +34,7 @@ def lines(
     """
     Yield EMF lines: one for each invocation, request to the API, and call to the table.
 
-    Args:
-        outputs: The stack's outputs.
-        reports: Lambda's reports, each with its milliseconds.
-        logged: The JSON lines of the log.
-        passages: What `wire_tap.py` has seen.
-
+    `reports` are Lambda's, each with its milliseconds; `passages` are what `wire_tap.py` has seen.
     """
     function = {"FunctionName": outputs["FunctionName"]}
     for timestamp, message in reports:

@@ -81,9 +81,6 @@ class Samples:
                     series[period] += value if isinstance(value, list) else [value]
 
     def names(self) -> set[Name]:
-        """
-        Return every series that was emitted.
-        """
         return set(self._samples)
 
     def found(self, queries: Sequence[Query]) -> list[Query]:
@@ -147,9 +144,6 @@ def _property(name: Name, found: re.Match[str]) -> str:
 
 
 def statistic(name: str, samples: list[float]) -> float:
-    """
-    Return CloudWatch's statistic of the samples of one period.
-    """
     match name:
         case "Sum":
             return sum(samples)
@@ -206,9 +200,6 @@ class _Math:
 
 
 def widget_queries(rows: Sequence[Sequence[Any]]) -> list[Query]:
-    """
-    Read the `metrics` of a dashboard's widget.
-    """
     queries = []
     for row in rows:
         options = row[-1] if isinstance(row[-1], dict) else {}

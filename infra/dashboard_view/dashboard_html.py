@@ -38,13 +38,7 @@ def render(  # noqa: PLR0913 - what a page is made of.
     """
     Write one page for each dashboard below the folder `to`, and the library that draws them.
 
-    Args:
-        dashboards: The widgets of each dashboard, by its name.
-        samples: What was emitted.
-        alarms: The properties of the stage's alarms, by name.
-        lines: What was logged, for the queries.
-        to: The folder.
-        png: Draw a picture beside each page.
+    Widgets and alarms are by name; `lines` is what was logged, for the queries.
 
     Raises:
         PictureError: A picture cannot be drawn.

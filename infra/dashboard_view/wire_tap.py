@@ -4,19 +4,15 @@ What passes between the stack and MiniStack that AWS would count: calls to a tab
 The local stack's MiniStack lets all of it pass through here; who draws it asks at `TAPPED`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    App = Callable[[Any, Any, Any], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 TAPPED = "/_local/tapped"
 MOST = 100_000

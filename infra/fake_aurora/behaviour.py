@@ -6,10 +6,8 @@ can be tested under each of them; the defaults are the sandbox as documented and
 documented, the answer that is hardest on the product.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 Operation = Literal["list_users", "invite_user", "generate_token", "retrieve_user"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
@@ -35,49 +33,6 @@ FaultKind = Literal[
     "other_user_jwt",  # A JWT for somebody else.
 ]
 
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "environment": ("sandbox", "production"),
-    "kill": ("at_once", "when_loaded", "never"),
-    "second_session": ("takes_over", "refused"),
-    "unpaged_page": ("ignored", "refused"),
-    "past_end": ("empty", "last", "wraps", "refused"),
-    "per_page": ("honoured", "ignored", "refused"),
-    "page_form": (
-        "page",
-        "page_total",
-        "cursor",
-        "token",
-        "link",
-        "links",
-        "next_page",
-        "offset",
-        "after_id",
-        "total",
-    ),
-    "cursors": ("kept", "refused", "loop"),
-    "row_form": ("documented", "integer_ids", "other_names"),
-    "listed": ("all", "active"),
-    "retrieve_status": (200, 403, 404, 405),
-    "retrieve_answer": ("wrapped", "top_level"),
-    "order": ("inserted", "shuffled", "unstable"),
-    "invite_answer": (
-        "with_id",
-        "top_level",
-        "without_id",
-        "nothing",
-        "other_id",
-        "other_email",
-        "other_user",
-    ),
-    "exp_claim": ("seconds", "milliseconds", "text", "absent"),
-    "email_claim": ("given", "null", "absent"),
-    "id_claim": ("given", "capitals"),
-    "rate_window_kind": ("sliding", "fixed"),
-    "retry_after": ("seconds", "float", "http_date", "absent"),
-    "limit_headers": ("none", "policy", "bare"),
-    "second_generate": ("new", "same"),
-}
-
 
 class UnknownBehaviourError(ValueError):
     """
@@ -85,10 +40,17 @@ class UnknownBehaviourError(ValueError):
     """
 
 
+@dataclass(frozen=True, kw_only=True)
 class _FromJson:
     """
-    Merge JSON into a frozen value, refusing names that do not exist: a typo must not pass a test.
+    Merge JSON into a frozen value, refusing what does not exist: a typo must not pass a test.
     """
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            allowed, value = get_args(each.type), getattr(self, each.name)
+            if get_origin(each.type) is Literal and value not in allowed:
+                raise UnknownBehaviourError(f"{each.name} is one of {allowed}, not {value!r}")
 
     @classmethod
     def from_json(cls, data: object, base: Self | None = None) -> Self:
@@ -97,7 +59,7 @@ class _FromJson:
         """
         if not isinstance(data, dict):
             raise UnknownBehaviourError(f"{cls.__name__} is a JSON object, not {data!r}")
-        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # Only dataclasses inherit this.
+        known = {each.name for each in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise UnknownBehaviourError(f"{cls.__name__} has no {', '.join(unknown)}")
         kept = {} if base is None else {name: getattr(base, name) for name in known}
@@ -111,7 +73,7 @@ class Behaviour(_FromJson):
     How this Aurora answers. Times are seconds.
     """
 
-    environment: str = "sandbox"
+    environment: Literal["sandbox", "production"] = "sandbox"
     # Several keys may be valid at once, because nothing says whether a rotation has an overlap.
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     # A restricted key lacks some actions, and production keys may lack generate: 403, not 401.
@@ -120,20 +82,31 @@ class Behaviour(_FromJson):
     # 0 is "not paged"; otherwise the rows of a page when the caller names no number.
     page_size: int = 0
     # What an unpaged list makes of `page=2` is unknown: the whole list again, or 400.
-    unpaged_page: str = "ignored"
+    unpaged_page: Literal["ignored", "refused"] = "ignored"
     # What a page after the last one holds is unknown: nothing, the last page again, the first, or
     # a refusal.
-    past_end: str = "empty"
+    past_end: Literal["empty", "last", "wraps", "refused"] = "empty"
     # Whether the list of users takes `per_page`, as that of projects does, is unknown.
-    per_page: str = "honoured"
+    per_page: Literal["honoured", "ignored", "refused"] = "honoured"
     # Nor is it said that pages have numbers, or whether a total stands beside them. The other usual
     # forms: `next_cursor`, `nextPageToken`, an address in a Link header (RFC 8288) or in
     # `links.next` (JSON:API), `meta.next_page`, `meta.offset` with a total; and two that name no
     # next page: `has_more` for `starting_after`, and a total alone.
-    page_form: str = "page"
+    page_form: Literal[
+        "page",
+        "page_total",
+        "cursor",
+        "token",
+        "link",
+        "links",
+        "next_page",
+        "offset",
+        "after_id",
+        "total",
+    ] = "page"
     # A page that was named may be refused later: cursors of some services are over after minutes.
     # Or the last page names the first one again, without end.
-    cursors: str = "kept"
+    cursors: Literal["kept", "refused", "loop"] = "kept"
     # A filter that is applied after a page was cut leaves it empty, although others follow. This
     # page is empty, and its rows come on the next one; 0 for none.
     empty_page: int = 0
@@ -141,20 +114,16 @@ class Behaviour(_FromJson):
     unlisted: int = 0
     # Another version of the API may write rows in another way: ids as numbers, or members by other
     # names.
-    row_form: str = "documented"
+    row_form: Literal["documented", "integer_ids", "other_names"] = "documented"
     # Whether the list shows people who are not active is unknown.
-    listed: str = "all"
+    listed: Literal["all", "active"] = "all"
     # Aurora's partners page has Retrieve User; a key may lack the right, or this API the call.
-    retrieve_status: int = 200
-    # Its answer's shape is inferred.
-    retrieve_answer: str = "wrapped"
+    retrieve_status: Literal[200, 403, 404, 405] = 200
     # Aurora documents 404 for an id that does not exist; other services answer 403 or 422.
     unknown_status: int = 404
     # Aurora says that arrays have no guaranteed order: it may even be another in each answer, and
     # pages then overlap and leave people out.
-    order: str = "inserted"
-    # Aurora says that unknown keys may appear at any time.
-    unknown_members: bool = False
+    order: Literal["inserted", "shuffled", "unstable"] = "inserted"
 
     # Nothing says which members are required; these are all of the page's sample but the phone
     # number, which many identity providers do not have.
@@ -163,7 +132,9 @@ class Behaviour(_FromJson):
     # not, and Aurora's page on status codes has 200, 202 and 204. The last three forms are a faulty
     # Aurora's: the id, the e-mail or the whole record of somebody else in the tenant.
     invite_status: int = 201
-    invite_answer: str = "with_id"
+    invite_answer: Literal[
+        "with_id", "top_level", "without_id", "nothing", "other_id", "other_email", "other_user"
+    ] = "with_id"
     # The page says that an "SDK User" is usable at once; what the list calls one is not shown.
     invited_status: str = "active"
     # An account may be seconds old where it is read: the list and Retrieve User show it this long
@@ -179,28 +150,26 @@ class Behaviour(_FromJson):
     token_lifetime: float = 12 * 3600
     # The claims are those of two samples; their types are said nowhere. Without a readable `exp`,
     # the fake's own clock still ends the token.
-    exp_claim: str = "seconds"
-    email_claim: str = "given"
-    id_claim: str = "given"
-    # The prose speaks of the environment in the JWT; no sample has it.
-    environment_claim: bool = False
+    exp_claim: Literal["seconds", "milliseconds", "text", "absent"] = "seconds"
+    email_claim: Literal["given", "null", "absent"] = "given"
+    id_claim: Literal["given", "capitals"] = "given"
     # Whether Aurora generates anew while a token lives, or gives that one again, is unknown.
-    second_generate: str = "new"
+    second_generate: Literal["new", "same"] = "new"
     # Unknown, and the product must treat every generate as destructive.
-    kill: str = "at_once"
+    kill: Literal["at_once", "when_loaded", "never"] = "at_once"
     # "One Client SDK session at a time": which of two loses is unknown.
-    second_session: str = "takes_over"
+    second_session: Literal["takes_over", "refused"] = "takes_over"
 
     # Requests per window and key, 0 for no limit. Whether the window slides is unknown.
     rate_limit: int = 90
     rate_window: float = 60
-    rate_window_kind: str = "sliding"
+    rate_window_kind: Literal["sliding", "fixed"] = "sliding"
     # "Individual endpoints may have their own rate limits": of generate alone, 0 for none.
     generate_limit: int = 0
     # The header's form is unknown.
-    retry_after: str = "seconds"
+    retry_after: Literal["seconds", "float", "http_date", "absent"] = "seconds"
     # Whether answers tell the limit is unknown: with its window (a policy), or as a bare number.
-    limit_headers: str = "none"
+    limit_headers: Literal["none", "policy", "bare"] = "none"
     # The header that pins the API's version, "" for none; other values are refused.
     version_header: str = ""
     version: str = "2024-06-01"
@@ -209,9 +178,7 @@ class Behaviour(_FromJson):
     latency: float = 0
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise UnknownBehaviourError(f"{name} is one of {allowed}, not {value!r}")
+        super().__post_init__()
         if unknown := set(self.forbidden) - set(OPERATIONS):
             raise UnknownBehaviourError(f"forbidden names operations, not {sorted(unknown)}")
 
@@ -228,8 +195,8 @@ class Fault(_FromJson):
     What goes wrong with the next `times` calls of one operation.
     """
 
-    operation: str
-    kind: str
+    operation: Operation
+    kind: FaultKind
     times: int = 1
     status: int = 500
     seconds: float = 0.2
@@ -239,10 +206,7 @@ class Fault(_FromJson):
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.operation not in OPERATIONS:
-            raise UnknownBehaviourError(f"operation is one of {OPERATIONS}, not {self.operation!r}")
-        if self.kind not in get_args(FaultKind):
-            raise UnknownBehaviourError(f"kind is one of {get_args(FaultKind)}, not {self.kind!r}")
+        super().__post_init__()
         if self.kind.endswith("_jwt") and self.operation != "generate_token":
             raise UnknownBehaviourError(f"{self.kind} is a fault of generate_token only")
 

@@ -2,16 +2,12 @@
 The fake Aurora's memory of the calls it got, and its rate limit.
 """
 
-from __future__ import annotations
-
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from infra.fake_aurora.behaviour import Behaviour
+from infra.fake_aurora.behaviour import Behaviour
 
 MINUTE = 60.0
 ALWAYS = ("list_users", "invite_user", "generate_token")
@@ -45,9 +41,6 @@ class Calls:
         self._counted: dict[str, deque[float]] = {}
 
     def add(self, operation: str, now: float, about: str) -> Call:
-        """
-        Remember a call that has just come in.
-        """
         call = Call(at=now, operation=operation, about=about)
         self._calls.append(call)
         return call
@@ -74,9 +67,6 @@ class Calls:
         return opens + length - now
 
     def to_json(self) -> list[dict[str, Any]]:
-        """
-        Give every call with its time.
-        """
         return [asdict(call) for call in self._calls]
 
     def stats(self, window: float) -> dict[str, Any]:

@@ -12,19 +12,13 @@ The fake Aurora's control API: how tests and people set it up and look into it o
     GET, DELETE /_control/sessions/ID   is it live, and if not, why; close it
 """
 
-from __future__ import annotations
-
 import json
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.fake_aurora.behaviour import UnknownBehaviourError
 from infra.fake_aurora.replies import Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from infra.fake_aurora.rules import Rules
+from infra.fake_aurora.rules import Rules
 
 
 def parsed(body: bytes) -> Any:
@@ -51,7 +45,7 @@ def control(aurora: Rules, method: str, path: str, data: Any) -> Reply:
 
 
 def _read(aurora: Rules, name: str, which: str) -> Reply:
-    readers: dict[str, Callable[[], dict[str, Any]]] = {
+    readers: dict[str, Any] = {
         "stats": aurora.stats,
         "calls": lambda: {"calls": aurora.calls()},
         "users": lambda: {"users": aurora.users()},

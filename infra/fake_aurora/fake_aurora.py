@@ -2,16 +2,12 @@
 The fake Aurora as a server: `with FakeAurora.running() as aurora: ...` in a test.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from infra.fake_aurora.rules import Rules
 from infra.fake_aurora.server import AuroraServer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class FakeAurora(Rules):

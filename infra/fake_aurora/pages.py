@@ -2,15 +2,11 @@
 The fake Aurora's list of users as an answer: whole, or one page in any of the usual forms.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from infra.fake_aurora.behaviour import Behaviour
 from infra.fake_aurora.replies import RefusedError, Reply
-
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Behaviour
 
 Rows = list[dict[str, Any]]
 # Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
@@ -33,9 +29,7 @@ def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
         rows = _numbered(rows, query, behaviour)
     elif "page" in query and behaviour.unpaged_page == "refused":
         raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: page.")
-    meta: dict[str, Any] = {"meta": {}} if behaviour.unknown_members else {}
-    if behaviour.page_form == "page_total":
-        meta["meta"] = {"total": total}
+    meta = {"meta": {"total": total}} if behaviour.page_form == "page_total" else {}
     return Reply(HTTPStatus.OK, {"users": rows} | meta)
 
 

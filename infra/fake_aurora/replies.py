@@ -2,15 +2,12 @@
 The fake Aurora's answers, and how a fault spoils one.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Fault
+from infra.fake_aurora.behaviour import Fault
 
 # Long enough for a logger to trim it.
 HTML = b"<!doctype html><title>Bad gateway</title><p>" + b"The upstream did not answer. " * 50
@@ -29,9 +26,6 @@ class Reply:
 
     @property
     def content(self) -> bytes:
-        """
-        Give the bytes of the body.
-        """
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
 
 

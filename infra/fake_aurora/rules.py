@@ -6,15 +6,14 @@ It models what Aurora's documentation says or leaves open (see `Behaviour`). Whe
 be made, its reason is beside it.
 """
 
-from __future__ import annotations
-
 import email.utils
 import math
 import secrets
 import threading
 import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.fake_aurora import pages
 from infra.fake_aurora.behaviour import NO_FAULT, Behaviour, Fault
@@ -22,9 +21,6 @@ from infra.fake_aurora.calls import Call, Calls
 from infra.fake_aurora.replies import RefusedError, Reply
 from infra.fake_aurora.tokens import Tokens
 from infra.fake_aurora.users import JESSICA, ROBERT, TENANT_ID, Users
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 PREFIXES = {"sk_sand_": "sandbox", "rk_sand_": "sandbox", "sk_prod_": "production"}
 PREFIXES["rk_prod_"] = "production"
@@ -73,9 +69,6 @@ class Rules:
             self.set_users(self._start_users)
 
     def behave(self, **members: Any) -> Behaviour:
-        """
-        Change some members of the behaviour; the others stay.
-        """
         with self._lock:
             self.behaviour = Behaviour.from_json(members, self.behaviour)
             return self.behaviour
@@ -89,9 +82,6 @@ class Rules:
             self._faults = read
 
     def set_users(self, users: Iterable[dict[str, Any]]) -> None:
-        """
-        Replace everybody, in every tenant.
-        """
         with self._lock:
             self._users = Users(self.tenant_id)
             self._users.add(users)
@@ -113,24 +103,15 @@ class Rules:
     # What tests and people read --------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """
-        Count calls, double generates, and the fullest minute.
-        """
         with self._lock:
             stats = self._calls.stats(self.behaviour.rate_window)
             return stats | {"double_generates": self._tokens.double_generates}
 
     def calls(self) -> list[dict[str, Any]]:
-        """
-        Give every call with its time.
-        """
         with self._lock:
             return self._calls.to_json()
 
     def users(self) -> list[dict[str, Any]]:
-        """
-        Give every person with what the invitation said.
-        """
         with self._lock:
             return self._users.to_json()
 
@@ -156,16 +137,10 @@ class Rules:
             return self._tokens.session(session_id, self._clock())
 
     def close_session(self, session_id: str) -> None:
-        """
-        End a session from its own side.
-        """
         with self._lock:
             self._tokens.close(session_id)
 
     def headers(self, operation: str) -> dict[str, str]:
-        """
-        Give the headers that every answer to `operation` has.
-        """
         behaviour = self.behaviour
         own = behaviour.generate_limit if operation == "generate_token" else 0
         limit, window = own or behaviour.rate_limit, round(behaviour.rate_window)
@@ -262,12 +237,11 @@ class Rules:
         raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests.", headers)
 
     def _retrieve(self, user_id: str) -> Reply:
-        status = self.behaviour.retrieve_status
+        status: int = self.behaviour.retrieve_status
         if status != HTTPStatus.OK:
             raise RefusedError(status, "No.")
-        user = self._users.retrieve(user_id, self.behaviour, self._clock()).listed()
-        wrapped = self.behaviour.retrieve_answer == "wrapped"
-        return Reply(HTTPStatus.OK, {"user": user} if wrapped else user)
+        user = self._users.retrieve(user_id, self.behaviour, self._clock())
+        return Reply(HTTPStatus.OK, {"user": user.listed()})
 
     def _generate(self, user_id: str, fault: Fault) -> dict[str, Any]:
         user = self._users.get(user_id, self.behaviour)

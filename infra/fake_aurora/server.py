@@ -2,24 +2,20 @@
 The fake Aurora at the wire: HTTP, and the faults that only a wire can have.
 """
 
-from __future__ import annotations
-
 import re
 import socket
 import threading
 from dataclasses import replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 from urllib.parse import parse_qsl, urlsplit
 
+from infra.fake_aurora.behaviour import Fault
 from infra.fake_aurora.client_sdk import FAREWELL, FILES, GREETING, PUSH, handshake
 from infra.fake_aurora.control import control, parsed
 from infra.fake_aurora.replies import Reply, shaped
-
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Fault
-    from infra.fake_aurora.rules import Rules
+from infra.fake_aurora.rules import Rules
 
 MOST_BODY = 2_000_000
 CALLS = (
@@ -92,28 +88,17 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: AuroraServer
 
-    def do_GET(self) -> None:
-        self._route("GET")
-
-    def do_POST(self) -> None:
-        self._route("POST")
-
-    def do_PUT(self) -> None:
-        self._route("PUT")
-
-    def do_DELETE(self) -> None:
-        self._route("DELETE")
-
-    def do_OPTIONS(self) -> None:
-        self._route("OPTIONS")
-
     @override
     def log_message(self, format: str, *args: Any) -> None:
         """
         Log nothing: `GET /_control/calls` is the log.
         """
 
-    def _route(self, method: str) -> None:
+    def do_GET(self) -> None:
+        """
+        Answer a request of any method.
+        """
+        method = self.command
         length = int(self.headers.get("Content-Length") or 0)
         if length > MOST_BODY:
             self.close_connection = True
@@ -143,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             # The client went away; there is nobody to tell.
             self.close_connection = True
+
+    do_POST = do_PUT = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - The library's names.
 
     def _is_from_a_page(self, path: str) -> bool:
         """

@@ -2,17 +2,14 @@
 The fake Aurora's access tokens and Client SDK sessions: who holds which, and what ends them.
 """
 
-from __future__ import annotations
-
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt as pyjwt
 
-if TYPE_CHECKING:
-    from infra.fake_aurora.behaviour import Behaviour
+from infra.fake_aurora.behaviour import Behaviour
 
 HUNDRED_YEARS = 100 * 365 * 86_400
 
@@ -68,9 +65,6 @@ class Tokens:
         return self._tokens[jti].jwt
 
     def distort(self, jwt: str, fault: str, now: float) -> str:
-        """
-        Turn a good JWT into the bad one that `fault` names.
-        """
         if fault == "corrupt_jwt":
             # As on Aurora's page: one wrong letter in the header, which then is no JSON.
             return jwt[:2] + "X5" + jwt[4:]
@@ -84,9 +78,6 @@ class Tokens:
         return self._sign(claims)
 
     def state(self, jti: str, now: float) -> str:
-        """
-        Say `live`, or why the token does not load.
-        """
         token = self._tokens.get(jti)
         if token is None:
             return "unknown"
@@ -95,9 +86,6 @@ class Tokens:
         return "live" if token.expires_at > now else "expired"
 
     def load(self, jwt: str, behaviour: Behaviour, now: float) -> tuple[str | None, str]:
-        """
-        Load the Client SDK with a JWT: a session's id and `live`, or None and the reason.
-        """
         claims = self._claims(jwt)
         if claims is None:
             return None, "not a token of this Aurora"
@@ -118,9 +106,6 @@ class Tokens:
         return session_id, "live"
 
     def session(self, session_id: str, now: float) -> str:
-        """
-        Say `live`, or why the session is over.
-        """
         session = self._sessions.get(session_id)
         if session is None:
             return "unknown"
@@ -163,8 +148,6 @@ def _as_behaves(claims: dict[str, Any], behaviour: Behaviour) -> dict[str, Any]:
     Return the claims in the forms that `behaviour` gives them.
     """
     said = dict(claims)
-    if behaviour.environment_claim:
-        said["environment"] = behaviour.environment
     if behaviour.id_claim == "capitals":
         said["id"] = said["id"].upper()
     if behaviour.email_claim == "null":

@@ -2,19 +2,14 @@
 The fake Aurora's user accounts: listing them page by page, and inviting.
 """
 
-from __future__ import annotations
-
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from infra.fake_aurora.behaviour import Behaviour
 from infra.fake_aurora.replies import RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from infra.fake_aurora.behaviour import Behaviour
 
 TENANT_ID = "7d3c2f10-5717-4562-b3fc-2c963f66afa6"
 
@@ -34,10 +29,6 @@ ROBERT = {
 
 @dataclass(kw_only=True)
 class User:
-    """
-    Aurora's record of a person, in one of its tenants.
-    """
-
     email: str
     tenant_id: str
     first_name: str = "Sample"
@@ -52,9 +43,6 @@ class User:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def listed(self) -> dict[str, str]:
-        """
-        Give the five members that the page's sample shows.
-        """
         names = ("id", "first_name", "last_name", "email", "account_status")
         return {name: getattr(self, name) for name in names}
 
@@ -73,25 +61,16 @@ class Users:
         self._listings = 0
 
     def add(self, users: Iterable[dict[str, Any]]) -> None:
-        """
-        Add people, or change those whose `id` is known.
-        """
         for data in users:
             known = self._users.get(data.get("id", ""))
             self._keep(User(**(asdict(known) if known else {"tenant_id": self._tenant_id}) | data))
 
     def remove(self, user_ids: Iterable[str]) -> None:
-        """
-        Drop people.
-        """
         for user_id in user_ids:
             user = self._users.pop(user_id)
             del self._by_email[user.email.casefold()][user_id]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """
-        Give every person with all that Aurora knows.
-        """
         return [asdict(user) for user in self._users.values()]
 
     def get(self, user_id: str, behaviour: Behaviour) -> User:
@@ -113,9 +92,6 @@ class Users:
         return user
 
     def listed(self, behaviour: Behaviour, now: float) -> list[dict[str, Any]]:
-        """
-        List this tenant's users.
-        """
         rows = [
             each.listed()
             for each in self._users.values()
@@ -128,8 +104,6 @@ class Users:
             self._listings += behaviour.order == "unstable"
             salt = str(self._listings)
             rows.sort(key=lambda row: uuid.uuid5(uuid.NAMESPACE_OID, salt + row["id"]).int)
-        if behaviour.unknown_members:
-            rows = [row | {"office": "unknown"} for row in rows]
         match behaviour.row_form:
             case "integer_ids":
                 return [row | {"id": number} for number, row in enumerate(rows, 1)]
@@ -138,9 +112,6 @@ class Users:
         return rows
 
     def invite(self, body: Any, behaviour: Behaviour, now: float) -> User:
-        """
-        Create an account from the body of an invitation.
-        """
         data = body.get("user") if isinstance(body, dict) else None
         if not isinstance(data, dict):
             raise RefusedError(HTTPStatus.BAD_REQUEST, "The body has no user.")

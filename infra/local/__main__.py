@@ -6,8 +6,6 @@ Run the local stack, sign a person in at the one that runs, or end it.
     python -m infra.local stop
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -15,9 +13,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -29,9 +28,6 @@ from infra.local.processes import LocalStackError
 from infra.local.sign_in import sign_in
 from infra.local.stack import NEWCOMER, Aurora, LocalStack, Ports, local_stack
 from infra.terminal import replace_what_it_cannot_show
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DIRECTORY = Path(".local")
 LOCK = DIRECTORY / "lock"
@@ -107,13 +103,9 @@ def _run() -> None:
 
 
 def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
-    answer = urllib3.request(
-        "POST",
-        stack.outputs.token_url,
-        headers={"Authorization": f"Bearer {id_token}"},
-        retries=False,
-        timeout=VEND_TIMEOUT,
-    )
+    headers = {"Authorization": f"Bearer {id_token}"}
+    url = stack.outputs.token_url
+    answer = urllib3.request("POST", url, headers=headers, retries=False, timeout=VEND_TIMEOUT)
     body: dict[str, Any] = answer.json()
     return {"status": answer.status} | body
 
@@ -211,7 +203,10 @@ def _show_what_to_do(stack: LocalStack, jti: str) -> None:
                 f"curl -s -X PUT -d '{fault}' {control}/faults",
             ),
             ("Invite somebody new: the generate fails", f"curl -s -X POST {newcomer}"),
-            ("What Aurora saw", f"curl -s {control}/stats"),
+            (
+                "What Aurora saw; what you say failed is a double generate",
+                f"curl -s {control}/stats",
+            ),
         ]
     console.print("\nTo try:")
     for what, line in lines:

@@ -21,9 +21,6 @@ PATIENCE = 5
 
 
 def main() -> int:
-    """
-    Return the command's exit code.
-    """
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, process_group=0)
 
     def end() -> None:

@@ -5,16 +5,16 @@ Beside the fake Aurora, the page's buttons make a queue, an outage and a takeove
 `POST /scenes/NAME`. The server takes that from this page alone, and tells the fake Aurora.
 """
 
-from __future__ import annotations
-
 import json
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, override
+from typing import Any, override
 from urllib.parse import urlsplit
 
 import urllib3
 
+from infra.local.outputs import Outputs
 from infra.web.demo_files import (
     CONTENT_TYPES,
     FILES,
@@ -23,12 +23,6 @@ from infra.web.demo_files import (
     security_headers,
 )
 from infra.web.loopback import serving
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from infra.local.outputs import Outputs
-
 
 # What each button does at the fake Aurora, for the next call that generates a token.
 SCENES: dict[str, dict[str, Any]] = {
@@ -58,11 +52,8 @@ class Demo(ThreadingHTTPServer):
         """
         Tell the page where everything is, and allow it exactly that.
 
-        Args:
-            outputs: where everything is.
-            environment: which of Aurora's own environments the stack calls; None for
-                the fake Aurora, which brings a stand-in for the SDK.
-
+        `environment` is Aurora's own that the stack calls, None for the fake Aurora, which brings a
+        stand-in for the SDK.
         """
         self.config = {
             "issuer": outputs.issuer,
@@ -86,9 +77,6 @@ class Demo(ThreadingHTTPServer):
 
 
 def demo_page(port: int) -> AbstractContextManager[Demo]:
-    """
-    Serve the page until the block ends.
-    """
     return serving(Demo(port))
 
 
@@ -109,9 +97,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        """
-        Play a scene at the fake Aurora, for this page alone.
-        """
         name = self.path.removeprefix("/scenes/")
         size = int(self.headers.get("Content-Length") or 0)
         control = self.server.control

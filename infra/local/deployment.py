@@ -2,12 +2,11 @@
 The real `cdk deploy` of stage `local`, into MiniStack.
 """
 
-from __future__ import annotations
-
 import json
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from infra.build.cdk_cli import cdk
 from infra.build.lambda_asset import ROOT
@@ -15,26 +14,8 @@ from infra.local.ministack import ACCOUNT, REGION, MiniStack
 from infra.local.ministack_workarounds import adapt, apply_cors
 from infra.local.processes import Child, clean_environment
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 STACK = "AuroraTokenVendor-local"
 TIMEOUT = 600
-
-
-@dataclass(frozen=True, kw_only=True)
-class StackOutputs:
-    """
-    What the stack's outputs say.
-    """
-
-    api_id: str
-    table_name: str
-    secret_arn: str
-    function_name: str
-    log_group: str
-    is_without_codedeploy: bool
 
 
 class Deployment:
@@ -46,6 +27,7 @@ class Deployment:
         self._directory = directory.resolve()
         self._assembly = self._directory / "cdk.out"
         self._outputs = self._directory / "cdk-outputs.json"
+        self.is_without_codedeploy = False
 
     def synthesize(self, override: Mapping[str, Any]) -> Child:
         """
@@ -59,19 +41,16 @@ class Deployment:
         return self._cdk(env | clean_environment(), "synth", *target, *context)
 
     def bootstrap(self, aws: MiniStack) -> Child:
-        """
-        Start making the bucket and the roles that a deployment needs.
-        """
         # The account is named, so the app need not be asked; beside a cdk.json it would be.
         env = clean_environment(**aws.environment())
         return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
 
-    def deploy(self, aws: MiniStack) -> StackOutputs:
+    def deploy(self, aws: MiniStack) -> dict[str, str]:
         """
-        Deploy what was synthesized, and wait until it is there.
+        Deploy what was synthesized, wait until it is there, and return the stack's outputs.
         """
         template = self._assembly / f"{STACK}.template.json"
-        is_without_codedeploy = adapt(template)
+        self.is_without_codedeploy = adapt(template)
         how = (
             *("--app", str(self._assembly), "--outputs-file", str(self._outputs)),
             *("--require-approval", "never", "--progress", "events"),
@@ -83,17 +62,9 @@ class Deployment:
             deploying.join(TIMEOUT)
         finally:
             deploying.end()
-        outputs = json.loads(self._outputs.read_text())[STACK]
-        deployed = StackOutputs(
-            api_id=outputs["ApiId"],
-            table_name=outputs["TableName"],
-            secret_arn=outputs["SecretArn"],
-            function_name=outputs["FunctionName"],
-            log_group=outputs["LogGroupName"],
-            is_without_codedeploy=is_without_codedeploy,
-        )
-        apply_cors(aws, deployed.api_id, template)
-        return deployed
+        outputs: dict[str, str] = json.loads(self._outputs.read_text())[STACK]
+        apply_cors(aws, outputs["ApiId"], template)
+        return outputs
 
     def _cdk(
         self,

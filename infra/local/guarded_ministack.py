@@ -9,8 +9,6 @@ that `cdk deploy` takes on as well ("Bucket … exists, but we dont have access 
 Run as a file, with `-P`: a `ministack` lies beside it that must not hide the package.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -2,22 +2,18 @@
 AWS on this machine: MiniStack in a child process.
 """
 
-from __future__ import annotations
-
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import urllib3
 from botocore.config import Config
 
 from infra.local.processes import clean_environment, running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -35,16 +31,9 @@ CREDENTIALS = {
 
 @dataclass(frozen=True)
 class MiniStack:
-    """
-    A running MiniStack, at an address of loopback.
-    """
-
     url: str
 
     def client(self, service: str) -> Any:
-        """
-        Make a boto3 client of a service in it.
-        """
         make: Any = boto3.client  # Typed per service name, which is a variable here.
         return make(
             service,

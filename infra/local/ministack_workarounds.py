@@ -2,16 +2,11 @@
 What MiniStack lacks, made up for around a deployment; the stack itself knows nothing of it.
 """
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from infra.local.ministack import MiniStack
-
+from infra.local.ministack import MiniStack
 
 CODEDEPLOY = "AWS::CodeDeploy::"
 

@@ -5,19 +5,14 @@ The reaper is ours because mirakuru, a library for this, finds what is left by a
 after a SIGKILL nothing runs one. It also hands the whole environment on.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 REAPER = Path(__file__).with_name("child_reaper.py")
 LOG_TAIL = 30
@@ -32,10 +27,6 @@ class LocalStackError(Exception):
 
 
 class Child:
-    """
-    A command under its reaper.
-    """
-
     def __init__(
         self,
         command: Sequence[str],
@@ -89,18 +80,12 @@ class Child:
             time.sleep(0.05)
 
     def error(self, what: str) -> LocalStackError:
-        """
-        Describe a failure with the end of the log.
-        """
         tail = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:]
         return LocalStackError("\n".join([f"{self._name} {what}; the end of {self._log}:", *tail]))
 
 
 @contextmanager
 def running(command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Iterator[Child]:
-    """
-    Run a command until the block ends.
-    """
     child = Child(command, log=log, env=env)
     try:
         yield child

@@ -2,25 +2,21 @@
 The OIDC provider of the local stack, and signing in at it as a browser would.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import logging
 import secrets
 import uuid
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
 import urllib3
 
 from infra.local.processes import LocalStackError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
 
 CLIENT_ID = "aurora-token-vendor-demo"
 SCOPE = "openid profile email phone"

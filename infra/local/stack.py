@@ -2,29 +2,24 @@
 The whole local stack as one context manager, for `make run`, tests and benchmarks.
 """
 
-from __future__ import annotations
-
 import json
-import secrets
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local import sign_in as oidc
 from infra.local.demo import demo_page
-from infra.local.deployment import TIMEOUT, Deployment, StackOutputs
+from infra.local.deployment import TIMEOUT, Deployment
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.outputs import Outputs
 from infra.local.processes import free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    Step = Callable[[str], AbstractContextManager[None]]
+Step = Callable[[str], AbstractContextManager[None]]
 
 # Somebody whom the fake Aurora does not know, and so invites.
 NEWCOMER = "caller-0001@example.com"
@@ -36,10 +31,6 @@ PEOPLE = [JESSICA["email"], ROBERT["email"], NEWCOMER]
 
 @dataclass(frozen=True, kw_only=True)
 class Aurora:
-    """
-    The Aurora that the stack calls.
-    """
-
     url: str
     tenant_id: str
     environment: str
@@ -60,10 +51,6 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStack:
-    """
-    A running stack.
-    """
-
     outputs: Outputs
     aws: MiniStack
     # None where another Aurora was named.
@@ -71,15 +58,9 @@ class LocalStack:
     is_without_codedeploy: bool
 
     def sign_in(self, email: str, /, **claims: Any) -> str:
-        """
-        Sign a person in and return the ID token; see `infra.local.sign_in`.
-        """
         return oidc.sign_in(self.outputs.issuer, email, **claims)
 
     def set_api_key(self, api_key: str) -> None:
-        """
-        Put Aurora's API key in the secret, as an operator does.
-        """
         secretsmanager = self.aws.client("secretsmanager")
         secretsmanager.put_secret_value(SecretId=self.outputs.secret_arn, SecretString=api_key)
 
@@ -90,7 +71,6 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
     *,
     ports: Ports | None = None,
     aurora: Aurora | None = None,
-    behaviour: Mapping[str, Any] | None = None,
     override: Mapping[str, Any] | None = None,
     with_api_key: bool = True,
     step: Step = lambda _: nullcontext(),
@@ -98,9 +78,8 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
     """
     Start everything on loopback and deploy the stack; all of it is gone when the block ends.
 
-    Logs and the synthesized stack go to `directory`. Without `aurora`, a fake one with the given
-    behaviour is started. `override` changes options of stage `local`. `step` is entered around each
-    step, with its name.
+    Logs and the synthesized stack go to `directory`. Without `aurora`, a fake one is started.
+    `override` changes options of stage `local`. `step` is entered around each step, with its name.
     """
     ports = ports or Ports()
     directory.mkdir(parents=True, exist_ok=True)
@@ -109,8 +88,14 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         fake = None
         with step("Aurora, OIDC provider and demo page"):
             if aurora is None:
-                fake = _fake_aurora(life, free_port(ports.aurora), behaviour or {})
-                aurora = _as_aurora(fake)
+                # It makes a key up: the repository contains nothing that looks like one.
+                fake = life.enter_context(FakeAurora.running(port=free_port(ports.aurora)))
+                aurora = Aurora(
+                    url=fake.url,
+                    tenant_id=fake.tenant_id,
+                    environment=fake.behaviour.environment,
+                    api_key=fake.api_key,
+                )
             demo = life.enter_context(demo_page(free_port(ports.demo)))
             origins = [demo.url, EXAMPLE_ORIGIN, *DEV_ORIGINS]
             issuer = life.enter_context(
@@ -146,7 +131,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             outputs=outputs,
             aws=aws,
             fake_aurora=fake,
-            is_without_codedeploy=deployed.is_without_codedeploy,
+            is_without_codedeploy=deployment.is_without_codedeploy,
         )
         if with_api_key:
             with step("API key into the secret"):
@@ -156,26 +141,11 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
         yield stack
 
 
-def _fake_aurora(life: ExitStack, port: int, behaviour: Mapping[str, Any]) -> FakeAurora:
-    # Made anew for each run: the repository contains nothing that looks like a key.
-    keys = [f"sk_sand_{secrets.token_hex(16)}"]
-    return life.enter_context(FakeAurora.running(port=port, **{"api_keys": keys, **behaviour}))
-
-
-def _as_aurora(fake: FakeAurora) -> Aurora:
-    return Aurora(
-        url=fake.url,
-        tenant_id=fake.tenant_id,
-        environment=fake.behaviour.environment,
-        api_key=fake.api_key,
-    )
-
-
 def _outputs(
-    deployed: StackOutputs, *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
+    deployed: Mapping[str, str], *, aws: MiniStack, issuer: str, aurora: Aurora, demo_url: str
 ) -> Outputs:
     # The path form of the address, because not every resolver knows names below `localhost`.
-    api_url = f"{aws.url}/_aws/execute-api/{deployed.api_id}"
+    api_url = f"{aws.url}/_aws/execute-api/{deployed['ApiId']}"
     return Outputs(
         api_url=api_url,
         token_url=f"{api_url}/token",
@@ -186,9 +156,9 @@ def _outputs(
         aurora_tenant_id=aurora.tenant_id,
         aws_endpoint_url=aws.url,
         region=REGION,
-        table_name=deployed.table_name,
-        secret_arn=deployed.secret_arn,
-        function_name=deployed.function_name,
-        log_group=deployed.log_group,
+        table_name=deployed["TableName"],
+        secret_arn=deployed["SecretArn"],
+        function_name=deployed["FunctionName"],
+        log_group=deployed["LogGroupName"],
         demo_url=demo_url,
     )

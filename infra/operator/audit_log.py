@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from token_vendor.models import normalised_email
-from token_vendor.observability import digest
 
 from infra.operator.deployed import Deployed
 from infra.operator.exits import UsageError
@@ -17,17 +16,6 @@ SWITCH_EVENT = "switch"
 """
 The message of what an operator switched. It is no request: it has neither status nor duration.
 """
-
-
-def caller_digest(email: str) -> str:
-    """
-    Return the name that the log has for a caller.
-
-    Raises:
-        UsageError: `email` is not an address.
-
-    """
-    return digest(address(email))
 
 
 def address(email: str) -> str:

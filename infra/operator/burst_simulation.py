@@ -44,15 +44,9 @@ class Burst:
 
     @property
     def longest(self) -> float:
-        """
-        Return how long the unluckiest caller waited, in seconds.
-        """
         return self.waits[-1]
 
     def percentile(self, share: float) -> float:
-        """
-        Return the wait that `share` of the callers did not exceed.
-        """
         return self.waits[max(0, ceil(share * len(self.waits)) - 1)]
 
 
@@ -65,7 +59,6 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
     burst: int,
     horizon: float,
     prewarmed: float = 0,
-    seed: int = 1,
 ) -> Burst:
     """
     Let `users` people without a stored token come at random moments of `over` minutes.
@@ -81,10 +74,9 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
             ask again, and is taken to keep the order of coming.
         prewarmed: The share of the people with a known account who come as expected. They hold a
             token that was generated ahead, by the function's own plan.
-        seed: The same seed gives the same morning.
 
     """
-    chance = random.Random(seed)  # noqa: S311 - people's arrivals are no secret.
+    chance = random.Random(1)  # noqa: S311 - The same morning each time, and no secret.
     newcomers = users - round(users * known)
     needs = [CALLS["new"]] * newcomers + [CALLS["known"]] * (users - newcomers)
     chance.shuffle(needs)
@@ -123,9 +115,6 @@ def simulate(  # noqa: PLR0913 - one argument for each option.
 
 
 def _served_ahead(needs: list[int], prewarmed: float, chance: random.Random) -> set[int]:
-    """
-    Choose who of those with a known account comes as expected.
-    """
     known = [person for person, calls in enumerate(needs) if calls == CALLS["known"]]
     return set(chance.sample(known, round(len(known) * prewarmed)))
 

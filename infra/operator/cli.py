@@ -13,12 +13,13 @@ from typing import Annotated
 
 import typer
 
-from infra.operator.commands import Hours, Stage, Yes, command, find, new_app, run, secret
+from infra.operator.commands import Hours, Stage, Yes, command, find, new_app, secret
 from infra.operator.exits import OperatorError, UsageError
 from infra.terminal import Answer, done
 
 LOOK, ACT, PREPARE = "Look", "Act", "Prepare"
 LOCAL = "local"
+PAGES = Path(".local/dashboards")
 # CloudWatch Logs shows an event some seconds after it was written.
 LOG_PATIENCE = 15
 
@@ -37,13 +38,15 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="also what the table has, never JWTs")] = False,
 ) -> Answer:
     """Say why one person gets in or does not, and what to do."""
+    from token_vendor.observability import digest
+
     from infra.operator import audit_log, output, person
 
     address = audit_log.address(email)
     deployed = find(stage)
-    digest = audit_log.caller_digest(address)
-    events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=digest)
-    return output.person(person.look(deployed, address, events), events, caller=digest, raw=raw)
+    caller = digest(address)
+    events = audit_log.events(deployed, since=time.time() - hours * 3600, containing=caller)
+    return output.person(person.look(deployed, address, events), events, caller=caller, raw=raw)
 
 
 @command(app, "doctor", section=LOOK)
@@ -69,21 +72,15 @@ def doctor_(
 def dashboard(
     stage: Stage,
     *,
-    to: Annotated[Path, typer.Option(help="the folder of the local pages")] = Path(
-        ".local/dashboards"
-    ),
     png: Annotated[bool, typer.Option("--png", help="pictures beside the local pages")] = False,
     hours: Hours = 3,
-    period: Annotated[
-        int, typer.Option(min=1, max=60, help="seconds that count as a minute, on local pages")
-    ] = 60,
 ) -> Answer:
     """Print the dashboards' addresses; draw those of the local stack."""
     from infra.operator import dashboards, output
 
     deployed = find(stage)
     if stage == LOCAL:
-        found = dashboards.drawn(deployed, to=to, png=png, hours=hours, period=period)
+        found = dashboards.drawn(deployed, to=PAGES, png=png, hours=hours)
     else:
         found = dashboards.addresses(deployed)
     return output.addresses(found)
@@ -289,8 +286,3 @@ def prewarm(
     settings = deployed.settings
     covered = prewarm_plan.coverage(rate=settings.request_rate)
     return output.forecast(found, covered, noted=settings.prewarm)
-
-
-def main() -> None:
-    """Run the command line."""
-    run(app)

@@ -26,13 +26,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="do not ask")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for scripts")]
 
 MOVED = {
-    "tokens": "people list",
-    "logs": "show EMAIL",
-    "export": "people export EMAIL",
-    "erase": "people erase EMAIL",
-    "forget": "people forget EMAIL",
-    "prewarm": "plan prewarm",
-    "simulate-burst": "plan burst",
+    "tokens": " people list",
+    "logs": " show EMAIL",
+    "export": " people export EMAIL",
+    "erase": " people erase EMAIL",
+    "forget": " people forget EMAIL",
+    "prewarm": " plan prewarm",
+    "simulate-burst": " plan burst",
+    "probe": "-probe",
 }
 """
 Commands of 0.2 and their new names, which 0.3 still tells.
@@ -48,18 +49,12 @@ class Sections(TyperGroup):
         """
         Find a command; one that has another name now says so.
         """
-        new = f"token-vendor {MOVED[cmd_name]}" if cmd_name in MOVED else ""
-        if cmd_name == "probe":
-            new = "token-vendor-probe"
-        if new and ctx.parent is None:
-            terminal.failure(f"token-vendor {cmd_name} is now: {new}")
+        if cmd_name in MOVED and ctx.parent is None:
+            terminal.failure(f"token-vendor {cmd_name} is now: token-vendor{MOVED[cmd_name]}")
             raise typer.Exit(USAGE)
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """
-        Write one list for each `rich_help_panel`.
-        """
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             if command := self.get_command(ctx, name):
@@ -71,9 +66,6 @@ class Sections(TyperGroup):
 
 
 def new_app(help_: str, **options: Any) -> typer.Typer:
-    """
-    Return a command line without commands.
-    """
     return typer.Typer(
         help=help_,
         cls=Sections,

@@ -18,9 +18,6 @@ from infra.outbound import request
 
 
 def addresses(deployed: Deployed) -> dict[str, str]:
-    """
-    Return the console's address of each dashboard.
-    """
     console = f"https://{deployed.region}.console.aws.amazon.com/cloudwatch/home"
     return {
         name: f"{console}?region={deployed.region}#dashboards/dashboard/{name}"
@@ -28,7 +25,9 @@ def addresses(deployed: Deployed) -> dict[str, str]:
     }
 
 
-def drawn(deployed: Deployed, *, to: Path, png: bool, hours: float, period: int) -> dict[str, str]:
+def drawn(
+    deployed: Deployed, *, to: Path, png: bool, hours: float, period: int = 60
+) -> dict[str, str]:
     """
     Draw the dashboards with what the local stack has emitted; return where each one is.
 

@@ -38,10 +38,6 @@ ON_LOOPBACK = QUICK.merge(Config(proxies={}, retries={"mode": "standard", "max_a
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """
-    A stage that is deployed; `outputs` are those of its CloudFormation stack.
-    """
-
     stage: str
     region: str
     outputs: "Mapping[str, str]"
@@ -92,16 +88,10 @@ class Deployed:
         )
 
     def client(self, service: str) -> Any:
-        """
-        Return an AWS client of this stage.
-        """
         return _client(self.session, service, self.local)
 
     @cached_property
     def settings(self) -> Settings:
-        """
-        Return the settings that the deployed function runs with.
-        """
         function = self.client("lambda").get_function_configuration(
             FunctionName=self.outputs["FunctionName"]
         )
@@ -109,11 +99,15 @@ class Deployed:
 
     @property
     def token_url(self) -> str:
-        """
-        Return the address that frontends call.
-        """
         # Not every resolver knows the names below `localhost` that MiniStack gives its APIs.
         return self.local.get("token_url") or self.outputs["TokenUrl"]
+
+    def authorizer(self) -> Any:
+        """
+        Return the issuer and the audiences whose tokens the API takes.
+        """
+        (only,) = self.client("apigatewayv2").get_authorizers(ApiId=self.outputs["ApiId"])["Items"]
+        return only["JwtConfiguration"]
 
     def api_key(self) -> str:
         """

@@ -31,14 +31,18 @@ TOLERATED_SKEW = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """
-    What one check found; `fix` is what the operator does about it.
-    """
-
     check: str
     state: State
     found: str
     fix: str = ""
+
+
+def judged(check: str, found: str, *, good: bool, fix: str, otherwise: State = "fail") -> Finding:
+    """
+    Return a finding; what is good needs no fix.
+    """
+    state = "ok" if good else otherwise
+    return Finding(check=check, state=state, found=found, fix="" if good else fix)
 
 
 def examine(deployed: Deployed) -> Iterator[Finding]:
@@ -69,12 +73,8 @@ def examine(deployed: Deployed) -> Iterator[Finding]:
 
 def _stack(deployed: Deployed) -> Iterator[Finding]:
     done = deployed.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
-    yield Finding(
-        check="stack",
-        state="ok" if done else "fail",
-        found=f"AuroraTokenVendor-{deployed.stage} is {deployed.status}",
-        fix="" if done else f"make deploy STAGE={deployed.stage}",
-    )
+    found = f"AuroraTokenVendor-{deployed.stage} is {deployed.status}"
+    yield judged("stack", found, good=done, fix=f"make deploy STAGE={deployed.stage}")
 
 
 def _aurora(deployed: Deployed) -> Iterator[Finding]:
@@ -85,23 +85,13 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
         yield Finding(check="API key", state="fail", found=wrong, fix=set_key)
         return
     known = api_key.startswith(("sk_", "rk_"))
-    yield Finding(
-        check="API key",
-        state="ok" if known else "warn",
-        found=f"fits {settings.aurora_environment}" if known else "has no prefix that Aurora names",
-        fix="" if known else f"compare it with Aurora's console; {set_key}",
-    )
-    listed = key_rights.list_users(settings, api_key)
-    yield _permission("Aurora: list users", listed, {HTTPStatus.OK}, set_key)
-    if listed.status != HTTPStatus.OK:
-        return
-    yield _clock(deployed, listed.date)
-    refusals = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
-    generate = key_rights.generate_for_nobody(settings, api_key)
-    yield _permission("Aurora: generate token (asked for nobody)", generate, refusals, set_key)
-    if settings.invitations:
-        invite = key_rights.invite_nobody(settings, api_key)
-        yield _permission("Aurora: invite user (asked without a user)", invite, refusals, set_key)
+    found = f"fits {settings.aurora_environment}" if known else "has no prefix that Aurora names"
+    compare = f"compare it with Aurora's console; {set_key}"
+    yield judged("API key", found, good=known, fix=compare, otherwise="warn")
+    for right, answer in key_rights.answers(settings, api_key):
+        yield _permission(right, answer, set_key)
+        if right is key_rights.LIST and answer.status == HTTPStatus.OK:
+            yield _clock(deployed, answer.date)
 
 
 def _shared_key(deployed: Deployed) -> Iterator[Finding]:
@@ -126,11 +116,9 @@ def _shared_key(deployed: Deployed) -> Iterator[Finding]:
             )
 
 
-def _permission(
-    check: str, answer: key_rights.Answer, expected: set[HTTPStatus], fix: str
-) -> Finding:
-    status = answer.status
-    if status in expected:
+def _permission(right: key_rights.Right, answer: key_rights.Answer, fix: str) -> Finding:
+    status, check = answer.status, f"Aurora: {right.name}{right.asked}"
+    if status in right.allowed:
         asked = "" if status == HTTPStatus.OK else ", since the request named nobody"
         return Finding(check=check, state="ok", found=f"allowed: Aurora answered {status}{asked}")
     if not status:
@@ -151,23 +139,20 @@ def _clock(deployed: Deployed, aurora_date: str) -> Finding:
     aws_date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
     now = parsedate_to_datetime(aws_date).timestamp() if aws_date else time.time()
     skew = abs(parsedate_to_datetime(aurora_date).timestamp() - now) if aurora_date else 0.0
-    fine = skew <= TOLERATED_SKEW
-    return Finding(
-        check="clocks",
-        state="ok" if fine else "warn",
-        found=f"Aurora's and AWS's are {skew:.0f} s apart",
-        fix="" if fine else "raise refresh_margin in cdk.json by as much, and tell Aurora",
+    return judged(
+        "clocks",
+        f"Aurora's and AWS's are {skew:.0f} s apart",
+        good=skew <= TOLERATED_SKEW,
+        fix="raise refresh_margin in cdk.json by as much, and tell Aurora",
+        otherwise="warn",
     )
 
 
 def _issuer(deployed: Deployed) -> Iterator[Finding]:
-    (authorizer,) = deployed.client("apigatewayv2").get_authorizers(
-        ApiId=deployed.outputs["ApiId"]
-    )["Items"]
-    issuer = authorizer["JwtConfiguration"]["Issuer"]
     check = "identity provider"
     try:
-        yield Finding(check=check, state="ok", found=signing_keys(issuer))
+        found = signing_keys(deployed.authorizer()["Issuer"])
+        yield Finding(check=check, state="ok", found=found)
     except IssuerError as error:
         yield Finding(check=check, state="fail", found=str(error), fix=error.fix)
     if not deployed.settings.require_verified_email:
@@ -184,15 +169,12 @@ def _cors(deployed: Deployed) -> Iterator[Finding]:
     api = deployed.client("apigatewayv2").get_api(ApiId=deployed.outputs["ApiId"])
     origins = api.get("CorsConfiguration", {}).get("AllowOrigins", [])
     plain = [each for each in origins if each.startswith("http://") and "//localhost" not in each]
-    fix = "set cors_origins in cdk.json to your app's https origins and deploy"
+    open_ = plain or [each for each in origins if each == "*"]
+    found = f"allows {', '.join(open_ or origins)}"
     if not origins:
         found = "no origin is allowed: only servers and native apps can call"
-        yield Finding(check="CORS", state="warn", found=found, fix=fix)
-    elif plain or "*" in origins:
-        found = f"allows {', '.join(plain or ['*'])}"
-        yield Finding(check="CORS", state="warn", found=found, fix=fix)
-    else:
-        yield Finding(check="CORS", state="ok", found=f"allows {', '.join(origins)}")
+    fix = "set cors_origins in cdk.json to your app's https origins and deploy"
+    yield judged("CORS", found, good=bool(origins) and not open_, fix=fix, otherwise="warn")
 
 
 def _table(deployed: Deployed) -> Iterator[Finding]:
@@ -203,20 +185,12 @@ def _table(deployed: Deployed) -> Iterator[Finding]:
         missing, mend, here = "ok", "", ": MiniStack leaves it out of a stack's table, AWS does not"
     ttl = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     expires = ttl["TimeToLiveStatus"] == "ENABLED" and ttl.get("AttributeName") == "ttl"
-    yield Finding(
-        check="table: expiry",
-        state="ok" if expires else missing,
-        found="items leave by ttl" if expires else f"items never leave{here}",
-        fix="" if expires else mend,
-    )
+    found = "items leave by ttl" if expires else f"items never leave{here}"
+    yield judged("table: expiry", found, good=expires, fix=mend, otherwise=missing)
     key = dynamodb.describe_table(TableName=name)["Table"].get("SSEDescription", {})
     own = key.get("SSEType") == "KMS" and key.get("Status") == "ENABLED"
-    yield Finding(
-        check="table: encryption",
-        state="ok" if own else missing,
-        found="by the stack's own key" if own else f"not by the stack's own key{here}",
-        fix="" if own else mend,
-    )
+    found = "by the stack's own key" if own else f"not by the stack's own key{here}"
+    yield judged("table: encryption", found, good=own, fix=mend, otherwise=missing)
 
 
 def _switches(deployed: Deployed) -> Iterator[Finding]:
@@ -238,13 +212,11 @@ def _alarms(deployed: Deployed) -> Iterator[Finding]:
     topic = deployed.outputs["TopicArn"]
     listed = deployed.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     confirmed = [each for each in listed if each["SubscriptionArn"].startswith("arn:")]
-    if confirmed:
-        found = f"{len(confirmed)} confirmed subscriptions"
-        yield Finding(check="alarms: who hears", state="ok", found=found)
-    else:
+    found, fix = f"{len(confirmed)} confirmed subscriptions", ""
+    if not confirmed:
         found = "a subscription waits to be confirmed" if listed else "nobody hears of an alarm"
         fix = "open the link in AWS's e-mail" if listed else "set alarm_email in cdk.json; deploy"
-        yield Finding(check="alarms: who hears", state="warn", found=found, fix=fix)
+    yield judged("alarms: who hears", found, good=bool(confirmed), fix=fix, otherwise="warn")
     on = deployed.client("cloudwatch").describe_alarms(
         AlarmNamePrefix=f"token-vendor-{deployed.stage}-", StateValue="ALARM"
     )["MetricAlarms"]

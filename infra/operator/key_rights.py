@@ -4,7 +4,7 @@ Ask Aurora what a key may do, without leaving a trace there.
 Every probe is one of the requests a minute that Aurora grants the key.
 """
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -29,69 +29,74 @@ class Answer:
     failure: str = ""
 
 
-def list_users(settings: Settings, api_key: str) -> Answer:
+@dataclass(frozen=True, kw_only=True)
+class Right:
     """
-    List the tenant's users, as the function does.
+    A call that a key has to be allowed, and the answers that say so.
+
+    To a call for nobody Aurora answers a 4xx once it has looked at the right.
     """
-    return _ask(settings, api_key, "GET", "")
+
+    name: str
+    method: str
+    path: str
+    body: dict[str, object] | None = None
+    allowed: frozenset[int] = frozenset({400, 404, 422})
+    asked: str = ""
+    if_refused: str = ""
 
 
-def generate_for_nobody(settings: Settings, api_key: str) -> Answer:
-    """
-    Generate for an id that nobody has; a permitted key is told that there is no such user.
-    """
-    return _ask(settings, api_key, "POST", f"/{NOBODY}/generate_token")
+LIST = Right(name="list users", method="GET", path="", allowed=frozenset({HTTPStatus.OK}))
+GENERATE = Right(
+    name="generate token",
+    method="POST",
+    path=f"/{NOBODY}/generate_token",
+    asked=" (asked for nobody)",
+    if_refused="a production key has to include access to the Platform API",
+)
+INVITE = Right(
+    name="invite user",
+    method="POST",
+    path="/invite",
+    body={"user": {}},
+    asked=" (asked without a user)",
+    if_refused="allow it in Aurora's console, or set invitations: false in cdk.json and deploy",
+)
 
 
-def invite_nobody(settings: Settings, api_key: str) -> Answer:
+def answers(settings: Settings, api_key: str) -> Iterator[tuple[Right, Answer]]:
     """
-    Invite without saying whom; a permitted key is told that the input is missing.
+    Ask for each right that the stage needs; for none any more where the list is not answered.
     """
-    return _ask(settings, api_key, "POST", "/invite", {"user": {}})
+    for right in (LIST, GENERATE, INVITE) if settings.invitations else (LIST, GENERATE):
+        answer = _ask(settings, api_key, right)
+        yield right, answer
+        if right is LIST and answer.status != HTTPStatus.OK:
+            return
 
 
 def missing_right(settings: Settings, api_key: str) -> str:
     """
-    Say what keeps a key from working here, or return an empty string. Asks up to three times.
+    Say what keeps a key from working here, or return an empty string.
 
-    Only 401 and 403 tell of a right. To a call for nobody Aurora answers another 4xx once it has
-    looked at the right, and a failure at Aurora is no reason to keep a key out.
+    Only 401 and 403 tell of a right: a failure at Aurora is no reason to keep a key out.
     """
-    listed = list_users(settings, api_key)
-    if listed.status != HTTPStatus.OK:
-        return listed.failure or f"Aurora answered {listed.status} to list users"
-    refused = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-    status = generate_for_nobody(settings, api_key).status
-    if status in refused:
-        return (
-            f"Aurora answered {status} to generate token; "
-            "a production key has to include access to the Platform API"
-        )
-    if settings.invitations and (status := invite_nobody(settings, api_key).status) in refused:
-        return (
-            f"Aurora answered {status} to invite user; "
-            "allow it in Aurora's console, or set invitations: false in cdk.json and deploy"
-        )
+    for right, answer in answers(settings, api_key):
+        said = f"Aurora answered {answer.status} to {right.name}"
+        if right is LIST and answer.status != HTTPStatus.OK:
+            return answer.failure or said
+        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return f"{said}; {right.if_refused}"
     return ""
 
 
-def _ask(
-    settings: Settings, api_key: str, method: str, path: str, body: dict[str, object] | None = None
-) -> Answer:
-    url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{path}"
+def _ask(settings: Settings, api_key: str, right: Right) -> Answer:
+    url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{right.path}"
     headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
     if settings.aurora_version_header and settings.aurora_version:
         headers[settings.aurora_version_header] = settings.aurora_version
-    if body is not None:
-        headers["Content-Type"] = "application/json"
     try:
-        answer = request(
-            method,
-            url,
-            headers=headers,
-            body=None if body is None else json.dumps(body),
-            timeout=TIMEOUT,
-        )
+        answer = request(right.method, url, headers=headers, json=right.body, timeout=TIMEOUT)
     except urllib3.exceptions.HTTPError as error:
         return Answer(failure=f"{type(error).__name__} at {settings.aurora_origin}")
     return Answer(status=answer.status, date=answer.headers.get("Date", ""))

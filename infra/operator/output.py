@@ -37,9 +37,6 @@ def when(moment: float) -> str:
 
 
 def findings(found: Sequence[Finding]) -> Answer:
-    """
-    Tell each finding in a line, and below it what to do.
-    """
     said: list[Any] = []
     for each in found:
         said.append((MARKS[each.state], f"{each.check}: {each.found}"))
@@ -51,27 +48,18 @@ def findings(found: Sequence[Finding]) -> Answer:
 
 
 def holders(found: Sequence[Holder]) -> Answer:
-    """
-    Tell who holds a token.
-    """
     rows = [(each.email, when(each.since), when(each.until), each.jti) for each in found]
     table = Table(columns=("E-mail", "Since (UTC)", "Until (UTC)", "jti"), rows=rows)
     return Answer(data=found, said=[table, "", f"{len(found)} hold a token"])
 
 
 def switched(found: Sequence[Entry]) -> Answer:
-    """
-    Tell what is switched, until when, why and by whom.
-    """
     rows = [(each.switch, each.value, when(each.until), each.reason, each.by) for each in found]
     table = Table(columns=("Switch", "Value", "Until (UTC)", "Why", "By"), rows=rows)
     return Answer(data=found, said=[table] if found else ["Nothing is switched."])
 
 
 def seats(found: Unused) -> Answer:
-    """
-    Tell who has a seat and does not use this service, and what that does not prove.
-    """
     rows = [
         (each.email, each.user_id, when(each.last_generate) if each.last_generate else "")
         for each in found.seats
@@ -93,16 +81,10 @@ def seats(found: Unused) -> Answer:
 
 
 def exported(found: Mapping[str, Any]) -> Answer:
-    """
-    Tell all items of a person.
-    """
     return Answer(data=found, said=[json.dumps(found, indent=2, ensure_ascii=False)])
 
 
 def erased(found: Erased) -> Answer:
-    """
-    Tell how much was deleted, and what the scan found.
-    """
     said = [
         (
             f"{found.deleted} items deleted; a scan of all {found.scanned} others finds the person "
@@ -116,9 +98,6 @@ def erased(found: Erased) -> Answer:
 
 
 def forecast(found: Forecast, covered: Mapping[int, Mapping[int, int]], *, noted: bool) -> Answer:
-    """
-    Tell whom `prewarm` would serve, who came in these hours of the last week, and the most people.
-    """
     said: list[str | Table] = []
     if found.planned:
         rows = [
@@ -152,9 +131,6 @@ def forecast(found: Forecast, covered: Mapping[int, Mapping[int, int]], *, noted
 def person(
     known: Known | None, history: Sequence[Mapping[str, Any]], *, caller: str, raw: bool
 ) -> Answer:
-    """
-    Tell why a person gets in or does not, what to do, and what happened.
-    """
     said: list[Any] = [known.verdict if known else UNKNOWN]
     if known and known.fix:
         said.append(("→", known.fix))
@@ -230,16 +206,10 @@ def smoke(done: Vend) -> Answer:
 
 
 def addresses(found: Mapping[str, str]) -> Answer:
-    """
-    Tell where each dashboard is.
-    """
     return Answer(data=found, said=[f"{name}  {address}" for name, address in found.items()])
 
 
 def burst(mornings: Mapping[str, Burst]) -> Answer:
-    """
-    Tell how long people waited, and draw what Aurora saw.
-    """
     said: list[Any] = []
     data: dict[str, Any] = {}
     for name, each in mornings.items():

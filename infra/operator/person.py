@@ -29,6 +29,29 @@ from infra.operator.deployed import Deployed
 from infra.operator.tokens import duration, table
 
 ACTIVE = "active"
+DOCTOR = "token-vendor doctor --stage {stage}"
+REFUSED = {
+    InvitationPendingError.slug: (
+        "Refused{until}: invited, and the invitation is not accepted yet.",
+        "the person accepts Aurora's e-mail; a new SDK User would not have to (invite_level)",
+    ),
+    AuroraKeyRejectedError.slug: (
+        "Gets no new token{until}, and nobody does: Aurora rejects the API key.",
+        f"{DOCTOR}; then token-vendor set-api-key --stage {{stage}}",
+    ),
+    AuroraBusyError.slug: ("Aurora has too many requests: comes back{until} by itself.", ""),
+    GeneratingStoppedError.slug: (
+        "Was refused while generating was stopped; gets a token again.",
+        "",
+    ),
+    TooManyRenewalsError.slug: (
+        "Asked for more new tokens in an hour than renewals_per_hour.",
+        "look why the page says that its tokens fail",
+    ),
+}
+"""
+What a person hears and what to do about it, by the last problem.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,36 +126,11 @@ class Look:
         domain = self.email.rpartition("@")[2]
         return entry.switch is switch and entry.value in {"", self.email, domain}
 
-    def _refused(  # noqa: PLR0911 - one for each problem.
-        self, slug: str, until: str
-    ) -> tuple[str, str]:
-        doctor = f"token-vendor doctor --stage {self.stage}"
-        match slug:
-            case UserNotEligibleError.slug:
-                return self._not_eligible(until)
-            case InvitationPendingError.slug:
-                return (
-                    f"Refused{until}: invited, and the invitation is not accepted yet.",
-                    (
-                        "the person accepts Aurora's e-mail; a new SDK User would not have to "
-                        "(invite_level)"
-                    ),
-                )
-            case AuroraKeyRejectedError.slug:
-                return (
-                    f"Gets no new token{until}, and nobody does: Aurora rejects the API key.",
-                    f"{doctor}; then token-vendor set-api-key --stage {self.stage}",
-                )
-            case AuroraBusyError.slug:
-                return f"Aurora has too many requests: comes back{until} by itself.", ""
-            case GeneratingStoppedError.slug:
-                return "Was refused while generating was stopped; gets a token again.", ""
-            case TooManyRenewalsError.slug:
-                return (
-                    "Asked for more new tokens in an hour than renewals_per_hour.",
-                    "look why the page says that its tokens fail",
-                )
-        return f"Gets no new token{until}: {slug}.", doctor
+    def _refused(self, slug: str, until: str) -> tuple[str, str]:
+        if slug == UserNotEligibleError.slug:
+            return self._not_eligible(until)
+        said, fix = REFUSED.get(slug, ("Gets no new token{until}: {slug}.", DOCTOR))
+        return said.format(until=until, slug=slug), fix.format(stage=self.stage)
 
     def _not_eligible(self, until: str) -> tuple[str, str]:
         status = self.account.get("account_status")

@@ -189,9 +189,6 @@ def _number(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """
-    Yield every text in a value, however deep.
-    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

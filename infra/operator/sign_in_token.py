@@ -11,7 +11,7 @@ from token_vendor.caller import identify
 from token_vendor.problems import CallerNotIdentifiedError
 
 from infra.operator.deployed import Deployed
-from infra.operator.doctor import Finding
+from infra.operator.doctor import Finding, judged
 from infra.operator.exits import OperatorError
 
 LARGEST = 10_240
@@ -36,37 +36,30 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
     """
     claims = _claims(token)
     yield _size(token, claims)
-    (authorizer,) = deployed.client("apigatewayv2").get_authorizers(
-        ApiId=deployed.outputs["ApiId"]
-    )["Items"]
-    expected = authorizer["JwtConfiguration"]
-    yield _told(
-        "issuer",
+    expected = deployed.authorizer()
+    yield judged(
+        "token: issuer",
         f"iss is {claims.get('iss')}, the stage expects {expected['Issuer']}",
         good=claims.get("iss") == expected["Issuer"],
         fix="sign in at the stage's issuer, or set issuer in cdk.json and deploy",
     )
     audience = claims.get("aud", claims.get("client_id", []))
     audiences = {audience} if isinstance(audience, str) else set(audience)
-    yield _told(
-        "audience",
+    yield judged(
+        "token: audience",
         f"aud is {_listed(audiences)}; the stage expects {_listed(expected['Audience'])}",
         good=bool(audiences & set(expected["Audience"])),
         fix="set audiences in cdk.json to the app's client id and deploy",
     )
     left = float(claims.get("exp", 0)) - time.time()
-    yield _told("expiry", f"{left:.0f} s are left", good=left > 0, fix="sign in anew")
-    settings = deployed.settings
+    yield judged("token: expiry", f"{left:.0f} s are left", good=left > 0, fix="sign in anew")
+    wrong = ""
     try:
-        identify(claims, {}, settings=settings)
-        yield Finding(check="token: e-mail", state="ok", found="names a person")
+        identify(claims, {}, settings=deployed.settings)
     except CallerNotIdentifiedError as problem:
-        yield Finding(
-            check="token: e-mail",
-            state="fail",
-            found=problem.cause,
-            fix="send the ID token, not the access token; see docs/identity-providers.md",
-        )
+        wrong = problem.cause
+    other = "send the ID token, not the access token; see docs/identity-providers.md"
+    yield judged("token: e-mail", wrong or "names a person", good=not wrong, fix=other)
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -85,8 +78,8 @@ def _size(token: str, claims: dict[str, Any]) -> Finding:
     size = len(f"Authorization: Bearer {token}")
     largest = sorted(claims, key=lambda name: -len(json.dumps(claims[name])))[:3]
     parts = ", ".join(f"{name} {len(json.dumps(claims[name]))}" for name in largest)
-    return _told(
-        "size",
+    return judged(
+        "token: size",
         f"{size} of the {LARGEST} bytes that API Gateway takes with all other headers; "
         f"largest claims: {parts}",
         good=size <= LARGEST - OTHER_HEADERS,
@@ -96,12 +89,3 @@ def _size(token: str, claims: dict[str, Any]) -> Finding:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
-
-
-def _told(check: str, found: str, *, good: bool, fix: str) -> Finding:
-    return Finding(
-        check=f"token: {check}",
-        state="ok" if good else "fail",
-        found=found,
-        fix="" if good else fix,
-    )

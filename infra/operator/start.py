@@ -4,8 +4,7 @@ The command `token-vendor`: a thin start, because the imports of the rest take a
 
 import sys
 
-INTERRUPTED = 130
-"""The exit code of a command that ended on Ctrl-C, as shells have it."""
+from infra.operator.exits import INTERRUPTED
 
 
 def main() -> None:
@@ -13,8 +12,8 @@ def main() -> None:
     Run the command line; Ctrl-C while it still loads ends it without a traceback.
     """
     try:
-        from infra.operator import cli  # noqa: PLC0415 - This is what takes the second.
+        from infra.operator import cli, commands  # noqa: PLC0415 - This is what takes the second.
 
-        cli.main()
+        commands.run(cli.app)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -47,9 +47,6 @@ class Board:
 
 
 def board(deployed: Deployed) -> Board:
-    """
-    Read what is switched.
-    """
     item = table(deployed).get(CONTROL)
     return Board(entries=Control.of(item, now=time.time()).entries, version=item.get("version"))
 
@@ -126,9 +123,6 @@ def tidy(deployed: Deployed) -> None:
 
 
 def operator(deployed: Deployed) -> str:
-    """
-    Return whose credentials these are.
-    """
     return str(deployed.client("sts").get_caller_identity()["Arn"])
 
 

@@ -73,8 +73,8 @@ def row_of(listed: Exchange | None, address: str, user_id: str = "") -> Mapping[
 
 def version_header(line: Line) -> tuple[str, str]:
     """Return the header that may pin the version, and a version that is good: ("", "") for none."""
-    if line.target.version_header:
-        return line.target.version_header, line.target.version
+    if line.settings.aurora_version_header:
+        return line.settings.aurora_version_header, line.settings.aurora_version
     listed = line.exchanges.get("list")
     named = [
         (name, value)
@@ -173,13 +173,12 @@ def _generate(line: Line, people: People, sessions: Sessions | None) -> None:
     call = "POST users/{throw-away id}/generate_token"
     if not (first := line.ask("generate", call, GENERATE, path)).ok:
         return
-    one = first.claims
-    if sessions and one:
-        sessions.first(one.encoded)
-    other = line.ask("generate-again", call, GENERATE, path).claims
+    if sessions and first.jwt:
+        sessions.first(first.jwt)
+    again = line.ask("generate-again", call, GENERATE, path)
     # The same token again tells nothing of two.
-    if sessions and one and other and one.encoded != other.encoded:
-        sessions.second(other.encoded)
+    if sessions and first.jwt and again.jwt and first.jwt != again.jwt:
+        sessions.second(again.jwt)
     if person in people.left_behind:
         # Aurora gives the address of somebody who is not active to a second person.
         body = {"user": NAMES | {"email": person, "user_level": LEVEL}}

@@ -34,13 +34,12 @@ def probe(
     write: Annotated[bool, typer.Option("--write", help="change cdk.json by the outcome")] = False,
 ) -> Answer:
     """Find out what Aurora's pages leave open. Asks first; costs 8 of its requests, or 23."""
+    from infra.probe import command as steps
     from infra.probe.calls import People
-    from infra.probe.command import Probe
 
     people = People()
     try:
-        steps = Probe.of(find(stage), people)
-        outcome = steps.run(allow_production=production)
+        outcome = steps.run(find(stage), people, allow_production=production)
         for line in steps.finish(outcome, write=write):
             terminal.noted(line)
     finally:
@@ -54,7 +53,6 @@ def probe(
 
 
 def found(outcome: "Outcome") -> Answer:
-    """Tell what a probe found, and what follows from it for cdk.json."""
     rows = [(VERDICTS[each.verdict], each.statement, each.found or "-") for each in outcome.answers]
     counts = Counter[str](each.verdict for each in outcome.answers)
     counted = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
@@ -69,5 +67,4 @@ def found(outcome: "Outcome") -> Answer:
 
 
 def main() -> None:
-    """Run the command."""
     run(app)

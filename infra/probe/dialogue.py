@@ -4,11 +4,12 @@ What the operator is asked before a probe, on stderr: what it may do, and with w
 
 import typer
 from token_vendor.models import normalised_email
+from token_vendor.settings import Settings
 
 from infra.operator.exits import OperatorError
 from infra.probe.calls import ALL_CALLS, READING_CALLS
-from infra.probe.line import Target
 from infra.probe.pacing import LEFT_TO_OTHERS
+from infra.probe.tabs import choose
 
 SCREEN = f"""\
 Probe of {{origin}}
@@ -29,7 +30,7 @@ minute's calls are left to others.
 """
 
 
-def consent(target: Target, *, stage: str) -> bool:
+def consent(settings: Settings, *, stage: str) -> bool:
     """
     Show in one screen what a probe may do; return whether throw-away people are allowed.
 
@@ -37,20 +38,15 @@ def consent(target: Target, *, stage: str) -> bool:
         OperatorError: The operator allows nothing.
 
     """
-    say(SCREEN.format(origin=target.origin, tenant=target.tenant_id, stage=stage))
-    while True:
-        match typer.prompt("1, 2 or 0", err=True).strip():
-            case "1":
-                return False
-            case "2":
-                return True
-            case "0":
-                raise OperatorError("Aurora was not asked")
-            case _:
-                say("Type 1, 2 or 0.")
+    tenant = settings.aurora_tenant_id
+    say(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage))
+    chosen = choose("1, 2 or 0", "1", "2", "0")
+    if chosen == "0":
+        raise OperatorError("Aurora was not asked")
+    return chosen == "2"
 
 
-def production(target: Target, *, allowed: bool) -> None:
+def production(settings: Settings, *, allowed: bool) -> None:
     """
     Have the operator confirm that this is production.
 
@@ -59,20 +55,20 @@ def production(target: Target, *, allowed: bool) -> None:
 
     """
     if not allowed:
-        raise OperatorError(f"{target.origin} is production: probe a sandbox, or add --production")
-    if typer.prompt("This is production. Type the tenant's id", err=True) != target.tenant_id:
+        origin = settings.aurora_origin
+        raise OperatorError(f"{origin} is production: probe a sandbox, or add --production")
+    tenant = typer.prompt("This is production. Type the tenant's id", err=True)
+    if tenant != settings.aurora_tenant_id:
         raise OperatorError("that is another id; Aurora was not asked")
 
 
 def addresses() -> tuple[str, str]:
-    """Ask for the addresses of the two throw-away people."""
     say("Take addresses that are nobody's in Aurora, such as you+probe1@example.com.")
     first = _address("First throw-away person", "")
     return first, _address("Second throw-away person", first)
 
 
 def use_known(address: str) -> bool:
-    """Ask whether a token may be generated for somebody whom Aurora knows already."""
     question = f"{address} is in Aurora already. Generate for this person? It may end a session"
     return bool(typer.confirm(question, default=False, err=True))
 
@@ -83,12 +79,13 @@ def say(text: str) -> None:
 
 
 def _address(prompt: str, other: str) -> str:
-    while True:
+    def read(text: str) -> str:
         try:
-            address = normalised_email(typer.prompt(prompt, err=True))
-        except ValueError:
-            say("That is not an e-mail address.")
-            continue
-        if address != other:
-            return address
-        say("Another one is needed.")
+            address = normalised_email(text)
+        except ValueError as error:
+            raise typer.BadParameter("that is not an e-mail address") from error
+        if address == other:
+            raise typer.BadParameter("another one is needed")
+        return address
+
+    return str(typer.prompt(prompt, value_proc=read, err=True))

@@ -22,15 +22,6 @@ DEEPEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What a generated JWT says of itself; it cannot be verified, and never leaves memory."""
-
-    encoded: str = field(repr=False)
-    header: dict[str, Any] = field(repr=False)
-    payload: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Exchange:
     """
     A call and its answer; status 0 is none, and `failure` says why.
@@ -48,7 +39,6 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """Tell whether Aurora did what it was asked."""
         return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own numbers.
 
     @property
@@ -58,7 +48,6 @@ class Exchange:
 
     @property
     def limited(self) -> bool:
-        """Tell whether Aurora had too many requests."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
     def header(self, name: str) -> str | None:
@@ -67,18 +56,15 @@ class Exchange:
 
     @property
     def rows(self) -> list[Any] | None:
-        """Return the rows of a user list, or None where this is none."""
         rows = self.body.get("users") if self.ok and isinstance(self.body, dict) else None
         return rows if isinstance(rows, list) else None
 
     @property
     def people(self) -> list[Mapping[str, Any]]:
-        """Return the rows that are objects."""
         return [row for row in self.rows or () if isinstance(row, dict)]
 
     @property
     def ids(self) -> list[str]:
-        """Return the ids of the rows, in order."""
         return [each for row in self.people if (each := usable_id(row.get("id")))]
 
     @property
@@ -88,22 +74,29 @@ class Exchange:
         return user if isinstance(user, dict) else {}
 
     @property
-    def claims(self) -> Claims | None:
-        """Return the generated JWT, or None where there is none that can be read."""
-        token = self.body.get("token") if isinstance(self.body, dict) else None
-        encoded = token.get("jwt") if isinstance(token, dict) and self.ok else None
-        if not isinstance(encoded, str):
-            return None
+    def claims(self) -> dict[str, Any] | None:
+        """Return what the generated JWT says of itself, unverified; None where it says nothing."""
         # Imported where there is a token: it brings cryptography.
         import jwt  # noqa: PLC0415
 
         try:
             # Signed with Aurora's own secret, so there is nothing to verify it with; without a
             # signature to verify, PyJWT checks no claim.
-            parts = jwt.api_jwt.decode_complete(encoded, options={"verify_signature": False})
+            claims: dict[str, Any] = jwt.decode(self._encoded, options={"verify_signature": False})
         except (jwt.InvalidTokenError, ValueError, RecursionError):
             return None
-        return Claims(encoded=encoded, header=parts["header"], payload=parts["payload"])
+        return claims
+
+    @property
+    def jwt(self) -> str:
+        """Return the generated JWT, or an empty string where there is none that can be read."""
+        return self._encoded if self.claims else ""
+
+    @property
+    def _encoded(self) -> str:
+        token = self.body.get("token") if isinstance(self.body, dict) else None
+        encoded = token.get("jwt") if isinstance(token, dict) and self.ok else None
+        return encoded if isinstance(encoded, str) else ""
 
     @property
     def told(self) -> str:
@@ -112,7 +105,6 @@ class Exchange:
 
     @property
     def header_names(self) -> list[str]:
-        """Return the names of the headers, sorted."""
         return sorted(name for name in self.headers if HEADER_NAME.fullmatch(name))
 
 
@@ -122,7 +114,6 @@ def usable_id(value: Any) -> str:
 
 
 def parsed(data: bytes) -> Any:
-    """Return a body as JSON, or None where it is none."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

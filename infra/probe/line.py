@@ -3,11 +3,11 @@ The way to Aurora: every call is counted, recorded and paced, and the last one i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from token_vendor.aurora_http import retry_after
 from token_vendor.models import GENERATE, LIST
+from token_vendor.settings import Settings
 from urllib3.exceptions import HTTPError
 
 from infra.outbound import request
@@ -17,29 +17,19 @@ from infra.probe.pacing import HaltedError, Reserved
 TIMEOUT = 25
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """An Aurora tenant, and the key to it."""
-
-    origin: str
-    tenant_id: str
-    api_key: str = field(repr=False)
-    version_header: str = ""
-    version: str = ""
-
-
 class Line:
     """Make calls with one key; `exchanges` has them by name, in order."""
 
     def __init__(
         self,
-        target: Target,
+        settings: Settings,
+        api_key: str,
         pacing: Reserved,
         *,
         most: int,
         clock: Callable[[], float],
     ) -> None:
-        self.target = target
+        self.settings = settings
         self.exchanges: dict[str, Exchange] = {}
         self._pacing = pacing
         self._left = most
@@ -47,10 +37,10 @@ class Line:
         self._headers = {
             "Accept": "application/json",
             "User-Agent": "aurora-token-vendor",
-            "Authorization": f"Bearer {target.api_key}",
+            "Authorization": f"Bearer {api_key}",
         }
-        if target.version_header and target.version:
-            self._headers[target.version_header] = target.version
+        if settings.aurora_version_header and settings.aurora_version:
+            self._headers[settings.aurora_version_header] = settings.aurora_version
 
     def ask(  # noqa: PLR0913 - one request has this many parts.
         self,
@@ -73,12 +63,12 @@ class Line:
             raise HaltedError("every call that was allowed has been made")
         self._pacing.before(operation)
         self._left -= 1
-        method = call.partition(" ")[0]
+        origin, tenant = self.settings.aurora_origin, self.settings.aurora_tenant_id
         began = self._clock()
         try:
             answer = request(
-                method,
-                f"{self.target.origin}/tenants/{self.target.tenant_id}/users{path}",
+                call.partition(" ")[0],
+                f"{origin}/tenants/{tenant}/users{path}",
                 headers=self._headers | dict(headers),
                 json=body,
                 timeout=TIMEOUT,

@@ -5,8 +5,8 @@ What generated tokens are, and when there are none.
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from math import isfinite
+from typing import Any
 
-from infra.probe.exchange import Claims
 from infra.probe.questions import Found, Record, is_seen, names, question
 
 CLAIMS = {"id", "email", "exp", "jti"}
@@ -34,14 +34,14 @@ def _generate(record: Record) -> Found:
 @question("generate-again", "A second generate returns a new token.")
 def _generate_again(record: Record) -> Found:
     first, second = record["generate"], record["generate-again"]
-    one, other = first.claims, second.claims
-    if not (one and other):
+    if not (first.jwt and second.jwt):
         return None, "there are no two tokens", first, second
-    if one.encoded == other.encoded:
+    if first.jwt == second.jwt:
         return False, "the same token came again", first, second
     return True, "another token", first, second
 
 
+Claims = dict[str, Any]
 Read = Callable[[Claims, Record], tuple[bool, str]]
 
 
@@ -60,14 +60,14 @@ def _of_claims(name: str, statement: str) -> Callable[[Read], None]:
 
 @_of_claims("claims", "The JWT has id, email, exp and jti.")
 def _names(claims: Claims, _: Record) -> tuple[bool, str]:
-    if missing := CLAIMS - set(claims.payload):
+    if missing := CLAIMS - set(claims):
         return False, f"without {names(missing)}"
-    return True, f"it has {names(claims.payload)}"
+    return True, f"it has {names(claims)}"
 
 
 @_of_claims("claim-id", "The JWT's id is the user's.")
 def _id(claims: Claims, record: Record) -> tuple[bool, str]:
-    same = claims.payload.get("id") == record.people.ids.get(record.person)
+    same = claims.get("id") == record.people.ids.get(record.person)
     return same, "it is" if same else "it is another one, or none"
 
 
@@ -81,7 +81,7 @@ def _token_life(record: Record) -> Found:
 def life_of(record: Record) -> int:
     """Return how many seconds a token lives, to the minute, or 0."""
     claims, generated = record.claims, record["generate"]
-    end = claims.payload.get("exp") if claims else None
+    end = claims.get("exp") if claims else None
     if isinstance(end, bool) or not isinstance(end, int | float) or not isfinite(end):
         return 0
     try:

@@ -107,15 +107,9 @@ class Reserved:
             raise HaltedError(str(problem.cause)) from problem
 
     def pause(self, seconds: float, operation: str) -> None:
-        """
-        Pass Aurora's 429 on to everybody who uses the key.
-        """
         self._budget.pause(seconds, operation)
 
     def _control(self) -> Control:
-        """
-        Return what is switched now.
-        """
         return Control.of(self._table.get(CONTROL), now=self._table.now())
 
     def _limit(self, control: Control) -> int:

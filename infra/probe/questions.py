@@ -4,10 +4,10 @@ Questions: statements about Aurora, and how each is seen to hold or not in what 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from infra.probe.calls import People, version_header
-from infra.probe.exchange import Claims, Exchange, plain
-from infra.probe.line import Line
+from infra.probe.calls import People
+from infra.probe.exchange import Exchange, plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +19,6 @@ class Record:
     said: Mapping[str, bool | None] = field(default_factory=dict)
     version_header: tuple[str, str] = ("", "")
     halted: str = ""
-
-    @classmethod
-    def of(
-        cls, line: Line, people: People, said: Mapping[str, bool | None], halted: str
-    ) -> "Record":
-        """Return the record of a probe that has ended."""
-        return cls(
-            exchanges=line.exchanges,
-            people=people,
-            said=said,
-            version_header=version_header(line),
-            halted=halted,
-        )
 
     def __getitem__(self, name: str) -> Exchange:
         why = f"not asked: {self.halted}" if self.halted else "not asked"
@@ -49,8 +36,7 @@ class Record:
         return next((each for each in self.people.addresses if self.people.ids.get(each)), "")
 
     @property
-    def claims(self) -> Claims | None:
-        """Return what the first JWT says, unverified, or None where none can be read."""
+    def claims(self) -> dict[str, Any] | None:
         return self["generate"].claims
 
 
@@ -63,8 +49,6 @@ Reader = Callable[[Record], Found]
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A statement about Aurora, and how it is read."""
-
     name: str
     statement: str
     read: Reader
@@ -92,5 +76,4 @@ def names(members: Iterable[str]) -> str:
 
 
 def is_seen(name: str, record: Record) -> bool:
-    """Tell whether another question's statement holds."""
     return QUESTIONS[name].read(record)[0] is True

@@ -32,7 +32,6 @@ class Answer:
 
 
 def answers(record: Record) -> list[Answer]:
-    """Answer every question."""
     result = []
     for each in QUESTIONS.values():
         holds, found, *by = each.read(record)

@@ -19,8 +19,6 @@ CDK_JSON = Path("cdk.json")
 
 @dataclass(frozen=True, kw_only=True)
 class StageFile:
-    """One stage of a cdk.json, as it is written there."""
-
     path: Path
     stage: str
     content: Mapping[str, Any]
@@ -47,7 +45,6 @@ class StageFile:
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """Return the options that the file has."""
         given: Mapping[str, Any] = self.content["context"]["stages"][self.stage]
         return given
 
@@ -58,13 +55,11 @@ class StageFile:
         return replace(deployed, **fit)
 
     def changed(self, changes: Mapping[str, Any]) -> str:
-        """Return the file's text with the changes."""
         content: dict[str, Any] = json.loads(json.dumps(self.content))
         content["context"]["stages"][self.stage] |= changes
         return _text(content)
 
     def diff(self, changes: Mapping[str, Any]) -> str:
-        """Return what the changes do to the file, as a unified diff."""
         before = _text(self.content).splitlines(keepends=True)
         after = self.changed(changes).splitlines(keepends=True)
         return "".join(unified_diff(before, after, f"a/{self.path.name}", f"b/{self.path.name}"))

@@ -58,7 +58,6 @@ class Tabs(ThreadingHTTPServer):
 
 
 def open_tabs(origin: str) -> AbstractContextManager[Tabs]:
-    """Serve until the block ends."""
     return serving(Tabs(origin))
 
 
@@ -91,7 +90,6 @@ class Sessions:
         self.said: dict[str, bool | None] = {}
 
     def first(self, jwt: str) -> None:
-        """Have the first token loaded."""
         typer.echo(LOOK, err=True)
         self.said["loader-option"] = _look(LOADED.format(url=self._tabs.show("first", jwt)))
 
@@ -113,14 +111,18 @@ class Sessions:
             self.said["first-token-again"] = _look(AGAIN)
 
 
+def choose(question: str, *answers: str) -> str:
+    """Ask until one of the answers is typed, or how it begins."""
+
+    def read(text: str) -> str:
+        found = [each for each in answers if each.startswith(text.strip().lower())]
+        if len(found) != 1:
+            raise typer.BadParameter(f"type one of {', '.join(answers)}")
+        return found[0]
+
+    return str(typer.prompt(question, value_proc=read, err=True))
+
+
 def _look(question: str) -> bool | None:
-    while True:
-        match typer.prompt(f"{question} (yes, no, skip)", err=True).strip().lower():
-            case "yes" | "y":
-                return True
-            case "no" | "n":
-                return False
-            case "skip" | "s":
-                return None
-            case _:
-                typer.echo("Type yes, no or skip.", err=True)
+    answer = choose(f"{question} (yes, no, skip)", "yes", "no", "skip")
+    return {"yes": True, "no": False}.get(answer)

@@ -5,12 +5,13 @@ The function that tries a new version before anybody's request reaches it.
 import json
 from pathlib import Path
 
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.build.lambda_asset import SOURCES
-from infra.stack.function import FurtherFunction
+from infra.stack.function import StageFunction
 from infra.stack.gateway_events import LONGEST, events
 from infra.stage import StageConfig
 
@@ -19,7 +20,7 @@ ASSET = IN_WHEEL if IN_WHEEL.exists() else SOURCES / "before_traffic"
 NO_QUEUE = "CodeDeploy waits for its answer, and fails the deployment where none comes."
 
 
-class BeforeTraffic(FurtherFunction):
+class BeforeTraffic(StageFunction):
     """
     Own the function that CodeDeploy calls with its hook `BeforeAllowTraffic`.
 
@@ -41,7 +42,7 @@ class BeforeTraffic(FurtherFunction):
             code=lambda_.Code.from_asset(str(ASSET), exclude=["__pycache__"]),
             handler="hook.handler",
             does="Tries a new version before it gets traffic",
-            minutes=LONGEST,
+            timeout=Duration.minutes(LONGEST),
             no_queue=NO_QUEUE,
         )
         self.role.add_to_policy(

@@ -3,6 +3,7 @@ The two dashboards: *service* shows whether people get in, *operations* where it
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aws_cdk import Aws
 from aws_cdk import aws_cloudwatch as cw
@@ -25,7 +26,7 @@ from infra.stack.metrics import (
 
 Series = cw.Metric | cw.MathExpression
 REQUESTS, CALLS = "requests a minute", "calls a minute"
-FULL, HALF, THIRD, QUARTER = 24, 12, 8, 6
+FULL, HALF, THIRD = 24, 12, 8
 
 HEALTHY = """
 ### What healthy looks like
@@ -41,12 +42,50 @@ An alarm is on? Its description names its section of docs/runbook.md.
 """
 
 
+@dataclass(frozen=True)
+class Graph:
+    """
+    A widget with lines; `unit` and `right_unit` name its axes, `most` ends the left one.
+    """
+
+    title: str
+    left: Sequence[Series]
+    unit: str
+    right: Sequence[Series] = ()
+    right_unit: str = ""
+    colors: Sequence[str] = NEUTRAL
+    stacked: bool = False
+    most: float | None = None
+
+    def drawn(self, width: int) -> cw.GraphWidget:
+        """
+        Return the widget; a series without a colour of its own gets the next of `colors`.
+        """
+        free = iter(self.colors)
+        left, right = (
+            list[cw.IMetric](each if each.color else each.with_(color=next(free)) for each in side)
+            for side in (self.left, self.right)
+        )
+        return cw.GraphWidget(
+            title=self.title,
+            left=left,
+            right=right,
+            width=width,
+            height=7,
+            stacked=self.stacked,
+            left_y_axis=cw.YAxisProps(min=0, max=self.most, label=self.unit, show_units=False),
+            right_y_axis=cw.YAxisProps(min=0, label=self.right_unit or None, show_units=False),
+            legend_position=cw.LegendPosition.BOTTOM,
+        )
+
+
+def _side_by_side(graphs: Sequence[Graph]) -> list[cw.GraphWidget]:
+    return [each.drawn(FULL // len(graphs)) for each in graphs]
+
+
 def service_dashboard(
     scope: Construct, *, stage: str, measures: Measures, alarms: list[cw.IAlarm]
 ) -> cw.Dashboard:
-    """
-    Show within ten seconds whether people get in, and if not, why.
-    """
     own = measures.own
     stored = own(Metric.VENDED, label="stored", source="stored")
     generated = own(Metric.VENDED, label="generated", source="generated")
@@ -58,39 +97,27 @@ def service_dashboard(
     )
     dashboard = _dashboard(scope, "Service", stage)
     dashboard.add_widgets(cw.AlarmStatusWidget(title="Alarms", alarms=alarms, width=FULL, height=3))
-    dashboard.add_widgets(
-        cw.TextWidget(markdown=HEALTHY, width=THIRD, height=7),
-        _graph(
-            "Vended, by source",
-            [stored, generated],
-            unit="tokens a minute",
-            width=THIRD,
-            stacked=True,
-        ),
-        _graph("Stored share", [share], unit="% of vended tokens", width=THIRD, most=100),
+    vended = (
+        Graph("Vended, by source", [stored, generated], unit="tokens a minute", stacked=True),
+        Graph("Stored share", [share], unit="% of vended tokens", most=100),
     )
-    dashboard.add_widgets(
-        _graph(
-            "Problems, by type",
-            measures.problems(*CATALOGUE),
-            unit=REQUESTS,
-            stacked=True,
-        ),
-        _graph(
-            "Latency",
-            [own(Metric.LATENCY, p, label=p) for p in ("p50", "p95", "p99")],
-            unit="ms",
+    well = cw.TextWidget(markdown=HEALTHY, width=THIRD, height=7)
+    dashboard.add_widgets(well, *(each.drawn(THIRD) for each in vended))
+    problems = (
+        Graph("Problems, by type", measures.problems(*CATALOGUE), unit=REQUESTS, stacked=True),
+        Graph(
+            "Latency", [own(Metric.LATENCY, p, label=p) for p in ("p50", "p95", "p99")], unit="ms"
         ),
     )
-    dashboard.add_widgets(
-        _graph(
+    waiting = (
+        Graph(
             "Aurora's budget",
             [own(Metric.BUDGET_LEFT, "Minimum", label="least left in the next minute")],
             unit="calls",
             right=[own(Metric.TURN_GIVEN, label="turns given")],
             right_unit="turns a minute",
         ),
-        _graph(
+        Graph(
             "Waiting (p95)",
             [
                 own(Metric.BUDGET_WAIT, "p95", label="until the reserved slot"),
@@ -102,14 +129,9 @@ def service_dashboard(
         ),
     )
     api = measures.api
-    dashboard.add_widgets(
-        _graph(
-            "What people are answered",
-            [api("Count"), api("4xx"), api("5xx")],
-            unit=REQUESTS,
-            width=THIRD,
-        ),
-        _graph(
+    done = (
+        Graph("What people are answered", [api("Count"), api("4xx"), api("5xx")], unit=REQUESTS),
+        Graph(
             "What was done",
             [
                 own(metric, label=label)
@@ -123,27 +145,24 @@ def service_dashboard(
                 )
             ],
             unit="times a minute",
-            width=THIRD,
         ),
-        _graph(
+        Graph(
             "Refused by a switch (token-vendor switch)",
             [
                 own(Metric.SWITCHED_OFF, label=switch, switch=switch)
                 for switch in (Switch.STOP_GENERATING, Switch.STOP_INVITING, Switch.BLOCK)
             ],
             unit=REQUESTS,
-            width=THIRD,
         ),
     )
+    for row in (problems, waiting, done):
+        dashboard.add_widgets(*_side_by_side(row))
     return dashboard
 
 
 def operations_dashboard(
     scope: Construct, *, stage: str, memory_mb: int, measures: Measures, log_group_name: str
 ) -> cw.Dashboard:
-    """
-    Show each part, what it costs, and what the log knows.
-    """
     dashboard = _dashboard(scope, "Operations", stage)
     for row in (
         _function_and_api(measures),
@@ -151,7 +170,7 @@ def operations_dashboard(
         _aurora(measures),
         _oddities_and_cost(measures, memory_mb),
     ):
-        dashboard.add_widgets(*row)
+        dashboard.add_widgets(*_side_by_side(row))
     dashboard.add_variable(
         cw.DashboardVariable(
             id="caller",
@@ -187,10 +206,10 @@ def _dashboard(scope: Construct, kind: str, stage: str) -> cw.Dashboard:
     )
 
 
-def _function_and_api(measures: Measures) -> list[cw.IWidget]:
+def _function_and_api(measures: Measures) -> list[Graph]:
     function, api = measures.function, measures.api
     return [
-        _graph(
+        Graph(
             "Function",
             [function("Invocations"), function("Errors"), function("Throttles")],
             unit="invocations a minute",
@@ -199,21 +218,14 @@ def _function_and_api(measures: Measures) -> list[cw.IWidget]:
                 measures.own(Metric.COLD_START, label="environments started"),
             ],
             right_unit="environments",
-            width=QUARTER,
         ),
-        _graph(
+        Graph(
             "Function: duration",
             [function("Duration", statistic, statistic) for statistic in ("p50", "p99", "Maximum")],
             unit="ms",
-            width=QUARTER,
         ),
-        _graph(
-            "API",
-            [api("Count"), api("4xx"), api("5xx")],
-            unit=REQUESTS,
-            width=QUARTER,
-        ),
-        _graph(
+        Graph("API", [api("Count"), api("4xx"), api("5xx")], unit=REQUESTS),
+        Graph(
             "API: latency",
             [
                 api("Latency", "p50", "p50"),
@@ -221,22 +233,21 @@ def _function_and_api(measures: Measures) -> list[cw.IWidget]:
                 api("IntegrationLatency", "p99", "function's part, p99"),
             ],
             unit="ms",
-            width=QUARTER,
         ),
     ]
 
 
-def _table(measures: Measures) -> list[cw.IWidget]:
+def _table(measures: Measures) -> list[Graph]:
     table = measures.table
 
     def by_operation(
         title: str, name: str, *, colors: Sequence[str], statistic: str = "Sum", unit: str = CALLS
-    ) -> cw.GraphWidget:
+    ) -> Graph:
         metrics = [table(name, statistic, operation) for operation in TABLE_OPERATIONS]
-        return _graph(title, metrics, unit=unit, width=QUARTER, colors=colors)
+        return Graph(title, metrics, unit=unit, colors=colors)
 
     return [
-        _graph(
+        Graph(
             "Table: capacity used",
             [
                 table("ConsumedReadCapacityUnits", label="read"),
@@ -245,7 +256,6 @@ def _table(measures: Measures) -> list[cw.IWidget]:
             unit="units a minute",
             right=[table("ConditionalCheckFailedRequests", label="conditions that did not hold")],
             right_unit=CALLS,
-            width=QUARTER,
         ),
         by_operation(
             "Table: latency (p99)",
@@ -259,33 +269,26 @@ def _table(measures: Measures) -> list[cw.IWidget]:
     ]
 
 
-def _aurora(measures: Measures) -> list[cw.IWidget]:
+def _aurora(measures: Measures) -> list[Graph]:
     return [
-        _graph(
-            f"Aurora: {operation}",
-            measures.outcomes(operation),
-            unit=CALLS,
-            width=QUARTER,
-            stacked=True,
-        )
+        Graph(f"Aurora: {operation}", measures.outcomes(operation), unit=CALLS, stacked=True)
         for operation in OPERATIONS
     ]
 
 
-def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
+def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[Graph]:
     own = measures.own
     gigabytes = memory_mb / 1024
     return [
-        _graph(
+        Graph(
             "Aurora: latency (p95)",
             [
                 own(Metric.AURORA_LATENCY, "p95", label=operation, operation=operation)
                 for operation in OPERATIONS
             ],
             unit="ms",
-            width=THIRD,
         ),
-        _graph(
+        Graph(
             "Should be rare",
             [
                 own(Metric.DOUBLE_GENERATE),
@@ -296,50 +299,18 @@ def _oddities_and_cost(measures: Measures, memory_mb: int) -> list[cw.IWidget]:
                 own(Metric.DIRECTORY_READ),
             ],
             unit="times a minute",
-            width=THIRD,
         ),
-        _graph(
+        Graph(
             "What costs money, beside requests and capacity",
             [
                 math(
                     f"duration / 1000 * {gigabytes:g}",
                     "Lambda",
                     duration=measures.function("Duration"),
-                ),
+                )
             ],
             unit="GB-s a minute",
             right=[measures.logged_bytes()],
             right_unit="bytes a minute",
-            width=THIRD,
         ),
     ]
-
-
-def _graph(  # noqa: PLR0913 - the options of one widget.
-    title: str,
-    left: Sequence[Series],
-    *,
-    unit: str,
-    right: Sequence[Series] = (),
-    right_unit: str = "",
-    colors: Sequence[str] = NEUTRAL,
-    width: int = HALF,
-    stacked: bool = False,
-    most: float | None = None,
-) -> cw.GraphWidget:
-    free = iter(colors)
-    shown = [
-        [each if each.color else each.with_(color=next(free)) for each in side]
-        for side in (left, right)
-    ]
-    return cw.GraphWidget(
-        title=title,
-        left=list[cw.IMetric](shown[0]),
-        right=list[cw.IMetric](shown[1]),
-        width=width,
-        height=7,
-        stacked=stacked,
-        left_y_axis=cw.YAxisProps(min=0, max=most, label=unit, show_units=False),
-        right_y_axis=cw.YAxisProps(min=0, label=right_unit or None, show_units=False),
-        legend_position=cw.LegendPosition.BOTTOM,
-    )

@@ -5,6 +5,7 @@ The Lambda: what runs, as which role, and the alias that the API calls.
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import Acknowledgment, CfnElement, Duration, Stack, Validations
 from aws_cdk import aws_iam as iam
@@ -27,24 +28,38 @@ ACKNOWLEDGED = {
     ),
     "AwsSolutions::AwsSolutions-L1": LATEST_RUNTIME,
     "Serverless::Serverless-LambdaLatestVersion": LATEST_RUNTIME,
-    "Serverless::Serverless-LambdaDLQ": (
-        "API Gateway invokes synchronously: a failure is the caller's answer, and no event is left "
-        "that a queue could keep."
-    ),
     "Serverless::Serverless-LambdaTracing": (
         "The function's metrics time every call to Aurora and its log carries the request id; "
         "without the X-Ray SDK, which does not ship, a trace would add only Lambda's own segment."
     ),
 }
 
+ANSWERED = (
+    "API Gateway invokes synchronously: a failure is the caller's answer, and no event is left "
+    "that a queue could keep."
+)
 
-class VendorFunction(Construct):
+
+class StageFunction(Construct):
     """
-    Own the function, its role (which may write to its log, no more) and the alias `live`.
+    Own a function, its role and its log.
+
+    The role may write to the log, no more. `no_queue` says why no queue keeps what failed.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+    def __init__(  # noqa: PLR0913 - what the functions differ in.
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: StageConfig,
+        variables: Mapping[str, str],
+        code: lambda_.Code,
+        handler: str,
+        does: str,
+        timeout: Duration,
+        no_queue: str,
+        **further: Any,
     ) -> None:
         super().__init__(scope, id_)
         self.log = log_group(self, "Log", stage=stage)
@@ -57,24 +72,53 @@ class VendorFunction(Construct):
                 resources=[self.log.log_group_arn],
             )
         )
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"{does} ({stage.stage})",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            code=code,
+            handler=handler,
+            memory_size=stage.memory_mb,
+            timeout=timeout,
+            log_group=self.log,
+            role=self.role,
+            environment=dict(variables),
+            **further,
+        )
+        reasons = ACKNOWLEDGED | {"Serverless::Serverless-LambdaDLQ": no_queue}
+        Validations.of(self.function).acknowledge(
+            *(Acknowledgment(id=id_, reason=reason) for id_, reason in reasons.items())
+        )
+        place_in_network(self.function, self.role, stage=stage)
+
+
+class VendorFunction(StageFunction):
+    """
+    Own the function that vends, and the alias `live`, which alone is called.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
+    ) -> None:
         self.environment = {
             **stage.variables(),
             **variables,
             "POWERTOOLS_SERVICE_NAME": f"token-vendor-{stage.stage}",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            description=f"Vends Aurora access tokens ({stage.stage})",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
+        super().__init__(
+            scope,
+            id_,
+            stage=stage,
+            variables=self.environment,
             code=lambda_.Code.from_asset(str(build_asset())),
             handler="token_vendor.handler.handler",
-            memory_size=stage.memory_mb,
+            does="Vends Aurora access tokens",
             timeout=Duration.seconds(stage.function_timeout),
+            no_queue=ANSWERED,
             reserved_concurrent_executions=stage.reserved_concurrency or None,
-            log_group=self.log,
             # Lambda's own lines of an undisturbed invocation, START and REPORT, tell nothing that
             # the audit event and Lambda's metrics do not, and are a quarter of the log. WARN keeps
             # those of a crash and of a time-out. Levels need the format, which leaves what the
@@ -83,14 +127,8 @@ class VendorFunction(Construct):
             logging_format=lambda_.LoggingFormat.JSON,
             system_log_level_v2=lambda_.SystemLogLevel.WARN,
             application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
-            role=self.role,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if stage.snap_start else None,
-            environment=self.environment,
         )
-        Validations.of(self.function).acknowledge(
-            *(Acknowledgment(id=id_, reason=reason) for id_, reason in ACKNOWLEDGED.items())
-        )
-        place_in_network(self.function, self.role, stage=stage)
         self.live = lambda_.Alias(
             self,
             "Live",
@@ -116,53 +154,3 @@ def tie_to_its_rights(role: iam.Role) -> None:
     for resource in (role.node.default_child, policy.node.default_child):
         assert isinstance(resource, CfnElement)  # noqa: S101 (narrows the type for mypy)
         resource.override_logical_id(stack.get_logical_id(resource) + suffix)
-
-
-class FurtherFunction(Construct):
-    """
-    Own a function beside the one that vends, its role and its log.
-
-    The role may write to the log, no more. `no_queue` says why no queue keeps what failed.
-    """
-
-    def __init__(  # noqa: PLR0913 - what such functions differ in.
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        stage: StageConfig,
-        variables: Mapping[str, str],
-        code: lambda_.Code,
-        handler: str,
-        does: str,
-        minutes: int,
-        no_queue: str,
-    ) -> None:
-        super().__init__(scope, id_)
-        log = log_group(self, "Log", stage=stage)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[log.log_group_arn],
-            )
-        )
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            description=f"{does} ({stage.stage})",
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            code=code,
-            handler=handler,
-            memory_size=stage.memory_mb,
-            timeout=Duration.minutes(minutes),
-            log_group=log,
-            role=self.role,
-            environment=dict(variables),
-        )
-        reasons = ACKNOWLEDGED | {"Serverless::Serverless-LambdaDLQ": no_queue}
-        Validations.of(self.function).acknowledge(
-            *(Acknowledgment(id=id_, reason=reason) for id_, reason in reasons.items())
-        )
-        place_in_network(self.function, self.role, stage=stage)

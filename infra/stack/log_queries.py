@@ -5,7 +5,7 @@ They stand as widgets on the operations dashboard, because a saved query
 (`AWS::Logs::QueryDefinition`) lies where nobody looks at 08:10.
 """
 
-WIDE = ("The slowest requests", "Failures of one caller (set the variable above)")
+WIDE = ("The slowest requests", "Failures of one caller (the variable Caller)")
 AUDIT = 'filter message = "audit"'
 
 QUERIES: dict[str, tuple[str, ...]] = {
@@ -40,7 +40,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
         ),
         "limit 20",
     ),
-    "Failures of one caller (set the variable above)": (
+    "Failures of one caller (the variable Caller)": (
         AUDIT,
         'filter audit.caller = "CALLER_SHA256" and ispresent(audit.problem)',
         "sort @timestamp desc",

@@ -108,9 +108,6 @@ class Measures:
         return self.own(Metric.LATENCY, "SampleCount", label="requests")
 
     def problems(self, *slugs: str) -> list[cw.Metric]:
-        """
-        Return the count of each problem.
-        """
         return [self.own(Metric.PROBLEM, label=slug, problem=slug) for slug in slugs]
 
     def outcomes(self, operation: str) -> list[cw.MathExpression]:
@@ -137,36 +134,21 @@ class Measures:
         ]
 
     def function(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
-        """
-        Return a metric that Lambda publishes for the function.
-        """
         return _metric("AWS/Lambda", name, self._function, statistic, label)
 
     def prewarm(self, name: str) -> cw.Metric:
-        """
-        Return a metric that Lambda publishes for the function that generates before people come.
-        """
         return _metric("AWS/Lambda", name, self._prewarm, "Sum", f"prewarm: {name}")
 
     def api(self, name: str, statistic: str = "Sum", label: str = "") -> cw.Metric:
-        """
-        Return a metric that API Gateway publishes for the HTTP API.
-        """
         return _metric("AWS/ApiGateway", name, self._api, statistic, label)
 
     def table(
         self, name: str, statistic: str = "Sum", operation: str = "", label: str = ""
     ) -> cw.Metric:
-        """
-        Return a metric that DynamoDB publishes for the table, or for one operation on it.
-        """
         dimensions = self._table | ({"Operation": operation} if operation else {})
         return _metric("AWS/DynamoDB", name, dimensions, statistic, label or operation)
 
     def logged_bytes(self) -> cw.Metric:
-        """
-        Return how much the function wrote to its log.
-        """
         return _metric("AWS/Logs", "IncomingBytes", self._log_group, "Sum", "log bytes")
 
 

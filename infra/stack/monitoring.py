@@ -47,10 +47,6 @@ class Condition:
 
 
 class Monitoring(Construct):
-    """
-    Own the topic, the alarms and the dashboards of one stage.
-    """
-
     def __init__(  # noqa: PLR0913 - what is watched, and where it goes.
         self,
         scope: Construct,

@@ -86,9 +86,6 @@ class Canary(Construct):
 
 
 def canary_failures(stage: str) -> cw.Metric:
-    """
-    Return how often the canary of a stage was refused, by the minute.
-    """
     return cw.Metric(
         namespace=NAMESPACE,
         metric_name=f"{CANARY_FAILED}-{stage}",

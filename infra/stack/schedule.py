@@ -13,7 +13,7 @@ from constructs import Construct
 from token_vendor.forecast import LANES
 
 from infra.build.lambda_asset import build_asset
-from infra.stack.function import FurtherFunction
+from infra.stack.function import StageFunction
 from infra.stage import StageConfig
 
 LONGEST = 15
@@ -27,11 +27,7 @@ NEXT_RUN = (
 )
 
 
-class ScheduledFunction(FurtherFunction):
-    """
-    Own a function that EventBridge Scheduler starts, with its schedules.
-    """
-
+class ScheduledFunction(StageFunction):
     def __init__(  # noqa: PLR0913 - what two functions differ in.
         self,
         scope: Construct,
@@ -51,9 +47,10 @@ class ScheduledFunction(FurtherFunction):
             code=lambda_.Code.from_asset(str(build_asset())),
             handler=f"token_vendor.{handler}.handler",
             does=does,
-            minutes=LONGEST,
+            timeout=Duration.minutes(LONGEST),
             no_queue=NEXT_RUN,
         )
+        self._time_zone = TimeZone.of(stage.time_zone)
         # The right to call an alias is one to call nothing else.
         self._live = lambda_.Alias(
             self, "Live", alias_name="live", version=self.function.current_version
@@ -68,17 +65,13 @@ class ScheduledFunction(FurtherFunction):
         *,
         description: str,
         expression: str,
-        time_zone: str,
         event: Mapping[str, Any] | None = None,
     ) -> None:
-        """
-        Start it on a schedule, with `event`.
-        """
         scheduler.Schedule(
             self,
             id_,
             description=description,
-            schedule=scheduler.ScheduleExpression.expression(expression, TimeZone.of(time_zone)),
+            schedule=scheduler.ScheduleExpression.expression(expression, self._time_zone),
             target=targets.LambdaInvoke(
                 self._live,
                 input=scheduler.ScheduleTargetInput.from_object(dict(event)) if event else None,
@@ -101,9 +94,6 @@ def invoke_asynchronously(alias: lambda_.IAlias, *, attempts: int, age: Duration
 def scheduled_reading(
     scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
 ) -> ScheduledFunction:
-    """
-    Add the reading of Aurora's user list before the working day.
-    """
     reading = ScheduledFunction(
         scope,
         id_,
@@ -117,7 +107,6 @@ def scheduled_reading(
         "Schedule",
         description=f"Reads Aurora's user list before the working day ({stage.stage})",
         expression=stage.directory_schedule,
-        time_zone=stage.time_zone,
     )
     return reading
 
@@ -125,9 +114,6 @@ def scheduled_reading(
 def prewarm(
     scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]
 ) -> ScheduledFunction:
-    """
-    Add the generates before people come, in lanes side by side.
-    """
     ahead = ScheduledFunction(
         scope,
         id_,
@@ -143,7 +129,6 @@ def prewarm(
             f"Lane{lane}",
             description=f"Generates before people come, {lane + 1} of {LANES} ({stage.stage})",
             expression=stage.prewarm_schedule,
-            time_zone=stage.time_zone,
             event={"lane": lane, "lanes": LANES},
         )
     return ahead

@@ -10,10 +10,6 @@ from infra.stage import StageConfig
 
 
 class TokenVendorStack(Stack):
-    """
-    A stack with one token vendor.
-    """
-
     def __init__(self, scope: Construct, id_: str, *, stage: StageConfig) -> None:
         super().__init__(
             scope,

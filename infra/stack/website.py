@@ -5,14 +5,13 @@ Off by default. One origin for page and service means that no CORS is needed, an
 shows the page a 401 instead of hiding it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 from aws_cdk import (
     Acknowledgment,
     Aws,
+    CfnElement,
     DefaultStackSynthesizer,
     Duration,
     Fn,
@@ -28,12 +27,8 @@ from aws_cdk import aws_s3_deployment as deployment
 from constructs import Construct
 
 from infra.stack.storage import log_group
+from infra.stage import StageConfig
 from infra.web.demo_files import FILES, SDK_SOURCES, security_headers
-
-if TYPE_CHECKING:
-    from aws_cdk import CfnElement
-
-    from infra.stage import StageConfig
 
 BOOTSTRAP_QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 ONE_YEAR = Duration.days(365)
@@ -66,10 +61,6 @@ ACKNOWLEDGED_OF_COPIER = (
 
 
 class Website(Construct):
-    """
-    Own the private bucket, the distribution in front of it, and the files.
-    """
-
     def __init__(
         self, scope: Construct, id_: str, *, stage: StageConfig, api_endpoint: str
     ) -> None:

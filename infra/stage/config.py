@@ -72,10 +72,6 @@ def is_span(hours: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig(GivenOptions):
-    """
-    One deployment.
-    """
-
     # Who may call.
     issuer: str = option(
         "the https address that your OIDC provider puts in `iss`: one tenant's, without "
@@ -206,13 +202,9 @@ class StageConfig(GivenOptions):
 
     @property
     def throttle_burst(self) -> int:
-        """Return how many requests API Gateway lets in at once."""
         return ceil(2 * self.throttle_rate)
 
     def variables(self) -> dict[str, str]:
-        """
-        Return the options that the function reads, as its environment variables.
-        """
         values = {each.name.upper(): to_text(getattr(self, each.name)) for each in fields(Options)}
         return {**values, "AURORA_URL": self.aurora_origin}
 

@@ -101,9 +101,6 @@ class GivenOptions(Options):
     )
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """
-        Yield each option that contradicts another one, or that AWS would refuse.
-        """
         yield from super().contradictions()
         for one, other in TOGETHER:
             if bool(getattr(self, one)) != bool(getattr(self, other)):

@@ -76,9 +76,6 @@ def _unknown(key: str, declared: Collection[str]) -> str:
 
 
 def stage_error(stage: object, given: Mapping[str, Any], wrong: Mapping[str, str]) -> StageError:
-    """
-    Return the error that names each wrong option, its value and what is wrong with it.
-    """
     lines = []
     for key, why in wrong.items():
         value = f" = {json.dumps(given[key], ensure_ascii=False)}" if key in given else ""

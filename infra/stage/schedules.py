@@ -50,9 +50,6 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """
-        Return what the field takes, for people.
-        """
         names = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
         return f"{self.least}-{self.most}{names}"
 

@@ -443,7 +443,7 @@ def test_smoke_with_a_token_that_nobody_signed() -> None:
 
 def test_dashboards_are_drawn_from_what_the_stack_emitted(deployed: Running) -> None:
     deployed.vend(JESSICA["email"])
-    written = read("dashboard", "--png", "--period", "10")
+    written = read("dashboard", "--png")
     service, operations, *pictures = (Path(path) for path in written.values())
     assert pictures == [path.with_suffix(".png") for path in (service, operations)]
     page = service.read_text()

@@ -291,7 +291,7 @@ def test_answer_has_its_exit_code(answer: terminal.Answer, code: int) -> None:
     assert answer.code == code
 
 
-@pytest.mark.parametrize("old", [*MOVED, "probe"])
+@pytest.mark.parametrize("old", MOVED)
 def test_old_name_says_the_new_one(old: str) -> None:
     """For one version: a line, and what the shell sees is wrong usage."""
     result = CliRunner().invoke(app, [old, "--stage", "sandbox"])

@@ -36,10 +36,10 @@ from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError
 from infra.probe import cli, dialogue
 from infra.probe import tabs as looks
-from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls
+from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls, version_header
 from infra.probe.cli import app
 from infra.probe.exchange import Exchange, shape
-from infra.probe.line import Line, Target
+from infra.probe.line import Line
 from infra.probe.pacing import HaltedError, Reserved
 from infra.probe.questions import QUESTIONS, Record
 from infra.probe.reading import answers, facts
@@ -86,7 +86,7 @@ def probe(
     paced: Reserved | None = None,
     use_known: Callable[[str], bool] = lambda _: False,
     sessions: Sessions | None = None,
-    **target: str,
+    **options: str,
 ) -> tuple[Record, People]:
     """
     Probe the fake without a dialogue, on a clock that nobody waits for.
@@ -94,13 +94,21 @@ def probe(
     clock = Clock(time.time())
     known = People(addresses=people)
     made = Line(
-        Target(origin=aurora.url, tenant_id=aurora.tenant_id, api_key=aurora.api_key, **target),
+        replace(SETTINGS, aurora_url=aurora.url, aurora_tenant_id=aurora.tenant_id, **options),
+        aurora.api_key,
         paced or UNPACED,
         most=ALL_CALLS if people else READING_CALLS,
         clock=clock,
     )
     halted = make_calls(made, known, use_known=use_known, sessions=sessions)
-    return Record.of(made, known, sessions.said if sessions else {}, halted), known
+    record = Record(
+        exchanges=made.exchanges,
+        people=known,
+        said=sessions.said if sessions else {},
+        version_header=version_header(made),
+        halted=halted,
+    )
+    return record, known
 
 
 def verdicts(record: Record) -> dict[str, str]:
@@ -314,8 +322,8 @@ def test_calls_are_as_many_as_announced() -> None:
 
 def test_a_line_makes_no_call_more_than_allowed(fake_aurora: FakeAurora) -> None:
     clock = Clock()
-    target = Target(origin=fake_aurora.url, tenant_id="t", api_key=fake_aurora.api_key)
-    made = Line(target, UNPACED, most=2, clock=clock)
+    settings = replace(SETTINGS, aurora_url=fake_aurora.url)
+    made = Line(settings, fake_aurora.api_key, UNPACED, most=2, clock=clock)
     for _ in range(2):
         made.ask("name", "GET users", LIST)
     with pytest.raises(HaltedError, match="every call"):
@@ -848,10 +856,10 @@ def test_facts_are_what_was_seen(behaviour: dict[str, Any], known: dict[str, Any
 def test_a_pinned_version_is_sent_with_every_call(fake_aurora: FakeAurora) -> None:
     """Whether the pin matters is seen even where no answer names a version."""
     fake_aurora.behave(version_header="Aurora-Version")
-    pinned = {"version_header": "Aurora-Version", "version": "2024-06-01"}
+    pinned = {"aurora_version_header": "Aurora-Version", "aurora_version": "2024-06-01"}
     record, _ = probe(fake_aurora, people=(), **pinned)
     assert verdicts(record)["version"] == SEEN
-    record, _ = probe(fake_aurora, people=(), **pinned | {"version": "2023"})
+    record, _ = probe(fake_aurora, people=(), **pinned | {"aurora_version": "2023"})
     assert set(verdicts(record).values()) == {UNKNOWN, NOT}
     assert record["list"].status == 400
 

@@ -2,8 +2,6 @@
 A stand-in for Aurora's Client SDK: what a browser loads of it, and the push service it listens to.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 from pathlib import Path
