@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Deployment
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 NEWCOMER = "newcomer@example.com"
 
 

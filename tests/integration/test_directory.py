@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 NEWCOMER = "newcomer@example.com"
 TTL = 300
 PAGINGS: dict[str, dict[str, Any]] = {

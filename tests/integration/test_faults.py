@@ -171,16 +171,14 @@ def test_aurora_down(deployment: Deployment) -> None:
 
 
 def test_secret_without_a_value(deployment: Deployment) -> None:
-    deployment.secrets.delete_secret(SecretId="aurora-api-key", ForceDeleteWithoutRecovery=True)
+    deployment.secret = None
     answer = deployment.vend()
     assert (answer.status, answer.slug) == (502, "aurora-key-rejected")
     assert deployment.aurora.calls() == []
 
 
 def test_key_of_the_other_environment(deployment: Deployment, log: io.StringIO) -> None:
-    deployment.secrets.put_secret_value(
-        SecretId="aurora-api-key", SecretString="sk_prod_0123456789abcdef"
-    )
+    deployment.secret = "sk_prod_0123456789abcdef"
     assert deployment.vend().slug == "aurora-key-rejected"
     assert deployment.aurora.calls() == []
     assert "other environment" in log.getvalue()
@@ -203,7 +201,7 @@ def test_rotated_key_is_read_again_once(deployment: Deployment) -> None:
     deployment.vend()
     deployment.clock.advance(10)
     new = "sk_sand_rotated"
-    deployment.secrets.put_secret_value(SecretId="aurora-api-key", SecretString=new)
+    deployment.secret = new
     deployment.aurora.behave(api_keys=[new])
     assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
 

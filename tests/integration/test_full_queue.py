@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 INTERVAL, HORIZON = 10, 30
 CALLERS = [f"caller-{number}@example.com" for number in range(8)]
 """The first is served, three find a place in the queue, and for the others it is full."""

@@ -67,7 +67,6 @@ def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
     assert set(alarms) == half_hour | scenes | counted_by_aws
 
 
-@pytest.mark.usefixtures("in_memory")
 def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
     """
     The alarms of each cause are on while it lasts, off after it, and in the end everybody is in.

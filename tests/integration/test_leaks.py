@@ -19,7 +19,6 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.token_item import TokenItem
 
-from tests.integration.conftest import SECRET
 from tests.integration.test_faults import ALWAYS, CASES, NEWCOMER
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ def test_aurora_that_echoes_the_key(
     deployment: Deployment, watch: Watch, status: int, key: str
 ) -> None:
     """An error page may repeat the request; its excerpt in the log must not."""
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=key)
+    deployment.secret = key
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.c2lnbmF0dXJl"
     with echo(status, jwt) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
@@ -220,7 +219,7 @@ def test_key_that_cannot_be_sent_is_not_quoted(
     deployment: Deployment, watch: Watch, key: str
 ) -> None:
     """http.client quotes the whole header in its error: such a key never gets that far."""
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=key)
+    deployment.secret = key
     answer = deployment.vend()
     assert answer.slug == "aurora-key-rejected"
     logged = watch.search(answer, key=key)

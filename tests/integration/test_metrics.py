@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from token_vendor.models import Deadline
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
-from tests.integration.conftest import JESSICA, SECRET, TABLE
+from tests.integration.conftest import JESSICA, TABLE
 from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 from tests.support.events import event
@@ -106,7 +106,7 @@ def ordinary_days(deployment: Deployment, walk: Walk) -> None:
     deployment.vend(replace=jessica)
     assert walk.happened() == {Metric.GENERATED: 1, Metric.RENEWED: 1, Metric.VENDED: 1}
 
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=ROTATED)
+    deployment.secret = ROTATED
     deployment.aurora.behave(api_keys=[ROTATED])
     deployment.vend(ROBERT)
     assert walk.happened() == {Metric.KEY_REREAD: 1, Metric.GENERATED: 1, Metric.VENDED: 1}

@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 HOUR = 3600
 
 
 def company(deployment: Deployment, size: int) -> list[str]:
     """Let everybody of a company hold a token, by the provider that it had."""
-    users, now, memory = people(size), deployment.clock.now, deployment.memory
+    users, now, memory = people(size), deployment.clock.now, deployment.dynamodb
     assert memory
     deployment.aurora.set_users(users)
     deployment.aurora.behave(page_size=100)
@@ -107,8 +105,7 @@ def test_others_do_not_wait_beside_them(deployment: Deployment) -> None:
 def test_items_that_never_had_subjects_cost_aurora_nothing(deployment: Deployment) -> None:
     """Their first identity is no new one: the mapping agrees."""
     emails = company(deployment, 300)
-    assert deployment.memory
-    for (_, sk), item in deployment.memory.items.items():
+    for (_, sk), item in deployment.dynamodb.items.items():
         if sk == "TOKEN":
             item.pop("subjects")
     before = len(deployment.aurora.calls())
@@ -208,7 +205,7 @@ def test_gone_account_is_not_believed_of_an_older_list(
 def test_confirmed_identity_is_served_although_it_cannot_be_noted(deployment: Deployment) -> None:
     vend(deployment, "first")
     deployment.clock.advance(600)
-    memory: Any = deployment.memory
+    memory: Any = deployment.dynamodb
     real = memory.update_item
 
     def throttled(**arguments: Any) -> Any:

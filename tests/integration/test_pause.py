@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 WAITING = 180
 PAUSE = 60
 REFUSED = {

@@ -122,8 +122,7 @@ def test_refusal_that_repeats_personal_data_leaves_none_in_the_log(
 def test_secret_that_is_almost_right_is_named(
     deployment: Deployment, log: io.StringIO, value: str | bytes, said: str
 ) -> None:
-    name = "SecretString" if isinstance(value, str) else "SecretBinary"
-    deployment.secrets.put_secret_value(SecretId="aurora-api-key", **{name: value})
+    deployment.secret = value
     assert deployment.vend().slug == "aurora-key-rejected"
     assert said in log.getvalue()
     assert "put in the key alone" in log.getvalue()

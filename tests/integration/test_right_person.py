@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 ADDRESS = JESSICA["email"]
 ISSUER = "https://id.example.com"
 

@@ -15,8 +15,6 @@ from tests.support.crowd import crowd
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 ALWAYS = 9999
 KNOWN = JESSICA["email"]
 
@@ -92,8 +90,7 @@ def test_nobody_waits_for_a_reading_for_longer_than_patience(deployment: Deploym
     """A person who waits occupies an execution environment."""
     deployment.vend()
     deployment.clock.advance(400)
-    assert deployment.memory
-    item = deployment.memory.items[f"sandbox#{deployment.aurora.tenant_id}", "DIRECTORY"]
+    item = deployment.dynamodb.items[f"sandbox#{deployment.aurora.tenant_id}", "DIRECTORY"]
     item |= {
         "lease_id": {"S": "another"},
         "lease_until": {"N": f"{deployment.clock.now + 22:.3f}"},
