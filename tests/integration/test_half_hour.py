@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from token_vendor.observability import recorder
 
-from tests.integration.alarm_scenario import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
+from tests.integration.alarm_scenario import FRIDAY, Alarms, Scene, synthesized_alarms
 from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 
@@ -240,55 +240,6 @@ def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) ->
     for _ in range(3):
         scene.minute(caller)
         scene.quiet(99)
-    assert scene.on() == on
-
-
-@pytest.mark.parametrize(
-    ("slug", "metric"), [("throttled", "Throttles"), ("function-errors", "Errors")]
-)
-def test_what_lambda_counts(scene: Scene, slug: str, metric: str) -> None:
-    """
-    What Lambda itself publishes no service can emit: a line as Lambda would count it stands in.
-    """
-    (caller,) = people(scene, "caller", 1)
-    directive = {
-        "Namespace": "AWS/Lambda",
-        "Dimensions": [["FunctionName"]],
-        "Metrics": [{"Name": metric}],
-    }
-    for counted in (0, 0, 1, 0, 0):
-        scene.minute(caller)
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "FunctionName": FUNCTION}
-        scene.emitted(line | {metric: counted})
-    assert scene.on() == {slug: [2]}
-
-
-@pytest.mark.parametrize(
-    ("failed", "refused", "on"),
-    [
-        pytest.param(3, 0, {"gateway-errors": [*range(4, 12)]}, id="5xx"),
-        pytest.param(2, 0, {}, id="a few 5xx"),
-        pytest.param(0, 8, {"rejected-share": [*range(6, 10)]}, id="4xx"),
-        pytest.param(0, 7, {}, id="a few 4xx"),
-    ],
-)
-def test_what_api_gateway_counts(
-    scene: Scene, failed: int, refused: int, on: dict[str, list[int]]
-) -> None:
-    """
-    Eight minutes of requests that never reach the function: a line as API Gateway would count it.
-    """
-    (caller,) = people(scene, "caller", 1)
-    directive = {
-        "Namespace": "AWS/ApiGateway",
-        "Dimensions": [["ApiId"]],
-        "Metrics": [{"Name": name} for name in ("Count", "4xx", "5xx")],
-    }
-    for minute in range(14):
-        scene.minute(caller)
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "Count": 20}
-        is_bad = 2 <= minute < 10
-        scene.emitted(line | {"4xx": refused * is_bad, "5xx": failed * is_bad})
     assert scene.on() == on
 
 

@@ -8,8 +8,6 @@ import heapq
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support.clients import people
 
 if TYPE_CHECKING:

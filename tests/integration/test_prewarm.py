@@ -98,12 +98,6 @@ def test_person_who_generates_again_and_again_has_come_once(noting: Deployment) 
     assert [float(at["N"]) for at in noted] == pytest.approx(came, abs=30)
 
 
-def test_without_the_option_nothing_is_noted(deployment: Deployment) -> None:
-    deployment.vend()
-    assert "came" not in deployment.item()
-    assert before_the_morning(deployment, 1) == 0
-
-
 def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> None:
     """It could be invited by that, or cost a reading of the list."""
     before_the_morning(noting)

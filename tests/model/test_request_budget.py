@@ -23,7 +23,7 @@ from token_vendor.control import Control, Entry, Switch
 from token_vendor.models import Deadline, Turn
 from token_vendor.places import MICROSECONDS, Pace
 from token_vendor.problems import AuroraBusyError
-from token_vendor.request_budget import QUEUE, RING, Allowance, RequestBudget, Ring
+from token_vendor.request_budget import QUEUE, RING, Allowance, RequestBudget
 from token_vendor.table import Table
 
 from infra.fake_aurora.calls import fullest
@@ -287,16 +287,6 @@ def test_switch_holds_for_turns_that_were_given_before_it(
     assert {number: served[number] for number in waiting} == waiting
 
 
-def test_halved_burst_halves_what_turns_given_before_it_may_use() -> None:
-    """Half of the places are closed, and the others rest for as long as before."""
-    played = Morning(88, 90, [0])
-    played.lowered = Lowered(at=20, until=1000, rate=88, burst=45)
-    played.play(coming([PROMPT] * 300), [])
-    assert len(played.sent) == 300
-    assert played.fullest_minute == 90
-    assert fullest([each for each in played.moments if 20 < each < 1000]) == 45
-
-
 LATE_MARK = "SET used = :used, came = :came, writer = :writer"
 FREE = "SET slot = :slot, used = :used, came = :came, writer = :writer"
 
@@ -408,13 +398,6 @@ def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
     with pytest.raises(AuroraBusyError) as caught:
         late.reserve(1)
     assert caught.value.retry_at == pytest.approx(played.now + 60, abs=1)
-
-
-def test_late_owner_keeps_a_place_that_nobody_else_took() -> None:
-    """Queueing anew would cost time, and spare nobody any."""
-    played = Morning(88, 90, [0])
-    played.play(coming([{**PROMPT, "late": 12}] * 135), [])
-    assert played.moments[-1] < 61.4 + 12 + 3
 
 
 def deadline_of(played: Morning) -> Deadline:
@@ -593,37 +576,3 @@ def test_place_that_is_gone_or_unreadable_is_taken_anew(item: dict[str, Any]) ->
     assert next(steps) <= 16
     played.now += 10
     budget.allowance(deadline, Control()).take(QUEUE)
-
-
-def test_ring_whose_attributes_have_another_type_reads_as_new() -> None:
-    """A newer version may have written them."""
-    text = {"S": "a newer version's"}
-    assert Ring.of({"delay": "text", "held_until": (1,), "list_users_until": text}) == Ring()
-
-
-def test_one_of_two_who_claim_a_slot_gets_it() -> None:
-    """Both have read that it was left unused."""
-    played = Morning(88, 90, [0, 0])
-    played.play(coming([STRANGER] * 180), [])
-    turns = []
-    for budget in played.budgets * 90:
-        with pytest.raises(AuroraBusyError) as caught:
-            budget.allowance(deadline_of(played), Control()).reserve(1)
-        turns.append(caught.value.turn)
-    first, second = turns[0], turns[90]
-    assert first
-    assert second
-    assert first.slots[0][0] == second.slots[0][0]
-    played.now = second.at
-    places = [budget.places(budget.pace, lambda _: None) for budget in played.budgets]
-    now = played.budgets[0].virtual_now()
-    item = {name: int(value["N"]) for name, value in place_item(played).items() if "N" in value}
-    claims = [each._claimed(0, item, now) for each in places]
-    assert [bool(claim) for claim in claims] == [True, False]
-    # And neither does, if its owner came since.
-    place_item(played).update(used={"N": str(item["used"])}, came={"N": str(now)})
-    assert places[0]._claimed(0, item, now) is None
-
-
-def place_item(played: Morning) -> dict[str, Any]:
-    return played.table.items["sandbox#tenant", "PLACE#0"]

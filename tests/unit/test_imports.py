@@ -139,36 +139,6 @@ def test_hook_shares_nothing_with_the_version_that_it_tries() -> None:
     assert tops - sys.stdlib_module_names == {"botocore"}
 
 
-INFRA = FUNCTIONS.parent / "infra"
-MAY_USE = {
-    "local": {"build", "dashboard_view", "fake_aurora", "local", "terminal", "web"},
-    "operator": {"dashboard_view", "operator", "outbound", "stage", "terminal"},
-    "probe": {"operator", "outbound", "probe", "stage", "terminal", "web"},
-    "dashboard_view": {"dashboard_view", "web"},
-    "stage": {"outbound", "stage", "web"},
-}
-"""The folders of the tools, and which parts of `infra` each may import: nobody imports `local`."""
-
-
-@pytest.mark.parametrize("folder", MAY_USE)
-def test_tools_import_one_way(folder: str) -> None:
-    names = {name for path in (INFRA / folder).glob("*.py") for name in inner_imports(path)}
-    used = {name.split(".")[1] for name in names if name.startswith("infra.")}
-    # `from infra import terminal` names a module of the top.
-    assert used <= MAY_USE[folder]
-
-
-def test_nobody_imports_the_local_stack() -> None:
-    """But its own modules: `python -m infra.local` is the way to it."""
-    importers = {
-        path.relative_to(INFRA).parts[0]
-        for path in INFRA.rglob("*.py")
-        if "node_modules" not in path.parts
-        and any(f"{name}.".startswith("infra.local.") for name in inner_imports(path))
-    }
-    assert importers == {"local"}
-
-
 def test_only_entry_points_read_the_environment() -> None:
     """
     Every variable goes through the settings, which check it once.
