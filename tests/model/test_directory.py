@@ -47,7 +47,7 @@ MOST_CALLS = 30
 """Aurora's calls within which all three have an end, whatever goes wrong twice."""
 PAGINGS = ("ignored", "refused", "empty", "last", "wraps", "named", "named and forgotten")
 ANSWERS = ("with id", "without id")
-SCHEDULES = 40
+SCHEDULES = 8
 FORGETS = 0.2
 
 
@@ -246,8 +246,9 @@ def quiet() -> Iterator[None]:
     logger.setLevel(level)
 
 
-def test_everybody_is_served_or_refused_and_nobody_invited_twice() -> None:
-    explore(range(SCHEDULES))
+@pytest.mark.parametrize("schedules", [SCHEDULES, pytest.param(200, marks=pytest.mark.nightly)])
+def test_everybody_is_served_or_refused_and_nobody_invited_twice(schedules: int) -> None:
+    explore(range(schedules))
 
 
 def never_read(*_: Any) -> bool:
