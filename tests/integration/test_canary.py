@@ -229,20 +229,6 @@ def test_broken_version_is_told_within_five_minutes(
     assert max(guarding) < BROKEN[-1] + 3
 
 
-def test_one_call_in_ten_takes_a_version_with_a_defect_back(
-    watch: Watch, scene: Scene, guards: set[str]
-) -> None:
-    """
-    The canary's own alarm is for the days after; one internal error is enough.
-    """
-    working = version(scene.deployment)
-    watch.minutes(4, working)
-    watch.minutes(1, raising(scene.deployment))
-    watch.minutes(5, working)
-    assert scene.on() == {"internal-error": [4]}
-    assert "internal-error" in guards
-
-
 @pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4, 5]})])
 def test_aurora_that_fails_the_canary_for_long_is_told(
     watch: Watch, scene: Scene, minutes: int, on: dict[str, list[int]]
@@ -269,14 +255,3 @@ def test_deployment_without_an_api_key_is_taken_back_by_no_alarm(
     watch.minutes(6, version(scene.deployment))
     assert set(scene.on()) == {"key-rejected"}
     assert "key-rejected" not in guards
-
-
-def test_people_who_wait_are_no_failure_of_the_canary(watch: Watch, scene: Scene) -> None:
-    """
-    A turn, and an operator's switch, are told to the canary, too.
-    """
-    working = version(scene.deployment)
-    scene.deployment.switch(("stop-generating", ""))
-    watch.minutes(6, working)
-    assert scene.on() == {}
-    assert scene.deployment.calls()["generate_token"] == 0

@@ -59,14 +59,6 @@ def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
         scene.minute(*coming)
 
 
-def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
-    half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
-    scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
-    scenes |= {"generate-refused", "internal-error", "wrong-account"}
-    counted_by_aws = {"throttled", "function-errors", "gateway-errors", "rejected-share"}
-    assert set(alarms) == half_hour | scenes | counted_by_aws
-
-
 def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
     """
     The alarms of each cause are on while it lasts, off after it, and in the end everybody is in.
@@ -138,20 +130,6 @@ def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.deployment.aurora.stats()["double_generates"] == 1
 
 
-def test_wrong_account(scene: Scene) -> None:
-    """
-    A person is renamed at Aurora, and a new colleague gets the address.
-    """
-    [caller] = people(scene, "caller", 1)
-    minutes(scene, 2, [caller])
-    aurora = scene.deployment.aurora
-    [renamed] = [user for user in aurora.users() if user["email"] == caller]
-    aurora.add_users([{"id": renamed["id"], "email": "renamed@example.com"}, {"email": caller}])
-    scene.deployment.forget(caller)
-    minutes(scene, 3, [caller])
-    assert scene.on() == {"wrong-account": [2]}
-
-
 def test_table_errors(scene: Scene) -> None:
     """
     Once DynamoDB refuses to read, and once to keep what was generated.
@@ -202,26 +180,6 @@ def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
     assert scene.served == set()
 
 
-def test_a_defect_of_ours(scene: Scene) -> None:
-    """
-    Two people make no percentage; what nobody foresaw is an alarm all the same.
-    """
-    callers, defects = people(scene, "caller", 2), [0]
-
-    def raise_what_nobody_foresaw(**_: object) -> None:
-        if defects[0]:
-            defects[0] -= 1
-            raise KeyError("a defect")
-
-    client = scene.deployment.served_dynamodb
-    client.meta.events.register_first("before-call.dynamodb", raise_what_nobody_foresaw)
-    minutes(scene, 2, callers)
-    defects[0] = 1
-    minutes(scene, 3, callers)
-    assert scene.on() == {"internal-error": [2]}
-    assert scene.served == set(callers)
-
-
 @pytest.mark.parametrize(
     ("begins", "on"),
     [
@@ -241,21 +199,3 @@ def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) ->
         scene.minute(caller)
         scene.quiet(99)
     assert scene.on() == on
-
-
-def test_turns_are_no_failures_of_the_gateway(scene: Scene) -> None:
-    """
-    A rush answers people with their turn, which API Gateway counts as 5xx like anything else.
-    """
-    callers = people(scene, "caller", 60)
-    scene.deployment.restart(REQUEST_RATE="1", REQUEST_BURST="1", PATIENCE="0")
-    directive = {
-        "Namespace": "AWS/ApiGateway",
-        "Dimensions": [["ApiId"]],
-        "Metrics": [{"Name": "5xx"}],
-    }
-    for minute in range(6):
-        scene.minute(*callers[minute * 10 : minute * 10 + 9])
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "5xx": 8}
-        scene.emitted(line)
-    assert "gateway-errors" not in scene.on()

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from token_vendor.models import normalised_email
 
-from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.integration.conftest import JESSICA, Context
 from tests.support.events import Answer, event
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 ROBERT = "robert.johnson@aurorasolar.com"
 CLAIMS = {"email": JESSICA, "email_verified": "true"}
 FIXTURE = settings(
-    max_examples=150,
+    max_examples=50,
     deadline=None,
     # One service for all examples, as an execution environment serves many requests.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -76,14 +75,6 @@ def test_body_outside_the_contract(deployment: Deployment, name: str) -> None:
     assert "retry-after" not in answer.headers
     assert len(json.dumps(answer.body)) < 1000
     assert deployment.calls() == {"list_users": 0, "invite_user": 0, "generate_token": 0}
-
-
-def test_refused_body_is_logged(deployment: Deployment, log: Any) -> None:
-    """A log line that cannot be written as UTF-8 would be lost, and with it the trace."""
-    log.write = lambda text: lines.append(text.encode())
-    lines: list[bytes] = []
-    send_body(deployment, '{"\\ud800": 1}')
-    assert any(b'"message":"problem"' in line for line in lines)
 
 
 def test_base64_encoded_body_is_decoded(deployment: Deployment) -> None:
@@ -253,19 +244,3 @@ def test_looping_frontend_costs_at_most_the_cap(deployment: Deployment) -> None:
     assert set(answers) == {200, 429}
     assert len(answers) > 400
     assert deployment.calls()["generate_token"] == 7
-
-
-def test_refused_caller_in_a_loop_leaves_the_budget_to_others(deployment: Deployment) -> None:
-    """Somebody active in another tenant: Aurora is asked again when its list is old."""
-    other = FakeAurora()
-    deployment.aurora.add_users(
-        [{"id": "elsewhere", "email": ROBERT + ".example", "tenant_id": other.tenant_id + "x"}]
-    )
-    started = deployment.clock.now
-    while deployment.clock.now < started + 600:
-        assert deployment.vend(ROBERT + ".example").slug == "user-not-eligible"
-        deployment.clock.advance(1)
-    spent = sum(deployment.calls().values())
-    # In five minutes: one invitation, and one reading of two calls before and one after it.
-    assert 0 < spent <= 10
-    assert deployment.vend().status == 200

@@ -98,22 +98,6 @@ def test_success_logs_a_digest_and_no_token(deployment: Deployment, watch: Watch
     assert "jessica.smith" not in logged
 
 
-def test_stored_token_is_not_logged_either(deployment: Deployment, watch: Watch) -> None:
-    deployment.vend()
-    answer = deployment.vend()
-    assert answer.body["source"] == "stored"
-    assert answer.body["token"]["jwt"] not in watch.search(answer, key=deployment.aurora.api_key)
-
-
-def test_keys_of_items_hold_no_secret(deployment: Deployment) -> None:
-    encoded = deployment.vend().body["token"]["jwt"]
-    items = deployment.dynamodb.scan(TableName="tokens")["Items"]
-    assert items
-    keys = json.dumps([[item["pk"], item["sk"]] for item in items])
-    assert encoded not in keys
-    assert deployment.aurora.api_key not in json.dumps(items)
-
-
 @contextmanager
 def echo(status: int, jwt: str) -> Iterator[int]:
     """Serve an Aurora that answers with all that it was sent, and somebody's JWT."""
@@ -142,7 +126,7 @@ def echo(status: int, jwt: str) -> Iterator[int]:
         thread.join(5)
 
 
-@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("status", [200, 302, 401, 422, 500])
 @pytest.mark.parametrize("key", ["sk_sand_0123456789abcdef", "0123456789-of-no-known-form"])
 def test_aurora_that_echoes_the_key(
     deployment: Deployment, watch: Watch, status: int, key: str
@@ -188,20 +172,6 @@ def test_texts_of_aws_stay_in_the_log(
     assert answer.slug in {"token-store-unavailable", "internal-error"}
     logged = watch.search(answer, key=deployment.aurora.api_key)
     # Operators do read what AWS said.
-    assert str(AWS_ERRORS[name]) in logged.replace('\\"', '"')
-
-
-@pytest.mark.parametrize("name", ["denied", "unreachable"])
-def test_texts_of_secrets_manager_stay_in_the_log(
-    deployment: Deployment, watch: Watch, name: str
-) -> None:
-    def fail() -> None:
-        raise AWS_ERRORS[name]
-
-    deployment.parts.vendor.aurora._http._api_key._make_client = fail  # type: ignore[assignment]
-    answer = deployment.vend()
-    assert answer.slug in {"aurora-key-rejected", "aurora-unavailable"}
-    logged = watch.search(answer, key=deployment.aurora.api_key)
     assert str(AWS_ERRORS[name]) in logged.replace('\\"', '"')
 
 

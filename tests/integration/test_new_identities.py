@@ -56,7 +56,7 @@ def company(deployment: Deployment, size: int) -> list[str]:
     return [user["email"] for user in users]
 
 
-@pytest.mark.parametrize("retrieve", [200, 403, 404])
+@pytest.mark.parametrize("retrieve", [200, 404])
 def test_company_that_changes_its_provider_is_served_within_a_minute(
     deployment: Deployment, retrieve: int
 ) -> None:
@@ -78,7 +78,7 @@ def test_company_that_changes_its_provider_is_served_within_a_minute(
     assert met.requests <= 2 * 300
 
 
-@pytest.mark.parametrize("size", [2000, pytest.param(5000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("size", [500, pytest.param(5000, marks=pytest.mark.nightly)])
 def test_large_company_that_changes_its_provider(deployment: Deployment, size: int) -> None:
     """A reading is longer than a request, and still serves everybody."""
     emails = company(deployment, size)

@@ -75,29 +75,3 @@ def test_nobody_calls_during_the_pause_and_everybody_keeps_their_place(
     # Once at their turn, and once more where it had moved. The last ones have somebody before them
     # at their place, and look whether that one came.
     assert requests <= 2 * len(order) + 1 + 3
-
-
-def test_who_waits_inside_a_request_hears_of_the_pause(deployment: Deployment) -> None:
-    """
-    Somebody else is refused while this one sleeps until its slot: it does not call either.
-    """
-    users = people(3)
-    deployment.aurora.set_users(users)
-    first, second, waits = [user["email"] for user in users]
-    deployment.vend(first)
-    deployment.clock.advance(30)
-    # A call every three seconds.
-    deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1")
-    deployment.vend(second)
-    calls = len(deployment.aurora.calls())
-    budget = deployment.parts.budget
-
-    def refused_meanwhile(seconds: float) -> None:
-        deployment.clock.advance(seconds)
-        budget.pause(PAUSE, "generate_token")
-
-    budget.sleep = refused_meanwhile
-    answer = deployment.vend(waits)
-    assert answer.slug == "aurora-busy"
-    assert turn(answer) - deployment.clock.now > PAUSE - 1
-    assert len(deployment.aurora.calls()) == calls

@@ -5,7 +5,7 @@ Generating before people come, over the whole service: table, account, ring and 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -79,25 +79,6 @@ def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) 
     assert noting.vend(PEOPLE[0]).body["source"] == "stored"
 
 
-def test_person_who_generates_again_and_again_has_come_once(noting: Deployment) -> None:
-    """The mornings before are kept, and the evening is another coming."""
-    came = [noting.clock.now]
-    for _ in range(4):
-        noting.clock.advance(DAY)
-        came.append(noting.clock.now)
-        for _ in range(5):
-            jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
-            assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
-            noting.clock.advance(600)
-        noting.clock.advance(-3000)
-    noting.clock.advance(9 * HOUR)
-    came.append(noting.clock.now)
-    jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
-    assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
-    noted = noting.item(PEOPLE[0])["came"]
-    assert [float(at["N"]) for at in noted] == pytest.approx(came, abs=30)
-
-
 def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> None:
     """It could be invited by that, or cost a reading of the list."""
     before_the_morning(noting)
@@ -121,23 +102,6 @@ def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None
     assert noting.send(event(claims)).body["source"] == "stored"
     assert noting.calls() == calls | {"retrieve_user": calls.get("retrieve_user", 0) + 1}
     assert "ahead" not in noting.item(PEOPLE[0])
-
-
-def test_lanes_share_the_people(noting: Deployment) -> None:
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    served = [
-        prewarm.run(
-            parts(noting, PREWARM="true"),
-            until=noting.clock.now + 899,
-            zone=UTC,
-            lane=lane,
-            lanes=4,
-        )
-        for lane in range(4)
-    ]
-    assert sum(served) == 12
-    assert max(served) < 12
 
 
 def test_failures_end_the_run(noting: Deployment) -> None:
@@ -198,22 +162,6 @@ def test_entry_point_tells_how_many(
     counted = [line["Prewarmed"] for line in emitted if "Prewarmed" in line]
     assert counted == [[1.0]] * 12
     assert not [line for line in emitted if "Latency" in line]
-
-
-def test_entry_point_tells_the_time_as_the_stage_does(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Eight in Berlin is 7:00 UTC before the clocks change, and 6:00 UTC after it."""
-    zone = {"PREWARM": "true", "TIME_ZONE": "Europe/Berlin"}
-    deployment.aurora.set_users(people(12))
-    deployment.restart(**zone)
-    deployment.clock.now = datetime(2026, 3, 23, 7, tzinfo=UTC).timestamp()
-    assert {deployment.vend(email).status for email in PEOPLE} == {200}
-    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: parts(deployment, **zone))
-    for name, value in (ENVIRONMENT | zone).items():
-        monkeypatch.setenv(name, value)
-    deployment.clock.now = datetime(2026, 3, 30, 5, 35, tzinfo=UTC).timestamp()
-    assert prewarm.handler({}, Context(remaining=900)) == {"prewarmed": 12}
 
 
 def test_printed_plan_keeps_to_the_rate_that_is_switched_then(

@@ -5,19 +5,11 @@ Switches: effective at the next request, at no call more, and never by accident.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from token_vendor.control import Control, Entry, Switch
-from token_vendor.models import Deadline
-from token_vendor.problems import AuroraBusyError
 
 from tests.integration.conftest import JESSICA, TABLE, WHY, Deployment
-from tests.integration.test_scheduled_reading import parts
-from tests.integration.test_store_failures import Wire
-
-if TYPE_CHECKING:
-    import io
 
 ROBERT = "robert.johnson@aurorasolar.com"
 NEWCOMER = "caller-0001@example.com"
@@ -40,11 +32,6 @@ def test_stopped_generating_leaves_stored_tokens(deployment: Deployment) -> None
     assert deployment.calls()["generate_token"] == 1
     deployment.switch()
     assert deployment.vend(ROBERT).body["source"] == "generated"
-
-
-def test_end_that_is_near_is_when_to_ask_again(deployment: Deployment) -> None:
-    deployment.switch(("stop-generating", ""), lasting=30)
-    assert 29 <= int(deployment.vend().headers["retry-after"]) <= 30
 
 
 @pytest.mark.parametrize("value", [JESSICA, "aurorasolar.com"])
@@ -228,31 +215,6 @@ def test_blocked_person_stays_blocked_while_the_switches_cannot_be_read(
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_turn_that_a_lowered_rate_moves_beyond_the_queue_is_given_up(
-    deployment: Deployment,
-) -> None:
-    """The switch may end long before such a turn would come."""
-    budget = parts(
-        deployment, REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0", QUEUE_HORIZON="300"
-    ).budget
-    deadline = Deadline(deployment.clock.now + 10_000, deployment.clock, deployment.clock.sleep)
-    budget.allowance(deadline, Control()).reserve(1)
-    with pytest.raises(AuroraBusyError) as queued:
-        budget.allowance(deadline, Control()).reserve(1)
-    turn = queued.value.turn
-    assert turn
-    entry = Entry(switch=Switch.RATE, value="0.1", until=deployment.clock.now + 60)
-    control = Control(entries=(entry,), now=deployment.clock.now)
-    deployment.clock.advance(turn.at - deployment.clock.now + 0.1)
-    allowance = budget.allowance(deadline, control)
-    allowance.redeem(turn)
-    with pytest.raises(AuroraBusyError) as refused:
-        allowance.reserve(1)
-    assert refused.value.turn is None
-    assert refused.value.retry_at
-    assert refused.value.retry_at - deployment.clock.now < 300 * 1.5
-
-
 def test_token_that_stays_unread_is_a_problem(deployment: Deployment) -> None:
     deployment.vend()
     deployment.clock.advance(2)
@@ -261,20 +223,3 @@ def test_token_that_stays_unread_is_a_problem(deployment: Deployment) -> None:
     assert answer.slug == "token-store-unavailable"
     assert "retry-after" in answer.headers
     assert deployment.calls()["generate_token"] == 1
-
-
-def test_stored_token_costs_one_consistent_read_with_switches_too(deployment: Deployment) -> None:
-    deployment.vend()
-    deployment.switch(("block", ROBERT), ("stop-generating", ""), ("burst", "10"))
-    wire = Wire(deployment)
-    reads = Unprocessed(deployment, "", 0)
-    assert deployment.vend().body["source"] == "stored"
-    assert wire.calls == ["BatchGetItem"]
-    assert reads.asked[0]["ConsistentRead"] is True
-
-
-def test_audit_event_names_the_switch(deployment: Deployment, log: io.StringIO) -> None:
-    deployment.switch(("block", JESSICA))
-    deployment.vend()
-    [event] = [line for line in map(json.loads, log.getvalue().splitlines()) if "audit" in line]
-    assert event["audit"]["switch"] == "block"

@@ -12,7 +12,7 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from token_vendor import prewarm
 from token_vendor.control import Entry, Switch, Switches
-from token_vendor.forecast import AHEAD, LEAD, SHARE, Person, plan
+from token_vendor.forecast import AHEAD, LEAD, Person, plan
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import logger, recorder
 from token_vendor.problems import AuroraBusyError, AuroraUnavailableError
@@ -268,23 +268,6 @@ def test_it_stops_while_people_queue(people: int) -> None:
     assert waits[1] <= waits[0] + 62
 
 
-def test_it_takes_no_place_in_a_queue() -> None:
-    """Nor has it written anything to the item of whom it would have served."""
-    morning = Morning()
-    for email in names("crowd", 170):
-        morning.knows(email, died=FOUR - 2 * DAY)
-        morning.comes(email, FOUR + 1)
-    [email] = names("usual", 1)
-    morning.knows(email, EIGHT - DAY)
-    morning.sleep(2)
-    before = {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
-    deadline = Deadline(morning.now + 24, lambda: morning.now, morning.sleep)
-    for _ in range(30):
-        with pytest.raises(AuroraBusyError):
-            morning.scheduled.vendor.vend_ahead(email, deadline)
-    assert before == {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
-
-
 def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone() -> None:
     morning = Morning()
     alive, leased, cooling, blocked, marked, signed_out, moved, plain = names("person", 8)
@@ -305,20 +288,6 @@ def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone() -> No
     morning.table.items[PARTITION, "CONTROL"] = {"entries": rows}
     morning.play(prewarmed=True, until=EIGHT)
     assert {email for _, email in morning.calls} == {moved, plain}
-
-
-def test_run_that_is_the_only_one_serves_what_is_due_in_it() -> None:
-    """Once a day is too rare: early nobody is due, and later a run has a quarter of an hour."""
-    at_four = usual_morning(1500, come=False)
-    at_half_past_seven = usual_morning(1500, come=False)
-    at_half_past_seven.now = EIGHT - 1800
-    for morning in (at_four, at_half_past_seven):
-        parts: Any = morning.scheduled
-        prewarm.run(parts, until=morning.now + QUARTER - 1, zone=UTC)
-    assert at_four.calls == []
-    served = len(at_half_past_seven.calls)
-    assert served == pytest.approx(RATE * SHARE * (QUARTER - prewarm.CALL_NEEDS) / 60, rel=0.02)
-    assert f"about {round(served, -1):,} people" in PAGE.read_text()
 
 
 # The plan ------------------------------------------------------------------------------------
@@ -343,23 +312,6 @@ def test_weekend_is_no_working_day() -> None:
     """On a Monday: a few came on Saturday and Sunday, all on Friday."""
     people = [*came(2, 1), *came(3, 2), *came(50, 3), *came(40, 4), *came(4, 7)]
     assert planned(people) == {"(3,)", "(7,)"}
-
-
-def test_plan_is_as_late_as_the_rate_allows() -> None:
-    """In the order of coming, ended a lead before each, and spaced by its share of the rate."""
-    people = [
-        Person(email=f"{number:03}@example.com", came=(EIGHT - 7 * DAY + number,))
-        for number in range(120)
-    ]
-    whole = plan(people, now=FOUR + QUARTER, zone=UTC, rate=RATE)
-    assert [each.email for each in whole] == [person.email for person in people]
-    assert whole[-1].generate_at == whole[-1].arrives_at - LEAD
-    spacing = 60 / (RATE * SHARE)
-    gaps = [later.generate_at - sooner.generate_at for sooner, later in pairwise(whole)]
-    assert min(gaps) >= spacing - 1e-6
-    assert all(each.generate_at <= each.arrives_at - LEAD for each in whole)
-    late = plan(people, now=EIGHT - 60, zone=UTC, rate=RATE)
-    assert {each.generate_at for each in late} == {EIGHT - 60}
 
 
 # Clocks that change --------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -288,24 +287,6 @@ def test_switch_in_mid_flight_overflows_no_minute(
     assert played.fullest_minute <= LIMIT
 
 
-@EVERY_RING
-@explored(12)
-@given(pattern=patterns, repeated=st.sampled_from([1, 4, 8]), lowered=lowerings)
-def test_switch_holds_for_turns_that_were_given_before_it(
-    ring: tuple[float, int], pattern: Pattern, repeated: int, lowered: Lowered
-) -> None:
-    """From the next request on, and everybody who comes back is served all the same."""
-    played = Morning(*ring, [0])
-    played.lowered = lowered
-    visits = coming(pattern * repeated)
-    waiting = {visit.number: visit.calls for visit in visits if not visit.stays_away}
-    played.play(visits, [])
-    during = [each for each in played.moments if lowered.at < each < lowered.until]
-    assert fullest(during) <= lowered.most(*ring)
-    served = Counter(number for _, number in played.sent)
-    assert {number: served[number] for number in waiting} == waiting
-
-
 LATE_MARK = "SET used = :used, came = :came, writer = :writer"
 FREE = "SET slot = :slot, used = :used, came = :came, writer = :writer"
 
@@ -498,35 +479,6 @@ def test_turns_that_are_kept_stay_kept() -> None:
     assert set(late) == kept
     assert max(late.values()) <= 2 * GRACE + 2
     assert played.fullest_minute <= LIMIT
-
-
-def test_the_table_is_asked_as_often_as_the_protocol_says() -> None:
-    """A free place: two writes; one that others wait for: a read and a write more; a look: less."""
-    played = Morning(88, 90, [0])
-    [budget] = played.budgets
-    effects: list[str] = []
-    played.table._step = effects.append
-
-    def asked(turn: Turn | None = None) -> tuple[list[str], Turn | None]:
-        effects.clear()
-        allowance = budget.allowance(deadline_of(played), Control())
-        if turn:
-            allowance.redeem(turn)
-        try:
-            allowance.take(QUEUE)
-        except AuroraBusyError as busy:
-            return list(effects), busy.turn
-        return list(effects), None
-
-    assert asked() == (["write", "write"], None)
-    for _ in range(89 + 90):
-        asked()
-    queued, turn = asked()
-    assert queued == ["write", "write", "read", "write"]
-    assert turn
-    # The one before at this place does not come.
-    played.now = turn.at
-    assert asked(turn) == (["read", "read", "write"], None)
 
 
 def test_who_does_not_queue_leaves_nothing_reserved() -> None:
