@@ -10,20 +10,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.token_item import TokenItem
 
+from tests.integration.test_aurora_adversary import raw_server, request_of
 from tests.integration.test_faults import ALWAYS, CASES, NEWCOMER
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from tests.integration.conftest import Deployment
     from tests.integration.test_faults import Row
@@ -98,32 +96,17 @@ def test_success_logs_a_digest_and_no_token(deployment: Deployment, watch: Watch
     assert "jessica.smith" not in logged
 
 
-@contextmanager
-def echo(status: int, jwt: str) -> Iterator[int]:
-    """Serve an Aurora that answers with all that it was sent, and somebody's JWT."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def echo(status: int, jwt: str) -> Callable[[Any], None]:
+    """Answer with all that was sent, and somebody's JWT."""
 
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with connection:
-                    heard = re.search(rb"[Aa]uthorization: Bearer (\S+)", connection.recv(65_536))
-                    key = heard[1] if heard else b""
-                    body = b'{"key": "%s", "jwt": "%s"}%s' % (key, jwt.encode(), b" " * 270 + key)
-                    connection.sendall(
-                        b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-                        % (status, len(body), body)
-                    )
+    def talk(connection: Any) -> None:
+        heard = re.search(rb"[Aa]uthorization: Bearer (\S+)", request_of(connection))
+        key = heard[1] if heard else b""
+        body = b'{"key": "%s", "jwt": "%s"}%s' % (key, jwt.encode(), b" " * 270 + key)
+        head = b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % (status, len(body)) + body)
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
+    return talk
 
 
 @pytest.mark.parametrize("status", [200, 302, 401, 422, 500])
@@ -134,7 +117,7 @@ def test_aurora_that_echoes_the_key(
     """An error page may repeat the request; its excerpt in the log must not."""
     deployment.secret = key
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.c2lnbmF0dXJl"
-    with echo(status, jwt) as port:
+    with raw_server(echo(status, jwt)) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert answer.status >= 400

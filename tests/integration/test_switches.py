@@ -108,33 +108,19 @@ def test_what_cannot_be_read_of_a_block_blocks(deployment: Deployment, name: str
     assert deployment.vend(ROBERT).status == 200
 
 
+def entries(*rows: Any) -> dict[str, Any]:
+    return {"entries": {"L": [{"L": [*row, NOW, *WHY]} for row in rows]}}
+
+
+NO_RATES, NO_BURSTS = ("slow", "nan", "0", "-5", "inf", ""), ("0", "-1", "nan", "inf", "0.5")
 GARBAGE: dict[str, Any] = {
     "no list": {"entries": {"S": "stop-generating"}},
     "a map": {"entries": {"M": {"stop-generating": {"BOOL": True}}}},
-    "nothing": {"entries": {"NULL": True}},
-    "bytes": {"entries": {"B": b"\x00"}},
-    "a set": {"entries": {"SS": ["block"]}},
     "rows that are texts": {"entries": {"L": [{"S": "stop-generating"}]}},
-    "a value that is a number": {
-        "entries": {"L": [{"L": [{"S": "block"}, {"N": "1"}, NOW, *WHY]}]}
-    },
-    "no such switch": {"entries": {"L": [{"L": [{"S": "stop"}, {"S": ""}, NOW, *WHY]}]}},
-    "a rate that is none": {
-        "entries": {
-            "L": [
-                {"L": [{"S": "rate"}, {"S": value}, NOW, *WHY]}
-                for value in ("slow", "nan", "0", "-5", "inf", "")
-            ]
-        }
-    },
-    "a burst that is none": {
-        "entries": {
-            "L": [
-                {"L": [{"S": "burst"}, {"S": value}, NOW, *WHY]}
-                for value in ("0", "-1", "nan", "inf", "0.5")
-            ]
-        }
-    },
+    "a value that is a number": entries([{"S": "block"}, {"N": "1"}]),
+    "no such switch": entries([{"S": "stop"}, {"S": ""}]),
+    "a rate that is none": entries(*([{"S": "rate"}, {"S": value}] for value in NO_RATES)),
+    "a burst that is none": entries(*([{"S": "burst"}, {"S": value}] for value in NO_BURSTS)),
 }
 
 
@@ -144,12 +130,6 @@ def test_broken_item_changes_nothing(deployment: Deployment, attributes: dict[st
     assert deployment.vend().body["source"] == "generated"
     assert deployment.vend().body["source"] == "stored"
     assert deployment.vend(NEWCOMER).status == 200
-
-
-def test_entry_beside_a_broken_one_is_in_force(deployment: Deployment) -> None:
-    good = {"L": [{"S": "block"}, {"S": JESSICA}, NOW, *WHY]}
-    deployment.put_control({"entries": {"L": [{"S": "?"}, good]}})
-    assert deployment.vend().status == 403
 
 
 class Unprocessed:

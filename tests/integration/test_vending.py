@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from infra.fake_aurora.users import JESSICA
 from tests.support.clients import people
 
 if TYPE_CHECKING:
@@ -55,21 +56,14 @@ def test_token_near_its_end_is_generated_anew(deployment: Deployment) -> None:
     assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 2}
 
 
-def long_list(deployment: Deployment) -> list[str]:
-    """
-    Give Aurora five pages of people, and return their addresses.
-    """
-    users = people(450)
-    deployment.aurora.set_users(users)
-    deployment.aurora.behave(page_size=100, rate_limit=0)
-    return [user["email"] for user in users]
-
-
 def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None:
     """
     Where pages came before, a 403 is somebody's firewall: nobody further down may be invited.
     """
-    *_, last = long_list(deployment)
+    users = people(450)
+    last = users[-1]["email"]
+    deployment.aurora.set_users(users)
+    deployment.aurora.behave(page_size=100, rate_limit=0)
     deployment.aurora.fail(
         {"operation": "list_users", "kind": "none", "times": 3},
         {"operation": "list_users", "kind": "status", "status": 403},
@@ -152,65 +146,34 @@ def test_forget_drops_the_jwt_and_is_idempotent(deployment: Deployment) -> None:
 
 
 def test_deactivated_person_is_refused_and_not_invited(deployment: Deployment) -> None:
-    deployment.aurora.set_users(
-        [
-            {
-                "id": "00000000-0000-4000-8000-000000000001",
-                "first_name": "Jessica",
-                "last_name": "Smith",
-                "email": "jessica.smith@aurorasolar.com",
-                "account_status": "inactive",
-            }
-        ]
-    )
-    answer = deployment.vend()
-    assert (answer.status, answer.slug) == (403, "user-not-eligible")
-    assert "retry-after" not in answer.headers
-    again = deployment.vend()
-    assert (again.status, again.slug) == (403, "user-not-eligible")
+    deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
+    for _ in range(2):
+        answer = deployment.vend()
+        assert (answer.status, answer.slug) == (403, "user-not-eligible")
+        assert "retry-after" not in answer.headers
     assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 0}
 
 
 def test_active_row_counts_among_several(deployment: Deployment) -> None:
-    rows = [
-        {
-            "id": f"00000000-0000-4000-8000-00000000000{n}",
-            "first_name": "Jessica",
-            "last_name": "Smith",
-            "email": "Jessica.Smith@aurorasolar.com",
-            "account_status": status,
-        }
-        for n, status in enumerate(["inactive", "active", "inactive"])
-    ]
-    deployment.aurora.set_users(rows)
-    assert deployment.vend().body["user"]["id"].endswith("1")
+    statuses = ("inactive", "active", "inactive")
+    deployment.aurora.set_users(
+        JESSICA | {"id": f"id-{number}", "account_status": status}
+        for number, status in enumerate(statuses)
+    )
+    assert deployment.vend().body["user"]["id"] == "id-1"
 
 
-def test_invitations_can_be_switched_off(deployment: Deployment) -> None:
-    deployment.restart(INVITATIONS="false")
-    assert deployment.vend(NEWCOMER).slug == "user-not-eligible"
-    assert deployment.calls()["invite_user"] == 0
-
-
-def test_invitations_can_be_limited_to_domains(deployment: Deployment) -> None:
+def test_invitations_can_be_limited_to_domains_or_switched_off(deployment: Deployment) -> None:
     deployment.restart(INVITE_DOMAINS="solar.example, example.com")
     assert deployment.vend(NEWCOMER).status == 200
     assert deployment.vend("caller@elsewhere.example").slug == "user-not-eligible"
+    deployment.restart(INVITE_DOMAINS="", INVITATIONS="false")
+    assert deployment.vend("caller-0002@example.com").slug == "user-not-eligible"
+    assert deployment.calls()["invite_user"] == 1
 
 
 def test_address_active_in_another_tenant_is_refused(deployment: Deployment) -> None:
-    deployment.aurora.add_users(
-        [
-            {
-                "id": "00000000-0000-4000-8000-000000000009",
-                "first_name": "Caller",
-                "last_name": "One",
-                "email": NEWCOMER,
-                "account_status": "active",
-                "tenant_id": "another",
-            }
-        ]
-    )
+    deployment.aurora.add_users([{"id": "theirs", "email": NEWCOMER, "tenant_id": "another"}])
     answer = deployment.vend(NEWCOMER)
     assert (answer.status, answer.slug) == (403, "user-not-eligible")
     assert deployment.calls() == {"list_users": 4, "invite_user": 1, "generate_token": 0}

@@ -352,18 +352,3 @@ def test_people_come_at_the_same_time_after_the_clocks_change(zone: str, changed
     assert expected_at(zone, friday, now=eight - 60) == [eight]
 
 
-@pytest.mark.parametrize(
-    ("zone", "last_week", "today", "next_week"),
-    [
-        ("Europe/Berlin", "2026-10-18T02:30", "2026-10-25T02:30", "2026-11-01T02:30"),
-        ("America/New_York", "2026-10-25T01:30", "2026-11-01T01:30", "2026-11-08T01:30"),
-    ],
-)
-def test_hour_that_the_clocks_repeat(zone: str, last_week: str, today: str, next_week: str) -> None:
-    """The first of the two is planned for; and who came in either comes once a week later."""
-    first, second = wall(zone, today), wall(zone, today, fold=1)
-    assert second - first == 3600
-    assert expected_at(zone, wall(zone, last_week), now=first - 3600) == [first]
-    comes = wall(zone, next_week)
-    for came_at in (first, second):
-        assert expected_at(zone, came_at, now=comes - 3600) == [comes]
