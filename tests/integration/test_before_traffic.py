@@ -92,7 +92,7 @@ class Deployed:
         version = self.harness.start_environment(**new)
 
         def invoke(event: Any) -> bytes:
-            return json.dumps(version.invoke(event, timeout=25)).encode()
+            return json.dumps(version.invoke(event, timeout=LONGEST * 60)).encode()
 
         with CodeDeploy(invoke) as aws:
             given = {"NEW_VERSION": VERSION, "EVENTS": json.dumps(asked)}

@@ -104,19 +104,6 @@ def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployme
     assert deployment.calls()["list_users"] - before <= 4
 
 
-@pytest.mark.parametrize("form", UNREADABLE)
-def test_nobody_is_invited_on_a_list_that_is_known_to_go_on(
-    deployment: Deployment, form: str
-) -> None:
-    """Who is on the first page is served; anybody else may be on one that cannot be read."""
-    deployment.aurora.set_users(people(257))
-    deployment.aurora.behave(page_size=100, page_form=form)
-    assert deployment.vend(NEWCOMER).slug == "aurora-invalid-response"
-    assert deployment.vend(people(257)[-1]["email"]).slug == "aurora-invalid-response"
-    assert deployment.vend(people(257)[0]["email"]).status == 200
-    assert deployment.calls()["invite_user"] == 0
-
-
 GOES_ON = ("cursor", "token", "link", "links", "next_page", "page_total")
 """Forms in which an empty page does not hide the one after it."""
 
@@ -226,9 +213,10 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     ids=lambda each: f"{each['invite_status']}-{each['invite_answer']}",
 )
 def test_one_invitation_whatever_it_is_answered(
-    deployment: Deployment, answer: dict[str, Any]
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
-    """Fifty pages: the reading after an invitation is longer than an invocation."""
+    """Fifty pages of a second: the reading after an invitation is longer than an invocation."""
+    while_aurora_works(deployment, monkeypatch, lambda _: deployment.clock.advance(1))
     deployment.aurora.set_users(people(1000))
     deployment.aurora.behave(page_size=20, latency=0, rate_limit=0, **answer)
     deployment.restart(PATIENCE="0")

@@ -94,20 +94,6 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
     assert scene.served == {*rush, *outage, *rejected, *steady}
 
 
-def test_slow_aurora(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Three of five minutes in which Aurora takes its time, until two of five are left.
-    """
-    callers, seconds = people(scene, "caller", 9), [0]
-    while_aurora_works(
-        scene.deployment, monkeypatch, lambda _: scene.deployment.clock.advance(seconds[0])
-    )
-    for number, caller in enumerate(callers):
-        seconds[0] = 9 if number in {2, 3, 4} else 1
-        scene.minute(caller)
-    assert scene.on() == {"slow": [4, 5, 6]}
-
-
 def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A lease ends while Aurora works, and another environment generates for the same caller.
@@ -186,7 +172,6 @@ def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
         pytest.param(FRIDAY, {"no-traffic": [*range(60, 100)]}, id="working-day"),
         pytest.param(FRIDAY.replace(day=21), {}, id="saturday"),
         pytest.param(FRIDAY.replace(minute=30), {"no-traffic": [*range(60, 90)]}, id="to-16"),
-        pytest.param(FRIDAY.replace(hour=15, minute=1), {}, id="evening"),
     ],
 )
 def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) -> None:

@@ -102,6 +102,18 @@ def test_others_do_not_wait_beside_them(deployment: Deployment) -> None:
     assert deployment.clock.now - began < 5
 
 
+def test_question_whose_token_it_is_takes_no_turn(deployment: Deployment) -> None:
+    """Where a queue has formed the shared reading decides, and has the only turn."""
+    first, second, *moved = company(deployment, 12)
+    deployment.restart(REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0")
+    for email in (first, second):
+        deployment.forget(email)
+        vend(deployment, "old", email)
+    before = deployment.tenant_item("PLACE#0")["slot"]
+    assert {vend(deployment, "new", email).slug for email in moved} == {"aurora-busy"}
+    assert (deployment.tenant_item("PLACE#0")["slot"] - before) / 1e6 <= 10
+
+
 def test_items_that_never_had_subjects_cost_aurora_nothing(deployment: Deployment) -> None:
     """Their first identity is no new one: the mapping agrees."""
     emails = company(deployment, 300)

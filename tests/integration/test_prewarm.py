@@ -6,30 +6,25 @@ from __future__ import annotations
 
 import json
 from datetime import UTC
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import SHARE, WEEK, Person, arrivals, plan
+from token_vendor.forecast import WEEK, Person, arrivals, plan
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
-from infra.operator.prewarm_plan import forecast
 from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
 from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_store_failures import Wire
-from tests.integration.test_switch_command import stage
 from tests.support.clients import people
 
 if TYPE_CHECKING:
     import io
 
-    from infra.operator.deployed import Deployed
     from tests.integration.conftest import Deployment
 
-__all__ = ["stage"]
 
 DAY, HOUR = 86_400, 3600
 PEOPLE = [user["email"] for user in people(12)]
@@ -162,20 +157,6 @@ def test_entry_point_tells_how_many(
     counted = [line["Prewarmed"] for line in emitted if "Prewarmed" in line]
     assert counted == [[1.0]] * 12
     assert not [line for line in emitted if "Latency" in line]
-
-
-def test_printed_plan_keeps_to_the_rate_that_is_switched_then(
-    stage: Deployed, noting: Deployment
-) -> None:
-    """A switch that ends before the run begins does not slow it down."""
-    noting.switch(("rate", "6"), lasting=DAY)
-    for days, rate in ((1, 6), (WEEK, 88)):
-        planned = forecast(stage, begins_at=noting.clock.now + days * DAY - HOUR - 1).planned
-        moments = [each.generate_at for each in planned]
-        assert len(moments) == 12
-        assert min(after - before for before, after in pairwise(moments)) == pytest.approx(
-            60 / (rate * SHARE), rel=0.01
-        )
 
 
 def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:

@@ -235,20 +235,6 @@ def test_nobody_waits_who_comes_as_last_week(people: int) -> None:
 
 
 @MANY
-def test_people_who_come_while_it_works_do_not_wait(people: int) -> None:
-    """Early birds, five a minute, beside those who are generated for."""
-    morning = usual_morning(people)
-    early = names("early", people * 6 // 100)
-    for number, email in enumerate(early):
-        morning.knows(email, died=FOUR - 2 * DAY)
-        morning.comes(email, EIGHT - people * 1.08 + number * 12)
-    morning.play(prewarmed=True)
-    waits = sorted(morning.waits[email] for email in early)
-    assert waits[len(waits) * 99 // 100] < 0.5
-    assert morning.fullest_minute <= LIMIT
-
-
-@MANY
 def test_it_stops_while_people_queue(people: int) -> None:
     """Two hundred come at once in the middle of it; nobody's turn moves by more than its share."""
     at = EIGHT - people * 0.72
@@ -350,5 +336,3 @@ def test_people_come_at_the_same_time_after_the_clocks_change(zone: str, changed
         assert expected_at(zone, last_week, now=now) == []
     friday = wall(zone, f"{monday - timedelta(days=3)}T08:00")
     assert expected_at(zone, friday, now=eight - 60) == [eight]
-
-

@@ -351,17 +351,6 @@ def test_calls_leave_in_the_order_of_coming_as_early_as_the_ring_allows(
         assert earliest <= moment <= earliest + 2 * 300 * REQUEST
 
 
-def test_pause_moves_every_turn_once_and_in_order() -> None:
-    """However many hear of it; and a longer one moves them by what is longer."""
-    still, paused = Morning(88, 90, [0]), Morning(88, 90, [0, 0, 0])
-    still.play(coming([PROMPT] * 250), [])
-    paused.play(coming([PROMPT] * 250), [(30, 60), (31, 60)])
-    assert [number for _, number in paused.sent] == list(range(250))
-    moved = [later - sooner for sooner, later in zip(still.moments, paused.moments, strict=True)]
-    assert max(moved[:90]) < 2
-    assert all(60 < each < 64 for each in moved[90:])
-
-
 def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_too() -> None:
     """Aurora says that an endpoint may have its own limit."""
     played = Morning(88, 90, [0])
@@ -380,25 +369,6 @@ def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_t
     budget.allowance(deadline, Control()).take(QUEUE)
 
 
-def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
-    """Its grace over, the last slot of a place is given away; the late owner queues anew."""
-    played = Morning(1, 1, [0])
-    [budget] = played.budgets
-    deadline = deadline_of(played)
-    budget.allowance(deadline, Control()).take(QUEUE)
-    with pytest.raises(AuroraBusyError) as caught:
-        budget.allowance(deadline, Control()).reserve(1)
-    absent = caught.value.turn
-    assert absent
-    played.now = absent.at + GRACE + 1
-    budget.allowance(deadline, Control()).take(QUEUE)
-    late = budget.allowance(deadline, Control())
-    late.redeem(absent)
-    with pytest.raises(AuroraBusyError) as caught:
-        late.reserve(1)
-    assert caught.value.retry_at == pytest.approx(played.now + 60, abs=1)
-
-
 # Slots that nobody uses -------------------------------------------------------------------------
 
 STRANGER = {**PROMPT, "stays_away": True}
@@ -407,48 +377,36 @@ NETWORK = 0.5
 """Seconds that all requests of the model take together."""
 
 
-def some_or_all(some: list[int], every: range) -> pytest.MarkDecorator:
-    at_night = [pytest.param(number, marks=pytest.mark.nightly) for number in every]
-    return pytest.mark.parametrize("ghosts", [*some, *at_night])
+SOON = TURNAROUND + GRACE + NETWORK
+TOLD_TO_ASK_AGAIN = 0.15 * HORIZON + SOON + GRACE
+GHOSTS = [
+    # In a ring of few places the looks are spread over a minute.
+    *(("spaced a little", ghosts, 0, 5 * 60) for ghosts in (45, 400, 1200)),
+    *(("as before", ghosts, 0, 5 * 60) for ghosts in (90, 900)),
+    *(("the default", ghosts, after, SOON) for ghosts in (1, 91, 1340) for after in (0, 200)),
+    ("the default", 1350, 0, TOLD_TO_ASK_AGAIN),
+]
+MORE_GHOSTS = [
+    *(("the default", ghosts, after, SOON) for ghosts in range(0, 1345, 45) for after in (0, 30)),
+    *(("the default", ghosts, 0, TOLD_TO_ASK_AGAIN) for ghosts in (2000, 5000)),
+]
 
 
-@some_or_all([1, 91, 1340], range(5, 1340, 55))
-@pytest.mark.parametrize("after", [0.0, 200.0])
-def test_callers_who_never_come_back_delay_nobody_for_long(ghosts: int, after: float) -> None:
+@pytest.mark.parametrize(
+    ("ring", "ghosts", "after", "bound"),
+    [*GHOSTS, *(pytest.param(*each, marks=pytest.mark.nightly) for each in MORE_GHOSTS)],
+)
+def test_callers_who_never_come_back_delay_nobody_for_long(
+    ring: str, ghosts: int, after: float, bound: float
+) -> None:
     """However many drew a ticket: ten who come then are served a turnaround and the grace later."""
-    played = Morning(88, 90, [0])
+    played = Morning(*RINGS[ring], [0])
     visits = coming([STRANGER] * ghosts + [{**PROMPT, "gap": after}] + [PROMPT] * 9)
     begins = START + ghosts * REQUEST + after
     played.play(visits, [])
     waits = [moment - begins for moment, number in played.sent if number >= ghosts]
     assert len(waits) == 10
-    assert max(waits) <= TURNAROUND + GRACE + NETWORK
-    assert played.fullest_minute <= LIMIT
-
-
-@pytest.mark.parametrize("ring", list(RINGS.values())[1:], ids=list(RINGS)[1:])
-@some_or_all([90, 400], range(45, 1200, 105))
-def test_in_a_ring_of_few_places_it_takes_some_minutes(
-    ring: tuple[float, int], ghosts: int
-) -> None:
-    """The looks are spread over a minute, and one in a grace and a turnaround finds the place."""
-    played = Morning(*ring, [0])
-    played.play(coming([STRANGER] * ghosts + [PROMPT] * 10), [])
-    waits = [moment - START for moment, number in played.sent if number >= ghosts]
-    assert len(waits) == 10
-    assert max(waits) <= 5 * 60
-    assert played.fullest_minute <= LIMIT
-
-
-@some_or_all([1350], range(2000, 5001, 1000))
-def test_in_a_queue_that_they_have_filled_it_takes_one_answer_longer(ghosts: int) -> None:
-    """Callers are told to ask again, and find unused slots then."""
-    played = Morning(88, 90, [0])
-    played.play(coming([STRANGER] * ghosts + [PROMPT] * 10), [])
-    begins = START + ghosts * REQUEST
-    waits = [moment - begins for moment, number in played.sent if number >= ghosts]
-    assert len(waits) == 10
-    assert max(waits) <= 0.15 * HORIZON + TURNAROUND + 2 * GRACE + NETWORK
+    assert max(waits) <= bound
     assert played.fullest_minute <= LIMIT
 
 
@@ -479,21 +437,6 @@ def test_turns_that_are_kept_stay_kept() -> None:
     assert set(late) == kept
     assert max(late.values()) <= 2 * GRACE + 2
     assert played.fullest_minute <= LIMIT
-
-
-def test_who_does_not_queue_leaves_nothing_reserved() -> None:
-    """A place that others wait for stays as it is, and its refusal is no turn."""
-    played = Morning(88, 90, [0])
-    [budget] = played.budgets
-    deadline = deadline_of(played)
-    for _ in range(90):
-        budget.allowance(deadline, Control()).take(QUEUE)
-    places = {key: item for key, item in played.table.items.items() if key[1] != RING}
-    for _ in range(90):
-        with pytest.raises(AuroraBusyError) as caught:
-            budget.allowance(deadline, Control(), queueing=False).reserve(1)
-        assert caught.value.turn is None
-    assert {key: item for key, item in played.table.items.items() if key[1] != RING} == places
 
 
 # A table that fails ------------------------------------------------------------------------------

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from token_vendor.caller import identify
 from token_vendor.models import Caller, normalised_email
 from token_vendor.problems import CallerNotIdentifiedError
@@ -102,36 +99,6 @@ def test_sign_that_would_become_an_ascii_one_is_refused(sign: str) -> None:
     """Whoever owns `\u212aate@…` at a provider does not get Kate's tokens."""
     with pytest.raises(ValueError, match="another"):
         normalised_email(f"{sign}ate@exämple.com")
-
-
-local_part = st.text(min_size=1, max_size=30)
-address = st.builds("{}@{}.example".format, local_part, st.text(min_size=1, max_size=20))
-
-
-def one_or_none(text: str) -> str | None:
-    try:
-        return normalised_email(text)
-    except ValueError:
-        return None
-
-
-@given(address)
-def test_normalising_twice_changes_nothing(text: str) -> None:
-    if email := one_or_none(text):
-        assert normalised_email(email) == email
-
-
-@given(address, address)
-def test_only_case_and_composition_make_two_addresses_one(one: str, another: str) -> None:
-    """Letter by letter: whatever shares a key is canonically equal once each letter is lower."""
-    email = one_or_none(one)
-    if not email or email != one_or_none(another):
-        return
-
-    def letters(text: str) -> str:
-        return unicodedata.normalize("NFD", unicodedata.normalize("NFC", text.strip()).lower())
-
-    assert letters(one) == letters(another)
 
 
 def test_claims_win_over_the_profile() -> None:

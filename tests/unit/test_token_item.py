@@ -169,18 +169,6 @@ def test_former_owners_token_is_dropped_and_costs_no_renewal() -> None:
     assert not after.is_renewal(NOW)
 
 
-@pytest.mark.parametrize("transition", ["admitted", "disowned"])
-def test_answer_about_one_token_says_nothing_of_the_next(transition: str) -> None:
-    lease = leased(replace(TOKENS["good"], subjects=("earlier",)), generates=False)
-    found = replace(lease.held, jti="t9", jwt="jwt-9")
-    after = (
-        found.admitted(OWNER, lease, jti="t1", **KEEP)
-        if transition == "admitted"
-        else found.disowned(lease)
-    )
-    assert (after.jti, after.subjects, after.lease_id) == ("t9", ("earlier",), "")
-
-
 def test_transition_changes_nothing_of_its_own_result() -> None:
     """A write whose answer was lost is sent again, fails on itself, and is applied once more."""
     lease = leased(replace(TOKENS["stale"], subjects=(OWNER,)))
