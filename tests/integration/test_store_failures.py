@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.conftest import JESSICA
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
+NEWCOMER = "caller-0001@example.com"
 THROTTLED = {
     "Error": {
         "Code": "ProvisionedThroughputExceededException",
@@ -59,26 +62,36 @@ def test_stored_token_costs_one_read(deployment: Deployment, wire: Wire) -> None
     assert len(deployment.aurora.calls()) == aurora
 
 
-def test_write_that_is_sent_again_is_no_double_generate(
-    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("write", [":lease_until", ":user_level", ":jwt"])
+def test_write_that_is_sent_again_is_known_to_its_writer(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], write: str
 ) -> None:
     """
-    The answer to the store's write is lost: botocore sends it again, and it fails on itself.
+    The answer to a write is lost: botocore sends it again, and it fails on itself.
     """
-    client = deployment.served_dynamodb
-    update_item = client.update_item
+    update_item = deployment.dynamodb.update_item
 
     def lost(**arguments: Any) -> Any:
-        if ":jwt" in arguments["ExpressionAttributeValues"]:
-            client.update_item = update_item
+        if write in arguments.get("ExpressionAttributeValues", {}):
+            deployment.dynamodb.update_item = update_item  # type: ignore[method-assign]
             update_item(**arguments)
         return update_item(**arguments)
 
-    client.update_item = lost
-    answer = deployment.vend()
+    deployment.dynamodb.update_item = lost  # type: ignore[method-assign]
+    answer = deployment.vend(NEWCOMER)
     assert answer.status == 200
-    assert deployment.item()["jti"] == answer.jti
+    assert deployment.item(NEWCOMER)["jti"] == answer.jti
+    assert deployment.calls()["invite_user"] == deployment.calls()["generate_token"] == 1
     assert "DoubleGenerate" not in capsys.readouterr().out
+
+
+def test_failure_that_only_a_newer_version_knows_is_a_passing_one(deployment: Deployment) -> None:
+    deployment.dynamodb.items[f"sandbox#{deployment.aurora.tenant_id}#{JESSICA}", "TOKEN"] = {
+        "version": {"N": "1"},
+        "failure": {"S": "a-newer-one"},
+        "failed_until": {"N": f"{deployment.clock.now + 30:.3f}"},
+    }
+    assert deployment.vend().slug == "aurora-unavailable"
 
 
 def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:

@@ -129,6 +129,7 @@ class Morning:
         heapq.heapify(visits)
         environments = count()
         while visits:
+            assert self.now < START + 10 * HORIZON, "somebody is never served"
             visit = heapq.heappop(visits)
             while pauses and pauses[0][0] <= visit.at - START:
                 at, seconds = pauses.pop(0)
@@ -367,6 +368,25 @@ def test_pause_of_the_list_stops_the_list_alone_until_the_invitation_hears_one_t
     assert caught.value.retry_at == pytest.approx(START + 20, abs=0.01)
     played.now += 21
     budget.allowance(deadline, Control()).take(QUEUE)
+
+
+def test_turn_that_nobody_used_serves_the_next_newcomer() -> None:
+    """Its grace over, the last slot of a place is given away; the late owner queues anew."""
+    played = Morning(1, 1, [0])
+    [budget] = played.budgets
+    deadline = deadline_of(played)
+    budget.allowance(deadline, Control()).take(QUEUE)
+    with pytest.raises(AuroraBusyError) as caught:
+        budget.allowance(deadline, Control()).reserve(1)
+    absent = caught.value.turn
+    assert absent
+    played.now = absent.at + GRACE + 1
+    budget.allowance(deadline, Control()).take(QUEUE)
+    late = budget.allowance(deadline, Control())
+    late.redeem(absent)
+    with pytest.raises(AuroraBusyError) as caught:
+        late.reserve(1)
+    assert caught.value.retry_at == pytest.approx(played.now + 60, abs=1)
 
 
 # Slots that nobody uses -------------------------------------------------------------------------
