@@ -193,6 +193,7 @@ TOLD = {"canary-failed": [7, 8, 9, 10, 11]}
 """From the end of the third minute until two of five are left."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("broken", "on"),
     [
@@ -221,6 +222,7 @@ def test_broken_version_is_told_within_five_minutes(
     assert max(guarding) < BROKEN[-1] + 3
 
 
+@pytest.mark.nightly
 def test_aurora_that_fails_the_canary_for_long_is_told(watch: Watch, scene: Scene) -> None:
     """
     The canary needs a new token just then.

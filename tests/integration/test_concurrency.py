@@ -77,6 +77,7 @@ def test_everybody_is_served_while_aurora_has_room(harness: Harness) -> None:
     assert "429" not in harness.aurora.stats()["answers"]["generate_token"]
 
 
+@pytest.mark.nightly
 def test_turns_are_kept() -> None:
     """
     Where nobody waits inside a request, everybody is served in turn, and no turn is lost.

@@ -156,7 +156,7 @@ class World:
             if scenario.stored == "in doubt":
                 # The answer to a generate was lost.
                 self.aurora.live.clear()
-                item["generating_since"] = {"N": str(int(START) - 60)}
+                item["generating_since"] = {"N": str(int(START))}
             self.table.items[KEY] = item
         self.before = self.aurora.generated
         self.clients = [
