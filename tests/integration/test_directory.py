@@ -361,7 +361,7 @@ def test_thousands_of_people_without_pages(deployment: Deployment, number: int) 
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.nightly) for n in range(12, 400))]
+    "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.nightly) for n in range(12, 100))]
 )
 def test_other_environments_at_any_moment_invite_nobody_again(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
