@@ -245,6 +245,32 @@ def test_body_that_is_no_token(deployment: Deployment, name: str) -> None:
     assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
 
 
+def test_body_that_is_cut_off_is_none(deployment: Deployment) -> None:
+    """What came looks whole, but Aurora promised more."""
+    whole = generate_answer(GOOD)
+    longer = re.sub(rb"Content-Length: \d+", b"Content-Length: 100000", whole)
+
+    def talk(connection: Any) -> None:
+        answering(longer)(Once(connection))
+
+    class Once:
+        """A connection that is over after the first generate."""
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+            self.recv = connection.recv
+
+        def sendall(self, data: bytes) -> None:
+            self._connection.sendall(data)
+            if data == longer:
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+    with raw_server(talk) as port:
+        deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
+        assert deployment.vend().slug == "aurora-unavailable"
+    assert "generating_since" in deployment.item()
+
+
 def test_page_is_asked_for_whatever_its_name(deployment: Deployment) -> None:
     """What Aurora names as its next page is sent as one address, in its own characters."""
     first = json.dumps({"users": [JESSICA_ROW], "next": "/users?cursor=a b\u00e9\r\nX: y"}).encode()

@@ -8,6 +8,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from token_vendor.control import Control
+from token_vendor.models import Deadline
+from token_vendor.problems import AuroraBusyError
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
@@ -75,3 +78,18 @@ def test_nothing_is_reserved_in_a_full_queue(
 def budget_left(capsys: pytest.CaptureFixture[str]) -> list[list[float]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
     return [line["BudgetLeft"] for line in lines if "BudgetLeft" in line]
+
+
+def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deployment) -> None:
+    """
+    One place comes free at a time: told to come for that, thousands would ask every second.
+    """
+    deployment.aurora.add_users({"email": email} for email in CALLERS)
+    deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
+    deployment.vend()
+    deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
+    with pytest.raises(AuroraBusyError):
+        deployment.parts.budget.allowance(deadline, Control()).reserve(2000)
+    waits = [int(deployment.vend(email).headers["retry-after"]) for email in CALLERS]
+    assert all(45 <= wait <= 136 for wait in waits)
+    assert len(set(waits)) > 1

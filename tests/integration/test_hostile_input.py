@@ -139,6 +139,28 @@ def test_names_cannot_inject_into_the_invitation(deployment: Deployment) -> None
     assert "\n" not in invited["first_name"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "%%%",
+        "e30",
+        base64.b64encode(b"\xff\xfe{").decode(),
+        base64.b64encode(b" " * 4097).decode(),
+        base64.b64encode(b"x" * 1_000_000).decode(),
+        "\u00e9",
+    ],
+    ids=["no-base64", "unpadded", "not-utf-8", "large", "megabyte", "not-ascii"],
+)
+def test_base64_outside_the_contract(deployment: Deployment, body: str) -> None:
+    assert send_body(deployment, body, encoded=True).slug == "invalid-request"
+
+
+@pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])
+def test_other_routes_are_refused(deployment: Deployment, route: Any) -> None:
+    answer = deployment.send(event(CLAIMS) | {"routeKey": route})
+    assert (answer.status, answer.slug) == (400, "invalid-request")
+
+
 # Properties ---------------------------------------------------------------------------------
 
 json_value = st.recursive(

@@ -8,8 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from token_vendor.control import Control, Entry, Switch
+from token_vendor.models import Deadline
+from token_vendor.problems import AuroraBusyError
 
 from tests.integration.conftest import JESSICA, TABLE, WHY, Deployment
+from tests.integration.test_scheduled_reading import parts
 
 ROBERT = "robert.johnson@aurorasolar.com"
 NEWCOMER = "caller-0001@example.com"
@@ -203,3 +207,28 @@ def test_token_that_stays_unread_is_a_problem(deployment: Deployment) -> None:
     assert answer.slug == "token-store-unavailable"
     assert "retry-after" in answer.headers
     assert deployment.calls()["generate_token"] == 1
+
+
+def test_turn_that_a_lowered_rate_moves_beyond_the_queue_is_given_up(
+    deployment: Deployment,
+) -> None:
+    """The switch may end long before such a turn would come."""
+    budget = parts(
+        deployment, REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0", QUEUE_HORIZON="300"
+    ).budget
+    deadline = Deadline(deployment.clock.now + 10_000, deployment.clock, deployment.clock.sleep)
+    budget.allowance(deadline, Control()).reserve(1)
+    with pytest.raises(AuroraBusyError) as queued:
+        budget.allowance(deadline, Control()).reserve(1)
+    turn = queued.value.turn
+    assert turn
+    entry = Entry(switch=Switch.RATE, value="0.1", until=deployment.clock.now + 60)
+    control = Control(entries=(entry,), now=deployment.clock.now)
+    deployment.clock.advance(turn.at - deployment.clock.now + 0.1)
+    allowance = budget.allowance(deadline, control)
+    allowance.redeem(turn)
+    with pytest.raises(AuroraBusyError) as refused:
+        allowance.reserve(1)
+    assert refused.value.turn is None
+    assert refused.value.retry_at
+    assert refused.value.retry_at - deployment.clock.now < 300 * 1.5

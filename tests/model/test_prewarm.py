@@ -276,6 +276,14 @@ def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone() -> No
     assert {email for _, email in morning.calls} == {moved, plain}
 
 
+def test_stopped_generating_stops_it() -> None:
+    morning = usual_morning(20)
+    rows = [{"S": "stop-generating"}, {"S": ""}, {"N": str(EIGHT)}, {"S": ""}, {"S": ""}]
+    morning.table.items[PARTITION, "CONTROL"] = {"entries": {"L": [{"L": rows}]}}
+    morning.play(prewarmed=True, until=EIGHT - LEAD)
+    assert morning.calls == []
+
+
 # The plan ------------------------------------------------------------------------------------
 
 

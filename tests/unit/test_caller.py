@@ -166,3 +166,24 @@ def test_subject_tells_identities_apart_without_naming_them() -> None:
     first, again, other = caller(claims), caller(claims), caller(claims | {"sub": "two"})
     assert first.subject == again.subject != other.subject
     assert "one" not in first.subject
+
+
+def test_verification_can_be_left_to_the_provider() -> None:
+    assert caller({"email": EMAIL}, verified=False).email == EMAIL
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "Jessica.Smith@AuroraSolar.com",
+        "JESSICA.SMITH@AURORASOLAR.COM",
+        " jessica.smith@aurorasolar.com\n",
+    ],
+)
+def test_spellings_of_one_person(spelling: str) -> None:
+    assert normalised_email(spelling) == EMAIL
+
+
+def test_names_are_bounded() -> None:
+    found = caller({"email": EMAIL, "email_verified": "true", "name": "n" * 1_000_000})
+    assert len(found.last_name) == 100
