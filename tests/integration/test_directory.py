@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from token_vendor.directory import Reading
 
 from infra.fake_aurora.users import JESSICA
 from tests.integration.during_aurora_call import while_aurora_works
@@ -76,6 +77,13 @@ def test_everybody_is_found_whatever_the_paging(paged: Deployment) -> None:
     most = 7 if paged.aurora.behaviour.page_size == 50 else 4
     assert calls["list_users"] <= most
     assert calls["invite_user"] == 9
+
+
+def test_list_has_one_reader_at_a_time() -> None:
+    """Of two who found nobody reading, the one whose write fails applies it to the other's."""
+    held = Reading().leased("one", now=1000, until=1009)
+    assert held.leased("another", now=1005, until=1014) is held
+    assert held.leased("another", now=1010, until=1019).lease_id == "another"
 
 
 def test_reading_ends_when_every_request_reads_one_page(paged: Deployment) -> None:
