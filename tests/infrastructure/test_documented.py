@@ -30,7 +30,6 @@ from infra.build.lambda_asset import ROOT
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator.cli import app
 from infra.probe.cli import app as probe
-from infra.stack.token_vendor import TABLE_KEY_ACTIONS
 from infra.web.loopback import serving
 from tests.support.table import create_table
 
@@ -407,6 +406,8 @@ def test_every_command_is_held_against_the_policies() -> None:
 
 
 def test_operator_may_do_all_and_no_more(stage: Stage) -> None:
+    from infra.stack.token_vendor import TABLE_KEY_ACTIONS  # It takes seconds to import.
+
     statements = policy("Operator", stage)
     done = {call for each in (LOOKING | WRITING).items() for call in calls(stage, *each)}
     assert [call for call in done if not allows(statements, call)] == []
@@ -436,6 +437,7 @@ def test_read_only_operator_changes_nothing(stage: Stage, command: tuple[str, li
 
 
 def test_rights_end_at_the_stage(stage: Stage) -> None:
+
     statements = policy("Operator", stage)
     done = {call for each in (LOOKING | WRITING).items() for call in calls(stage, *each)}
     others = {(action, where.replace(STACK, "AuroraTokenVendor-other")) for action, where in done}

@@ -1,20 +1,19 @@
 """
-The real service on moto in-process and the fake Aurora over HTTP.
+The real service on a table in memory, in-process, and the fake Aurora over HTTP.
 
-moto stands in for one environment at a time only: its conditional writes are not atomic between
-threads, so that races are tested elsewhere, on MiniStack.
+The table and the secret answer botocore's clients where these would send. Races between
+environments are tested on MiniStack.
 """
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from email.utils import formatdate
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.handlers import BUILTIN_HANDLERS
+from botocore.session import get_session
 from moto import mock_aws
 from token_vendor.handler import Endpoint
 from token_vendor.observability import logger, recorder
@@ -25,23 +24,23 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.model.memory_table import MemoryTable
 from tests.support.clock import Clock
 from tests.support.events import Answer, event
-from tests.support.table import create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLE = "tokens"
-SECRET = "aurora-api-key"
 ENVIRONMENT = {
     "STAGE": "test",
     "TABLE_NAME": TABLE,
-    "AURORA_SECRET_ARN": SECRET,
+    "AURORA_SECRET_ARN": "aurora-api-key",
     "AURORA_URL": "http://127.0.0.1:9",
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
 }
 WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})
 JESSICA = "jessica.smith@aurorasolar.com"
+SESSION = get_session()
+"""Every client of a test is made by it; to make another one takes longer than most tests."""
 
 
 @dataclass
@@ -61,20 +60,25 @@ class Deployment:
 
     aurora: FakeAurora
     clock: Clock
-    settings: dict[str, str]
-    memory: MemoryTable | None = None
-    """The service's table instead of moto's, for scenes with thousands of items."""
-    dynamodb: Any = field(init=False)
-    secrets: Any = field(init=False)
+    dynamodb: MemoryTable
+    settings: dict[str, str] = field(default_factory=dict)
+    secret: str | bytes | None = field(init=False)
+    """What the API key's secret holds; None is a secret without a value."""
     service: Endpoint = field(init=False)
     parts: Parts = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dynamodb = boto3.client("dynamodb")
-        self.secrets = boto3.client("secretsmanager")
-        create_table(self.dynamodb, TABLE)
-        self.secrets.create_secret(Name=SECRET, SecretString=self.aurora.api_key)
+        self.secret = self.aurora.api_key
         self.restart()
+
+    def answer_secret(self, **_: Any) -> Any:
+        """Answer a client of Secrets Manager."""
+        if self.secret is None:
+            return SimpleNamespace(status_code=400), {
+                "Error": {"Code": "ResourceNotFoundException"}
+            }
+        member = "SecretString" if isinstance(self.secret, str) else "SecretBinary"
+        return SimpleNamespace(status_code=200), {member: self.secret}
 
     def restart(self, **settings: str) -> None:
         """Begin a new execution environment, with other settings where given."""
@@ -85,8 +89,6 @@ class Deployment:
             | self.settings
         )
         self.parts = wire(wired, clock=self.clock, sleep=self.clock.sleep)
-        if self.memory:
-            self.parts.table.dynamodb = self.memory  # type: ignore[assignment]
         self.service = Endpoint(self.parts)
 
     @property
@@ -178,27 +180,19 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def deployment() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
     clock = Clock(tick=0.001)
-
-    def tell_time(parsed: dict[str, Any], **_: Any) -> None:
-        """Answer with the test's time: moto tells the machine's."""
-        headers = parsed.setdefault("ResponseMetadata", {}).setdefault("HTTPHeaders", {})
-        headers["date"] = formatdate(clock.now, usegmt=True)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "botocore.handlers.BUILTIN_HANDLERS",
-            [*BUILTIN_HANDLERS, ("after-call.dynamodb", tell_time)],
-        )
-        with mock_aws(), FakeAurora.running(clock=clock) as aurora:
-            yield Deployment(aurora, clock, {})
+    table = MemoryTable(lambda _: None, clock)
+    with pytest.MonkeyPatch.context() as patch, FakeAurora.running(clock=clock) as aurora:
+        patch.setattr("token_vendor.wiring.get_session", lambda: SESSION)
+        SESSION.register("before-call.dynamodb", table.answer, "table")
+        deployed = Deployment(aurora, clock, table)
+        SESSION.register("before-call.secrets-manager", deployed.answer_secret, "secret")
+        yield deployed
+        SESSION.unregister("before-call.dynamodb", unique_id="table")
+        SESSION.unregister("before-call.secrets-manager", unique_id="secret")
 
 
 @pytest.fixture
-def in_memory(deployment: Deployment) -> None:
-    """
-    Keep the items in a table in memory, for scenes with thousands of them.
-
-    moto takes some ten milliseconds for each.
-    """
-    deployment.dynamodb = deployment.memory = MemoryTable(lambda _: None, deployment.clock)
-    deployment.restart()
+def aws() -> Iterator[None]:
+    """Let moto answer for all other services of AWS."""
+    with mock_aws():
+        yield

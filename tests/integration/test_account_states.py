@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Deployment
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 NEWCOMER = "newcomer@example.com"
 
 
@@ -98,31 +96,6 @@ def test_only_what_aurora_says_of_the_account_refuses_a_person(
             deployment.aurora.add_users([JESSICA | {"email": "jessica.jones@aurorasolar.com"}])
     met = crowd(deployment.clock, deployment.vend, [JESSICA["email"]], within=900)
     assert met.refused == {JESSICA["email"]: "user-not-eligible"}
-
-
-@pytest.mark.parametrize(
-    ("answer", "email_claim"),
-    [
-        # An id alone contradicts nothing; the JWT's own e-mail does.
-        ("other_id", "given"),
-        ("other_email", "given"),
-        ("other_user", "given"),
-        ("other_email", "absent"),
-        ("other_user", "absent"),
-    ],
-)
-def test_invitation_answered_with_another_person_generates_for_nobody_else(
-    deployment: Deployment, answer: str, email_claim: str
-) -> None:
-    """An id is believed only if nothing that comes with it contradicts the caller."""
-    hers = deployment.vend()
-    deployment.aurora.behave(invite_answer=answer, email_claim=email_claim)
-    met = crowd(deployment.clock, deployment.vend, [NEWCOMER], within=600)
-    if met.served:
-        assert deployment.vend(NEWCOMER).body["user"]["id"] != JESSICA["id"]
-    if answer != "other_id":
-        assert deployment.aurora.token_state(hers.jti) == "live"
-    assert deployment.calls()["invite_user"] == 1
 
 
 def test_refused_invitation_is_not_taken_for_one_to_accept(deployment: Deployment) -> None:

@@ -53,7 +53,6 @@ def _raise(*_):
 
 TokenVendor.vend = _raise
 """
-ONE_CALL_A_MINUTE = {"REQUEST_RATE": "1", "REQUEST_BURST": "1", "PATIENCE": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ class Deployed:
         version = self.harness.start_environment(**new)
 
         def invoke(event: Any) -> bytes:
-            return json.dumps(version.invoke(event, timeout=25)).encode()
+            return json.dumps(version.invoke(event, timeout=LONGEST * 60)).encode()
 
         with CodeDeploy(invoke) as aws:
             given = {"NEW_VERSION": VERSION, "EVENTS": json.dumps(asked)}
@@ -152,16 +151,10 @@ def test_version_whose_vending_raises(stage: Deployed, asked: list[Any], status:
     assert stage.deploy(asked, PYTHONPATH=broken).statuses == [status]
 
 
-@pytest.mark.parametrize("asked", [WITH_CANARY, WITHOUT_CANARY], ids=["canary", "no canary"])
-def test_version_that_does_not_load_fails(stage: Deployed, asked: list[Any]) -> None:
-    broken = stage.asset("does-not-load", "import a_package_that_is_not_in_the_asset\n")
-    assert stage.deploy(asked, PYTHONPATH=broken).statuses == ["Failed"]
-
-
 @pytest.mark.parametrize(
     "changed",
     [{"TABLE_NAME": "another"}, {"AURORA_RATE_LIMIT": "none"}],
-    ids=["table that is not there", "setting that is refused"],
+    ids=["table that is not there", "setting with which it does not load"],
 )
 def test_version_with_a_wrong_setting_fails(stage: Deployed, changed: dict[str, str]) -> None:
     assert stage.deploy(WITHOUT_CANARY, **changed).statuses == ["Failed"]
@@ -178,32 +171,17 @@ def test_key_that_is_absent_is_no_fault_of_the_version(stage: Deployed) -> None:
     assert stage.harness.aurora.api_key.encode() not in logged
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_aurora_that_fails_is_no_fault_of_the_version(stage: Deployed, status: int) -> None:
+def test_aurora_that_fails_is_no_fault_of_the_version(stage: Deployed) -> None:
     stage.harness.aurora.fail(
-        {"operation": "generate_token", "kind": "status", "status": status, "times": 99}
+        {"operation": "generate_token", "kind": "status", "status": 503, "times": 99}
     )
     assert stage.deploy(WITH_CANARY).statuses == ["Succeeded"]
     assert stage.harness.calls()["generate_token"] > 0
     assert "jwt" not in stage.harness.item(CANARY)
 
 
-def test_budget_that_is_used_up_is_no_fault_of_the_version(stage: Deployed) -> None:
-    """
-    To list takes the only call of the minute; the canary gets a turn to generate.
-    """
-    assert stage.deploy(WITH_CANARY, **ONE_CALL_A_MINUTE).statuses == ["Succeeded"]
-    assert stage.harness.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 0}
-    assert b"POST /token: aurora-busy" in stage.harness.log.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "hook",
-    [{}, {"NEW_VERSION": VERSION, "EVENTS": "no JSON"}],
-    ids=["no variables", "events that are none"],
-)
-def test_hook_that_crashes_answers_failed(stage: Deployed, hook: dict[str, str]) -> None:
-    aws = stage.deploy(WITH_CANARY, hook)
+def test_hook_that_crashes_answers_failed(stage: Deployed) -> None:
+    aws = stage.deploy(WITH_CANARY, {"NEW_VERSION": VERSION, "EVENTS": "no JSON"})
     assert (aws.statuses, aws.asked) == (["Failed"], [])
 
 
@@ -247,10 +225,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[CodeDeploy, Clock], None]:
 OTHERS: dict[str, Callable[[Any], bytes]] = {
     "crash": crash,
     "204 to everything": lambda _: b'{"statusCode": 204}',
-    "a token to everything": lambda _: WORKING({"routeKey": "POST /token"}),
     "Aurora's problem where Aurora is not asked": lambda _: BUSY({"routeKey": "POST /token"}),
     "no JSON": lambda _: b"<html>",
-    "null": lambda _: b"null",
     "no status": lambda _: b'{"errorMessage": "x"}',
     "no JSON in the body": lambda _: b'{"statusCode": 200, "body": "<html>"}',
     "200 without a token": respond(200, {"user": {}}),
@@ -326,12 +302,3 @@ def test_every_kind_of_rollback_that_codedeploy_has_is_known() -> None:
     model = get_session().get_service_model("codedeploy")
     creators = model.shape_for("DeploymentCreator").enum
     assert {each for each in creators if "rollback" in each.lower()} == before_traffic.ROLLBACKS
-
-
-def test_deployment_that_may_not_be_looked_up_is_taken_for_no_rollback(
-    run: Callable[[CodeDeploy, Clock], None],
-) -> None:
-    with CodeDeploy(WORKING, creator="") as aws:
-        run(aws, Clock())
-    assert aws.statuses == ["Succeeded"]
-    assert aws.asked == WITH_CANARY

@@ -177,13 +177,6 @@ def raising(deployment: Deployment) -> Version:
     return lambda event: service.answer(event, Context())
 
 
-def without_table(deployment: Deployment) -> Version:
-    """
-    Make a version with the name of a table that is not there.
-    """
-    return version(deployment, TABLE_NAME="another")
-
-
 def crashing(_: Deployment) -> Version:
     """
     Make a version that does not answer: it does not load, or runs out of time.
@@ -200,11 +193,11 @@ TOLD = {"canary-failed": [7, 8, 9, 10, 11]}
 """From the end of the third minute until two of five are left."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("broken", "on"),
     [
         (raising, TOLD | {"internal-error": [*BROKEN]}),
-        (without_table, TOLD | {"table-errors": [*range(5, 14)]}),
         # It writes no line that a filter could count: Lambda's own count is the alarm.
         (crashing, {"function-errors": [*BROKEN]}),
     ],
@@ -229,54 +222,15 @@ def test_broken_version_is_told_within_five_minutes(
     assert max(guarding) < BROKEN[-1] + 3
 
 
-def test_one_call_in_ten_takes_a_version_with_a_defect_back(
-    watch: Watch, scene: Scene, guards: set[str]
-) -> None:
+@pytest.mark.nightly
+def test_aurora_that_fails_the_canary_for_long_is_told(watch: Watch, scene: Scene) -> None:
     """
-    The canary's own alarm is for the days after; one internal error is enough.
-    """
-    working = version(scene.deployment)
-    watch.minutes(4, working)
-    watch.minutes(1, raising(scene.deployment))
-    watch.minutes(5, working)
-    assert scene.on() == {"internal-error": [4]}
-    assert "internal-error" in guards
-
-
-@pytest.mark.parametrize(("minutes", "on"), [(2, {}), (3, {"canary-failed": [2, 3, 4, 5]})])
-def test_aurora_that_fails_the_canary_for_long_is_told(
-    watch: Watch, scene: Scene, minutes: int, on: dict[str, list[int]]
-) -> None:
-    """
-    The canary needs a new token just then; two minutes without one are no alarm.
+    The canary needs a new token just then.
     """
     working = version(scene.deployment)
     aurora = scene.deployment.aurora
     aurora.fail({"operation": "generate_token", "kind": "status", "status": 503, "times": 1000})
-    watch.minutes(minutes, working)
+    watch.minutes(3, working)
     aurora.fail()
     watch.minutes(6, working)
-    assert scene.on() == on
-
-
-def test_deployment_without_an_api_key_is_taken_back_by_no_alarm(
-    watch: Watch, scene: Scene, guards: set[str]
-) -> None:
-    """
-    The absent key has an alarm of its own.
-    """
-    scene.deployment.aurora.behave(api_keys=["sk_sand_another"])
-    watch.minutes(6, version(scene.deployment))
-    assert set(scene.on()) == {"key-rejected"}
-    assert "key-rejected" not in guards
-
-
-def test_people_who_wait_are_no_failure_of_the_canary(watch: Watch, scene: Scene) -> None:
-    """
-    A turn, and an operator's switch, are told to the canary, too.
-    """
-    working = version(scene.deployment)
-    scene.deployment.switch(("stop-generating", ""))
-    watch.minutes(6, working)
-    assert scene.on() == {}
-    assert scene.deployment.calls()["generate_token"] == 0
+    assert scene.on() == {"canary-failed": [2, 3, 4, 5]}

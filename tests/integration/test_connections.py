@@ -34,10 +34,8 @@ def accepted(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> list[An
 @pytest.mark.parametrize(
     ("idle", "connections"),
     [
-        pytest.param(0, 1, id="at-once"),
         pytest.param(4, 1, id="within-five-seconds"),
         pytest.param(6, 2, id="after-five-seconds"),
-        pytest.param(3600, 2, id="after-an-hour"),
     ],
 )
 def test_connection_that_idled_is_not_used_again(
@@ -59,13 +57,6 @@ def test_connection_that_aurora_closed_is_not_used_again(deployment: Deployment)
         pass
     assert deployment.vend(ROBERT).status == 200
     assert deployment.calls()["generate_token"] == 2
-
-
-def test_stored_token_needs_no_connection(deployment: Deployment, accepted: list[Any]) -> None:
-    deployment.vend()
-    deployment.restart()
-    assert deployment.vend().body["source"] == "stored"
-    assert len(accepted) == 1
 
 
 def test_answer_may_take_longer_than_connecting(deployment: Deployment) -> None:

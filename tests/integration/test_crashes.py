@@ -73,7 +73,7 @@ def harness() -> Iterator[Harness]:
     Environments for those who come after the crash; the one that dies is started apart.
     """
     with Harness(
-        processes=6,
+        processes=2,
         settings={
             "AURORA_RATE_LIMIT": "60000",
             "REQUEST_RATE": "50000",
@@ -140,7 +140,13 @@ def served_after(harness: Harness, email: str, died_at: float) -> None:
     assert session, state
 
 
-@pytest.mark.parametrize("kill", ["at_once", "when_loaded", "never"])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        "at_once",
+        *(pytest.param(kill, marks=pytest.mark.nightly) for kill in ("when_loaded", "never")),
+    ],
+)
 def test_crash_of_a_renewal(harness: Harness, kill: str) -> None:
     """
     The request after the lease gets a live token, wherever the renewing holder died.

@@ -8,7 +8,6 @@ somebody whose stored token is past its refresh margin but still alive.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -163,24 +162,8 @@ def test_with_a_stored_token_that_still_lives(deployment: Deployment, row: Row) 
     assert deployment.calls()[GENERATE] == 1 + row.calls
 
 
-def test_aurora_down(deployment: Deployment) -> None:
-    with deployment.aurora.down():
-        answer = deployment.vend()
-    assert (answer.status, answer.slug) == (503, "aurora-unavailable")
-    assert int(answer.headers["retry-after"]) == COOL_DOWN
-
-
-def test_secret_without_a_value(deployment: Deployment) -> None:
-    deployment.secrets.delete_secret(SecretId="aurora-api-key", ForceDeleteWithoutRecovery=True)
-    answer = deployment.vend()
-    assert (answer.status, answer.slug) == (502, "aurora-key-rejected")
-    assert deployment.aurora.calls() == []
-
-
 def test_key_of_the_other_environment(deployment: Deployment, log: io.StringIO) -> None:
-    deployment.secrets.put_secret_value(
-        SecretId="aurora-api-key", SecretString="sk_prod_0123456789abcdef"
-    )
+    deployment.secret = "sk_prod_0123456789abcdef"
     assert deployment.vend().slug == "aurora-key-rejected"
     assert deployment.aurora.calls() == []
     assert "other environment" in log.getvalue()
@@ -197,32 +180,6 @@ def test_inherited_mark_stays_after_a_clean_failure(deployment: Deployment) -> N
     deployment.aurora.fail({"operation": GENERATE, "kind": "status", "status": 429})
     assert deployment.vend().slug == "aurora-busy"
     assert "generating_since" in deployment.item()
-
-
-def test_rotated_key_is_read_again_once(deployment: Deployment) -> None:
-    deployment.vend()
-    deployment.clock.advance(10)
-    new = "sk_sand_rotated"
-    deployment.secrets.put_secret_value(SecretId="aurora-api-key", SecretString=new)
-    deployment.aurora.behave(api_keys=[new])
-    assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
-
-
-def test_a_turn_is_kept(deployment: Deployment) -> None:
-    """Retry-After is the caller's own slot: at that time exactly one generate goes out."""
-    deployment.restart(REQUEST_RATE="6", REQUEST_BURST="1", TURN_GRACE="5")
-    deployment.vend()
-    early = deployment.vend("robert.johnson@aurorasolar.com")
-    assert (early.status, early.slug) == (503, "aurora-busy")
-    turn = deployment.item("robert.johnson@aurorasolar.com")["turn_at"]
-    again = deployment.vend("robert.johnson@aurorasolar.com")
-    assert deployment.item("robert.johnson@aurorasolar.com")["turn_at"] == turn
-    assert again.body["retry_at"] == early.body["retry_at"]
-    # Clocks may differ by a second: who comes that much too early waits in its request.
-    deployment.clock.advance(turn - deployment.clock.now - 0.9)
-    assert deployment.vend("robert.johnson@aurorasolar.com").status == 200
-    times = [call["at"] for call in deployment.aurora.calls()]
-    assert all(b - a >= 9.9 for a, b in pairwise(times))
 
 
 @pytest.mark.parametrize(("code", "calls"), [(500, 3), (401, 1)], ids=["no-answer", "key-refused"])

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 INTERVAL, HORIZON = 10, 30
 CALLERS = [f"caller-{number}@example.com" for number in range(8)]
 """The first is served, three find a place in the queue, and for the others it is full."""
@@ -62,21 +60,6 @@ def test_who_finds_the_queue_full_is_told_when_to_ask_again(rush: list[Answer]) 
         assert 1 <= int(answer.headers["retry-after"]) <= HORIZON
 
 
-def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deployment) -> None:
-    """
-    One place comes free at a time: told to come for that, thousands would ask every second.
-    """
-    deployment.aurora.add_users({"email": email} for email in CALLERS)
-    deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
-    deployment.vend()
-    deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
-    with pytest.raises(AuroraBusyError):
-        deployment.parts.budget.allowance(deadline, Control()).reserve(2000)
-    waits = [int(deployment.vend(email).headers["retry-after"]) for email in CALLERS]
-    assert all(45 <= wait <= 136 for wait in waits)
-    assert len(set(waits)) > 1
-
-
 def test_nothing_is_reserved_in_a_full_queue(
     deployment: Deployment, rush: list[Answer], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,28 +80,16 @@ def budget_left(capsys: pytest.CaptureFixture[str]) -> list[list[float]]:
     return [line["BudgetLeft"] for line in lines if "BudgetLeft" in line]
 
 
-def test_who_comes_at_their_turn_tells_how_full_it_still_is(
-    deployment: Deployment, rush: list[Answer], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deployment) -> None:
     """
-    After a rush nobody reserves any more, and yet the queue may be full for a quarter of an hour.
+    One place comes free at a time: told to come for that, thousands would ask every second.
     """
-    turn = deployment.item(CALLERS[1])["turn_at"]
-    deployment.clock.advance(turn - deployment.clock.now)
-    capsys.readouterr()
-    assert rush[1].slug == "aurora-busy"
-    assert deployment.vend(CALLERS[1]).status == 200
-    # Two of the minute's six calls are still to come, and part of a third's interval.
-    assert budget_left(capsys) == [[3]]
-
-
-def test_queue_that_has_moved_on_has_room_again(deployment: Deployment, rush: list[Answer]) -> None:
-    # Within the grace of the one before, who may still come.
-    deployment.clock.advance(INTERVAL + 3)
-    before = reserved_until(deployment)
-    again = deployment.vend(CALLERS[-1])
-    assert again.slug == rush[-1].slug == "aurora-busy"
-    turn = deployment.item(CALLERS[-1])["turn_at"]
-    assert reserved_until(deployment) - before == pytest.approx(INTERVAL)
-    deployment.clock.advance(turn - deployment.clock.now)
-    assert deployment.vend(CALLERS[-1]).status == 200
+    deployment.aurora.add_users({"email": email} for email in CALLERS)
+    deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
+    deployment.vend()
+    deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
+    with pytest.raises(AuroraBusyError):
+        deployment.parts.budget.allowance(deadline, Control()).reserve(2000)
+    waits = [int(deployment.vend(email).headers["retry-after"]) for email in CALLERS]
+    assert all(45 <= wait <= 136 for wait in waits)
+    assert len(set(waits)) > 1

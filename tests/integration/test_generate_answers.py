@@ -11,8 +11,6 @@ import pytest
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
-pytestmark = pytest.mark.usefixtures("in_memory")
-
 GENERATE = "generate_token"
 RENEWALS_PER_HOUR = 6
 UNDATED_LIFE = 900

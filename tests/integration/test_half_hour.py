@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from token_vendor.observability import recorder
 
-from tests.integration.alarm_scenario import FRIDAY, FUNCTION, Alarms, Scene, synthesized_alarms
+from tests.integration.alarm_scenario import FRIDAY, Alarms, Scene, synthesized_alarms
 from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 
@@ -59,15 +59,6 @@ def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
         scene.minute(*coming)
 
 
-def test_every_alarm_has_a_scene_here(alarms: Alarms) -> None:
-    half_hour = {"budget-exhausted", "aurora-unavailable", "key-rejected", "failed-share"}
-    scenes = {"slow", "double-generate", "table-errors", "no-traffic"}
-    scenes |= {"generate-refused", "internal-error", "wrong-account"}
-    counted_by_aws = {"throttled", "function-errors", "gateway-errors", "rejected-share"}
-    assert set(alarms) == half_hour | scenes | counted_by_aws
-
-
-@pytest.mark.usefixtures("in_memory")
 def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
     """
     The alarms of each cause are on while it lasts, off after it, and in the end everybody is in.
@@ -103,20 +94,6 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
     assert scene.served == {*rush, *outage, *rejected, *steady}
 
 
-def test_slow_aurora(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Three of five minutes in which Aurora takes its time, until two of five are left.
-    """
-    callers, seconds = people(scene, "caller", 9), [0]
-    while_aurora_works(
-        scene.deployment, monkeypatch, lambda _: scene.deployment.clock.advance(seconds[0])
-    )
-    for number, caller in enumerate(callers):
-        seconds[0] = 9 if number in {2, 3, 4} else 1
-        scene.minute(caller)
-    assert scene.on() == {"slow": [4, 5, 6]}
-
-
 def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     A lease ends while Aurora works, and another environment generates for the same caller.
@@ -137,20 +114,6 @@ def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     minutes(scene, 2, [caller, other])
     assert scene.on() == {"double-generate": [2]}
     assert scene.deployment.aurora.stats()["double_generates"] == 1
-
-
-def test_wrong_account(scene: Scene) -> None:
-    """
-    A person is renamed at Aurora, and a new colleague gets the address.
-    """
-    [caller] = people(scene, "caller", 1)
-    minutes(scene, 2, [caller])
-    aurora = scene.deployment.aurora
-    [renamed] = [user for user in aurora.users() if user["email"] == caller]
-    aurora.add_users([{"id": renamed["id"], "email": "renamed@example.com"}, {"email": caller}])
-    scene.deployment.forget(caller)
-    minutes(scene, 3, [caller])
-    assert scene.on() == {"wrong-account": [2]}
 
 
 def test_table_errors(scene: Scene) -> None:
@@ -203,33 +166,12 @@ def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
     assert scene.served == set()
 
 
-def test_a_defect_of_ours(scene: Scene) -> None:
-    """
-    Two people make no percentage; what nobody foresaw is an alarm all the same.
-    """
-    callers, defects = people(scene, "caller", 2), [0]
-
-    def raise_what_nobody_foresaw(**_: object) -> None:
-        if defects[0]:
-            defects[0] -= 1
-            raise KeyError("a defect")
-
-    client = scene.deployment.served_dynamodb
-    client.meta.events.register_first("before-call.dynamodb", raise_what_nobody_foresaw)
-    minutes(scene, 2, callers)
-    defects[0] = 1
-    minutes(scene, 3, callers)
-    assert scene.on() == {"internal-error": [2]}
-    assert scene.served == set(callers)
-
-
 @pytest.mark.parametrize(
     ("begins", "on"),
     [
         pytest.param(FRIDAY, {"no-traffic": [*range(60, 100)]}, id="working-day"),
         pytest.param(FRIDAY.replace(day=21), {}, id="saturday"),
         pytest.param(FRIDAY.replace(minute=30), {"no-traffic": [*range(60, 90)]}, id="to-16"),
-        pytest.param(FRIDAY.replace(hour=15, minute=1), {}, id="evening"),
     ],
 )
 def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) -> None:
@@ -242,70 +184,3 @@ def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) ->
         scene.minute(caller)
         scene.quiet(99)
     assert scene.on() == on
-
-
-@pytest.mark.parametrize(
-    ("slug", "metric"), [("throttled", "Throttles"), ("function-errors", "Errors")]
-)
-def test_what_lambda_counts(scene: Scene, slug: str, metric: str) -> None:
-    """
-    What Lambda itself publishes no service can emit: a line as Lambda would count it stands in.
-    """
-    (caller,) = people(scene, "caller", 1)
-    directive = {
-        "Namespace": "AWS/Lambda",
-        "Dimensions": [["FunctionName"]],
-        "Metrics": [{"Name": metric}],
-    }
-    for counted in (0, 0, 1, 0, 0):
-        scene.minute(caller)
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "FunctionName": FUNCTION}
-        scene.emitted(line | {metric: counted})
-    assert scene.on() == {slug: [2]}
-
-
-@pytest.mark.parametrize(
-    ("failed", "refused", "on"),
-    [
-        pytest.param(3, 0, {"gateway-errors": [*range(4, 12)]}, id="5xx"),
-        pytest.param(2, 0, {}, id="a few 5xx"),
-        pytest.param(0, 8, {"rejected-share": [*range(6, 10)]}, id="4xx"),
-        pytest.param(0, 7, {}, id="a few 4xx"),
-    ],
-)
-def test_what_api_gateway_counts(
-    scene: Scene, failed: int, refused: int, on: dict[str, list[int]]
-) -> None:
-    """
-    Eight minutes of requests that never reach the function: a line as API Gateway would count it.
-    """
-    (caller,) = people(scene, "caller", 1)
-    directive = {
-        "Namespace": "AWS/ApiGateway",
-        "Dimensions": [["ApiId"]],
-        "Metrics": [{"Name": name} for name in ("Count", "4xx", "5xx")],
-    }
-    for minute in range(14):
-        scene.minute(caller)
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "Count": 20}
-        is_bad = 2 <= minute < 10
-        scene.emitted(line | {"4xx": refused * is_bad, "5xx": failed * is_bad})
-    assert scene.on() == on
-
-
-def test_turns_are_no_failures_of_the_gateway(scene: Scene) -> None:
-    """
-    A rush answers people with their turn, which API Gateway counts as 5xx like anything else.
-    """
-    callers = people(scene, "caller", 60)
-    scene.deployment.restart(REQUEST_RATE="1", REQUEST_BURST="1", PATIENCE="0")
-    directive = {
-        "Namespace": "AWS/ApiGateway",
-        "Dimensions": [["ApiId"]],
-        "Metrics": [{"Name": "5xx"}],
-    }
-    for minute in range(6):
-        scene.minute(*callers[minute * 10 : minute * 10 + 9])
-        line = {"_aws": {"CloudWatchMetrics": [directive]}, "ApiId": "a", "5xx": 8}
-        scene.emitted(line)
-    assert "gateway-errors" not in scene.on()

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from token_vendor.models import normalised_email
 
-from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.integration.conftest import JESSICA, Context
 from tests.support.events import Answer, event
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 ROBERT = "robert.johnson@aurorasolar.com"
 CLAIMS = {"email": JESSICA, "email_verified": "true"}
 FIXTURE = settings(
-    max_examples=150,
+    max_examples=50,
     deadline=None,
     # One service for all examples, as an execution environment serves many requests.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -78,34 +77,10 @@ def test_body_outside_the_contract(deployment: Deployment, name: str) -> None:
     assert deployment.calls() == {"list_users": 0, "invite_user": 0, "generate_token": 0}
 
 
-def test_refused_body_is_logged(deployment: Deployment, log: Any) -> None:
-    """A log line that cannot be written as UTF-8 would be lost, and with it the trace."""
-    log.write = lambda text: lines.append(text.encode())
-    lines: list[bytes] = []
-    send_body(deployment, '{"\\ud800": 1}')
-    assert any(b'"message":"problem"' in line for line in lines)
-
-
 def test_base64_encoded_body_is_decoded(deployment: Deployment) -> None:
     jti = deployment.vend().jti
     body = base64.b64encode(json.dumps({"replace": jti}).encode()).decode()
     assert send_body(deployment, body, encoded=True).jti != jti
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "%%%",
-        "e30",
-        base64.b64encode(b"\xff\xfe{").decode(),
-        base64.b64encode(b" " * 4097).decode(),
-        base64.b64encode(b"x" * 1_000_000).decode(),
-        "\u00e9",
-    ],
-    ids=["no-base64", "unpadded", "not-utf-8", "large", "megabyte", "not-ascii"],
-)
-def test_base64_outside_the_contract(deployment: Deployment, body: str) -> None:
-    assert send_body(deployment, body, encoded=True).slug == "invalid-request"
 
 
 @pytest.mark.parametrize(
@@ -134,12 +109,6 @@ def test_no_claims_is_nobody(deployment: Deployment, context: Any, method: str) 
     assert (answer.status, answer.slug) == (403, "caller-not-identified")
 
 
-@pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])
-def test_other_routes_are_refused(deployment: Deployment, route: Any) -> None:
-    answer = deployment.send(event(CLAIMS) | {"routeKey": route})
-    assert (answer.status, answer.slug) == (400, "invalid-request")
-
-
 @pytest.mark.parametrize(
     "extra",
     [
@@ -155,14 +124,6 @@ def test_only_claims_name_the_caller(deployment: Deployment, extra: dict[str, An
     assert deployment.send(event(CLAIMS) | extra).body["user"]["email"] == JESSICA
 
 
-def test_claims_of_every_type_serve_the_same_person(deployment: Deployment) -> None:
-    """API Gateway's texts and an emulator's JSON lead to one item."""
-    texts = CLAIMS | {"exp": "1629926482", "groups": "[a b]", "aud": "app"}
-    typed = CLAIMS | {"email_verified": True, "exp": 1629926482, "groups": ["a", "b"]}
-    first, second = deployment.send(event(texts)), deployment.send(event(typed))
-    assert first.jti == second.jti
-
-
 def test_names_cannot_inject_into_the_invitation(deployment: Deployment) -> None:
     claims = {
         "email": "caller-0001@example.com",
@@ -176,6 +137,28 @@ def test_names_cannot_inject_into_the_invitation(deployment: Deployment) -> None
     assert invited["user_level"] == "SDK User"
     assert invited["last_name"] == "Smith"
     assert "\n" not in invited["first_name"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "%%%",
+        "e30",
+        base64.b64encode(b"\xff\xfe{").decode(),
+        base64.b64encode(b" " * 4097).decode(),
+        base64.b64encode(b"x" * 1_000_000).decode(),
+        "\u00e9",
+    ],
+    ids=["no-base64", "unpadded", "not-utf-8", "large", "megabyte", "not-ascii"],
+)
+def test_base64_outside_the_contract(deployment: Deployment, body: str) -> None:
+    assert send_body(deployment, body, encoded=True).slug == "invalid-request"
+
+
+@pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])
+def test_other_routes_are_refused(deployment: Deployment, route: Any) -> None:
+    answer = deployment.send(event(CLAIMS) | {"routeKey": route})
+    assert (answer.status, answer.slug) == (400, "invalid-request")
 
 
 # Properties ---------------------------------------------------------------------------------
@@ -266,16 +249,6 @@ def test_nobody_is_vended_anothers_token(
             assert mine.body["token"]["jwt"] != theirs.body["token"]["jwt"]
 
 
-@given(one=addresses, another=addresses)
-def test_no_two_people_share_a_key(one: str, another: str) -> None:
-    """An address that lower case would make another one has no key."""
-    try:
-        same = normalised_email(one) == normalised_email(another)
-    except ValueError:
-        return
-    assert same == (person(one) == person(another))
-
-
 # Abuse --------------------------------------------------------------------------------------
 
 
@@ -293,19 +266,3 @@ def test_looping_frontend_costs_at_most_the_cap(deployment: Deployment) -> None:
     assert set(answers) == {200, 429}
     assert len(answers) > 400
     assert deployment.calls()["generate_token"] == 7
-
-
-def test_refused_caller_in_a_loop_leaves_the_budget_to_others(deployment: Deployment) -> None:
-    """Somebody active in another tenant: Aurora is asked again when its list is old."""
-    other = FakeAurora()
-    deployment.aurora.add_users(
-        [{"id": "elsewhere", "email": ROBERT + ".example", "tenant_id": other.tenant_id + "x"}]
-    )
-    started = deployment.clock.now
-    while deployment.clock.now < started + 600:
-        assert deployment.vend(ROBERT + ".example").slug == "user-not-eligible"
-        deployment.clock.advance(1)
-    spent = sum(deployment.calls().values())
-    # In five minutes: one invitation, and one reading of two calls before and one after it.
-    assert 0 < spent <= 10
-    assert deployment.vend().status == 200

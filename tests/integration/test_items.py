@@ -63,17 +63,6 @@ def test_no_item_of_a_caller_lives_for_ever(deployment: Deployment) -> None:
     assert without == {"RING", "PLACE", "DIRECTORY"}
 
 
-def test_every_write_prolongs_the_token_item(deployment: Deployment) -> None:
-    """
-    A sign-out does, too: the account's id in the item outlives the token.
-    """
-    deployment.vend()
-    deployment.clock.advance(10 * DAY)
-    assert not lives_for_thirty_days(deployment, deployment.item())
-    deployment.forget()
-    assert lives_for_thirty_days(deployment, deployment.item())
-
-
 @pytest.mark.parametrize("remaining", [25.0, 6.0])
 def test_no_lease_ends_before_its_holder(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, remaining: float

@@ -10,21 +10,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.token_item import TokenItem
 
-from tests.integration.conftest import SECRET
+from tests.integration.test_aurora_adversary import raw_server, request_of
 from tests.integration.test_faults import ALWAYS, CASES, NEWCOMER
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from tests.integration.conftest import Deployment
     from tests.integration.test_faults import Row
@@ -99,59 +96,28 @@ def test_success_logs_a_digest_and_no_token(deployment: Deployment, watch: Watch
     assert "jessica.smith" not in logged
 
 
-def test_stored_token_is_not_logged_either(deployment: Deployment, watch: Watch) -> None:
-    deployment.vend()
-    answer = deployment.vend()
-    assert answer.body["source"] == "stored"
-    assert answer.body["token"]["jwt"] not in watch.search(answer, key=deployment.aurora.api_key)
+def echo(status: int, jwt: str) -> Callable[[Any], None]:
+    """Answer with all that was sent, and somebody's JWT."""
+
+    def talk(connection: Any) -> None:
+        heard = re.search(rb"[Aa]uthorization: Bearer (\S+)", request_of(connection))
+        key = heard[1] if heard else b""
+        body = b'{"key": "%s", "jwt": "%s"}%s' % (key, jwt.encode(), b" " * 270 + key)
+        head = b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % (status, len(body)) + body)
+
+    return talk
 
 
-def test_keys_of_items_hold_no_secret(deployment: Deployment) -> None:
-    encoded = deployment.vend().body["token"]["jwt"]
-    items = deployment.dynamodb.scan(TableName="tokens")["Items"]
-    assert items
-    keys = json.dumps([[item["pk"], item["sk"]] for item in items])
-    assert encoded not in keys
-    assert deployment.aurora.api_key not in json.dumps(items)
-
-
-@contextmanager
-def echo(status: int, jwt: str) -> Iterator[int]:
-    """Serve an Aurora that answers with all that it was sent, and somebody's JWT."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with connection:
-                    heard = re.search(rb"[Aa]uthorization: Bearer (\S+)", connection.recv(65_536))
-                    key = heard[1] if heard else b""
-                    body = b'{"key": "%s", "jwt": "%s"}%s' % (key, jwt.encode(), b" " * 270 + key)
-                    connection.sendall(
-                        b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
-                        % (status, len(body), body)
-                    )
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)
-
-
-@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503])
+@pytest.mark.parametrize("status", [200, 302, 401, 422, 500])
 @pytest.mark.parametrize("key", ["sk_sand_0123456789abcdef", "0123456789-of-no-known-form"])
 def test_aurora_that_echoes_the_key(
     deployment: Deployment, watch: Watch, status: int, key: str
 ) -> None:
     """An error page may repeat the request; its excerpt in the log must not."""
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=key)
+    deployment.secret = key
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.c2lnbmF0dXJl"
-    with echo(status, jwt) as port:
+    with raw_server(echo(status, jwt)) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert answer.status >= 400
@@ -220,7 +186,7 @@ def test_key_that_cannot_be_sent_is_not_quoted(
     deployment: Deployment, watch: Watch, key: str
 ) -> None:
     """http.client quotes the whole header in its error: such a key never gets that far."""
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=key)
+    deployment.secret = key
     answer = deployment.vend()
     assert answer.slug == "aurora-key-rejected"
     logged = watch.search(answer, key=key)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from token_vendor.models import Deadline
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
-from tests.integration.conftest import JESSICA, SECRET, TABLE
+from tests.integration.conftest import JESSICA
 from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 from tests.support.events import event
@@ -106,7 +106,7 @@ def ordinary_days(deployment: Deployment, walk: Walk) -> None:
     deployment.vend(replace=jessica)
     assert walk.happened() == {Metric.GENERATED: 1, Metric.RENEWED: 1, Metric.VENDED: 1}
 
-    deployment.secrets.put_secret_value(SecretId=SECRET, SecretString=ROTATED)
+    deployment.secret = ROTATED
     deployment.aurora.behave(api_keys=[ROTATED])
     deployment.vend(ROBERT)
     assert walk.happened() == {Metric.KEY_REREAD: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
@@ -240,30 +240,3 @@ def test_walk_emits_every_metric(
         ("generate_token", "409"),
         ("generate_token", "unreachable"),
     }
-
-
-def test_a_wait_that_ends_in_anothers_token_is_counted(
-    deployment: Deployment, capsys: pytest.CaptureFixture[str]
-) -> None:
-    walk = Walk(capsys)
-    deployment.vend()
-    key = {
-        "pk": {"S": f"sandbox#{deployment.aurora.tenant_id}#{JESSICA}"},
-        "sk": {"S": "TOKEN"},
-    }
-    stored = deployment.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
-    deployment.dynamodb.delete_item(TableName=TABLE, Key=key)
-    deployment.lease_elsewhere(20)
-    walk.happened()
-    reads: list[int] = []
-
-    def store_before_the_third_read(**_: object) -> None:
-        reads.append(1)
-        if len(reads) == 3:
-            deployment.dynamodb.put_item(TableName=TABLE, Item=stored)
-
-    client = deployment.served_dynamodb
-    client.meta.events.register_first("before-call.dynamodb.GetItem", store_before_the_third_read)
-    assert deployment.vend().status == 200
-    assert len(reads) >= 3
-    assert walk.happened() == {Metric.LEASE_WAITED: 1, Metric.VENDED: 1}

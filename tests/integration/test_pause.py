@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import pytest
 from token_vendor.handler import Endpoint
 from token_vendor.request_budget import RequestBudget
 
@@ -18,8 +17,6 @@ from tests.support.clients import people
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
-
-pytestmark = pytest.mark.usefixtures("in_memory")
 
 WAITING = 180
 PAUSE = 60

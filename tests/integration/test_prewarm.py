@@ -5,31 +5,26 @@ Generating before people come, over the whole service: table, account, ring and 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import SHARE, WEEK, Person, arrivals, plan
+from token_vendor.forecast import WEEK, Person, arrivals, plan
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
-from infra.operator.prewarm_plan import forecast
 from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
 from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_store_failures import Wire
-from tests.integration.test_switch_command import stage
 from tests.support.clients import people
 
 if TYPE_CHECKING:
     import io
 
-    from infra.operator.deployed import Deployed
     from tests.integration.conftest import Deployment
 
-__all__ = ["stage"]
 
 DAY, HOUR = 86_400, 3600
 PEOPLE = [user["email"] for user in people(12)]
@@ -79,31 +74,6 @@ def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) 
     assert noting.vend(PEOPLE[0]).body["source"] == "stored"
 
 
-def test_person_who_generates_again_and_again_has_come_once(noting: Deployment) -> None:
-    """The mornings before are kept, and the evening is another coming."""
-    came = [noting.clock.now]
-    for _ in range(4):
-        noting.clock.advance(DAY)
-        came.append(noting.clock.now)
-        for _ in range(5):
-            jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
-            assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
-            noting.clock.advance(600)
-        noting.clock.advance(-3000)
-    noting.clock.advance(9 * HOUR)
-    came.append(noting.clock.now)
-    jti = noting.vend(PEOPLE[0]).body["token"]["jti"]
-    assert noting.vend(PEOPLE[0], replace=jti).body["source"] == "generated"
-    noted = noting.item(PEOPLE[0])["came"]
-    assert [float(at["N"]) for at in noted] == pytest.approx(came, abs=30)
-
-
-def test_without_the_option_nothing_is_noted(deployment: Deployment) -> None:
-    deployment.vend()
-    assert "came" not in deployment.item()
-    assert before_the_morning(deployment, 1) == 0
-
-
 def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> None:
     """It could be invited by that, or cost a reading of the list."""
     before_the_morning(noting)
@@ -127,23 +97,6 @@ def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None
     assert noting.send(event(claims)).body["source"] == "stored"
     assert noting.calls() == calls | {"retrieve_user": calls.get("retrieve_user", 0) + 1}
     assert "ahead" not in noting.item(PEOPLE[0])
-
-
-def test_lanes_share_the_people(noting: Deployment) -> None:
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    served = [
-        prewarm.run(
-            parts(noting, PREWARM="true"),
-            until=noting.clock.now + 899,
-            zone=UTC,
-            lane=lane,
-            lanes=4,
-        )
-        for lane in range(4)
-    ]
-    assert sum(served) == 12
-    assert max(served) < 12
 
 
 def test_failures_end_the_run(noting: Deployment) -> None:
@@ -204,36 +157,6 @@ def test_entry_point_tells_how_many(
     counted = [line["Prewarmed"] for line in emitted if "Prewarmed" in line]
     assert counted == [[1.0]] * 12
     assert not [line for line in emitted if "Latency" in line]
-
-
-def test_entry_point_tells_the_time_as_the_stage_does(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Eight in Berlin is 7:00 UTC before the clocks change, and 6:00 UTC after it."""
-    zone = {"PREWARM": "true", "TIME_ZONE": "Europe/Berlin"}
-    deployment.aurora.set_users(people(12))
-    deployment.restart(**zone)
-    deployment.clock.now = datetime(2026, 3, 23, 7, tzinfo=UTC).timestamp()
-    assert {deployment.vend(email).status for email in PEOPLE} == {200}
-    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: parts(deployment, **zone))
-    for name, value in (ENVIRONMENT | zone).items():
-        monkeypatch.setenv(name, value)
-    deployment.clock.now = datetime(2026, 3, 30, 5, 35, tzinfo=UTC).timestamp()
-    assert prewarm.handler({}, Context(remaining=900)) == {"prewarmed": 12}
-
-
-def test_printed_plan_keeps_to_the_rate_that_is_switched_then(
-    stage: Deployed, noting: Deployment
-) -> None:
-    """A switch that ends before the run begins does not slow it down."""
-    noting.switch(("rate", "6"), lasting=DAY)
-    for days, rate in ((1, 6), (WEEK, 88)):
-        planned = forecast(stage, begins_at=noting.clock.now + days * DAY - HOUR - 1).planned
-        moments = [each.generate_at for each in planned]
-        assert len(moments) == 12
-        assert min(after - before for before, after in pairwise(moments)) == pytest.approx(
-            60 / (rate * SHARE), rel=0.01
-        )
 
 
 def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.fake_aurora.users import JESSICA, ROBERT
+from infra.fake_aurora.users import JESSICA
+from tests.integration.during_aurora_call import while_aurora_works
 from tests.support.events import event
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
-
-pytestmark = pytest.mark.usefixtures("in_memory")
 
 ADDRESS = JESSICA["email"]
 ISSUER = "https://id.example.com"
@@ -30,19 +29,6 @@ def vend(deployment: Deployment, sub: str, email: str = ADDRESS, **body: Any) ->
 
 def retrieved(deployment: Deployment) -> int:
     return deployment.calls().get("retrieve_user", 0)
-
-
-def test_next_owner_of_an_address_is_not_served_the_stored_token(deployment: Deployment) -> None:
-    """Jessica was renamed at Aurora an hour ago; her address and its account are Robert's now."""
-    hers = vend(deployment, "jessica")
-    deployment.aurora.add_users(
-        [JESSICA | {"email": "jessica.jones@aurorasolar.com"}, ROBERT | {"email": ADDRESS}]
-    )
-    deployment.clock.advance(3600)
-    his = vend(deployment, "robert")
-    assert (his.status, his.body["user"]["id"]) == (200, ROBERT["id"])
-    assert his.jti != hers.jti
-    assert deployment.aurora.token_state(hers.jti) == "live"
 
 
 @pytest.mark.parametrize("retrieve", [200, 403])
@@ -72,23 +58,10 @@ def test_new_identity_gets_nothing_stored_while_aurora_cannot_be_asked(
         assert vend(deployment, "jessica").body["source"] == "stored"
 
 
-def test_oldest_of_many_identities_is_asked_about_again(deployment: Deployment) -> None:
-    for number in range(9):
-        assert vend(deployment, f"identity-{number}").status == 200
-    before = retrieved(deployment)
-    assert vend(deployment, "identity-8").status == 200
-    assert retrieved(deployment) == before
-    assert vend(deployment, "identity-0").status == 200
-    assert retrieved(deployment) == before + 1
-    assert deployment.calls()["generate_token"] == 1
-
-
 def test_sign_out_during_a_generate_wins(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller still gets the JWT; nobody after the sign-out does."""
-    from tests.integration.during_aurora_call import while_aurora_works
-
     done = []
 
     def sign_out(operation: str) -> None:
@@ -103,21 +76,6 @@ def test_sign_out_during_a_generate_wins(
     assert "jwt" not in item
     assert "lease_id" not in item
     assert deployment.vend().jti != first.jti
-
-
-def test_sign_outs_during_generates_count_as_sign_outs_do(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A page that calls POST and DELETE at the same time generates no more often than the cap."""
-    from tests.integration.during_aurora_call import while_aurora_works
-
-    while_aurora_works(
-        deployment,
-        monkeypatch,
-        lambda operation: operation == "generate_token" and deployment.forget(),
-    )
-    assert [deployment.vend().status for _ in range(9)] == [200] * 7 + [429] * 2
-    assert deployment.calls()["generate_token"] == 7
 
 
 def play(deployment: Deployment, seed: int) -> None:  # noqa: C901 - one branch an event.
@@ -167,7 +125,7 @@ def play(deployment: Deployment, seed: int) -> None:  # noqa: C901 - one branch 
                 deployment.clock.advance(chance.choice([60, 400, 3600, 13 * 3600]))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_whatever_happens_everybody_holds_their_own_token(
     deployment: Deployment, seed: int
 ) -> None:

@@ -65,15 +65,6 @@ def test_it_takes_no_call_that_somebody_waits_for(large: Deployment) -> None:
     assert {email: large.item(email)["turn_at"] for email in waiting} == turns
 
 
-def test_it_goes_on_where_it_stopped(large: Deployment) -> None:
-    slow = parts(large, REQUEST_RATE="10", REQUEST_BURST="1")
-    assert not scheduled.read(slow, until=large.clock.now + 60)
-    some = large.calls()["list_users"]
-    assert 0 < some < 21
-    assert scheduled.read(parts(large), until=large.clock.now + 900)
-    assert large.calls()["list_users"] == 21
-
-
 def test_calls_are_counted_while_it_reads(
     large: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,6 @@ import os
 import random
 from typing import TYPE_CHECKING
 
-import pytest
-
 from infra.build.lambda_asset import build_asset
 from infra.local.processes import clean_environment
 from tests.integration.conftest import ENVIRONMENT
@@ -31,7 +29,7 @@ def handler(event, context):
 TIMEOUT = 120
 
 
-def drawn_after_restore(folder: Path, **variables: str) -> float:
+def drawn_after_restore(folder: Path) -> float:
     """
     Let the runtime import the handler, snapshot and restore it, and draw one random number.
     """
@@ -42,8 +40,8 @@ def drawn_after_restore(folder: Path, **variables: str) -> float:
         variables=clean_environment(
             PYTHONPATH=os.pathsep.join(path),
             AWS_DEFAULT_REGION="us-east-1",
+            AWS_LAMBDA_INITIALIZATION_TYPE="snap-start",
             **ENVIRONMENT,
-            **variables,
         ),
         log=folder / "function.log",
     )
@@ -53,12 +51,8 @@ def drawn_after_restore(folder: Path, **variables: str) -> float:
         environment.stop()
 
 
-@pytest.mark.parametrize(("initialization", "alike"), [("snap-start", False), ("on-demand", True)])
-def test_randomness_is_renewed_after_a_restore(
-    tmp_path: Path, initialization: str, *, alike: bool
-) -> None:
+def test_randomness_is_renewed_after_a_restore(tmp_path: Path) -> None:
     """
     Without it, restored environments would wait the same jitter, in step.
     """
-    drawn = drawn_after_restore(tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE=initialization)
-    assert (drawn == random.Random(SEED).random()) == alike  # noqa: S311 - that is the point.
+    assert drawn_after_restore(tmp_path) != random.Random(SEED).random()  # noqa: S311

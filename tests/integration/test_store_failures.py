@@ -7,15 +7,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from token_vendor.models import AccessToken
-from token_vendor.token_item import Lease, TokenItem
 
 from tests.integration.conftest import JESSICA
-from tests.integration.during_aurora_call import while_aurora_works
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
+NEWCOMER = "caller-0001@example.com"
 THROTTLED = {
     "Error": {
         "Code": "ProvisionedThroughputExceededException",
@@ -64,57 +62,36 @@ def test_stored_token_costs_one_read(deployment: Deployment, wire: Wire) -> None
     assert len(deployment.aurora.calls()) == aurora
 
 
-def test_write_that_is_sent_again_is_no_double_generate(
-    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("write", [":lease_until", ":user_level", ":jwt"])
+def test_write_that_is_sent_again_is_known_to_its_writer(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str], write: str
 ) -> None:
     """
-    The answer to the store's write is lost: botocore sends it again, and it fails on itself.
+    The answer to a write is lost: botocore sends it again, and it fails on itself.
     """
-    client = deployment.served_dynamodb
-    update_item = client.update_item
+    update_item = deployment.dynamodb.update_item
 
     def lost(**arguments: Any) -> Any:
-        if ":jwt" in arguments["ExpressionAttributeValues"]:
-            client.update_item = update_item
+        if write in arguments.get("ExpressionAttributeValues", {}):
+            deployment.dynamodb.update_item = update_item  # type: ignore[method-assign]
             update_item(**arguments)
         return update_item(**arguments)
 
-    client.update_item = lost
-    answer = deployment.vend()
+    deployment.dynamodb.update_item = lost  # type: ignore[method-assign]
+    answer = deployment.vend(NEWCOMER)
     assert answer.status == 200
-    assert deployment.item()["jti"] == answer.jti
+    assert deployment.item(NEWCOMER)["jti"] == answer.jti
+    assert deployment.calls()["invite_user"] == deployment.calls()["generate_token"] == 1
     assert "DoubleGenerate" not in capsys.readouterr().out
 
 
-def test_later_token_stored_meanwhile_stays(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """
-    Somebody who had lost the lease stores a later token while its new holder generates: it stays.
-    """
-    table = deployment.parts.table
-    later = AccessToken(
-        jwt="a.later.jwt",
-        jti="later",
-        expires_at=int(deployment.clock.now) + 13 * 3600,
-        user_id="3fa85f64-5717-4562-b3fc-2c963f66afa6",
-    )
-
-    def another_stores(operation: str) -> None:
-        if operation == "generate_token":
-            item = table.load(TokenItem, JESSICA)
-            lost = Lease(id="lost", at=0, until=0, item=item)
-            table.change(
-                item,
-                lambda it: it.stored(lost, later, now=deployment.clock.now, notes_arrivals=False),
-                JESSICA,
-            )
-
-    while_aurora_works(deployment, monkeypatch, another_stores)
-    assert deployment.vend().jti == "later"
-    item = deployment.item()
-    assert item["jwt"] == later.jwt
-    assert not item.keys() & {"lease_id", "lease_until", "generating_since"}
+def test_failure_that_only_a_newer_version_knows_is_a_passing_one(deployment: Deployment) -> None:
+    deployment.dynamodb.items[f"sandbox#{deployment.aurora.tenant_id}#{JESSICA}", "TOKEN"] = {
+        "version": {"N": "1"},
+        "failure": {"S": "a-newer-one"},
+        "failed_until": {"N": f"{deployment.clock.now + 30:.3f}"},
+    }
+    assert deployment.vend().slug == "aurora-unavailable"
 
 
 def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:
@@ -126,17 +103,15 @@ def test_renewal_costs_six_calls(deployment: Deployment, wire: Wire) -> None:
     assert wire.calls == ["BatchGetItem", "UpdateItem", "GetItem", *["UpdateItem"] * 3]
 
 
-def test_refused_read_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
-    wire.refuse("BatchGetItem")
+@pytest.mark.parametrize("operation", ["BatchGetItem", "UpdateItem"], ids=["read", "lease"])
+def test_refused_read_or_lease_asks_nothing_of_aurora(
+    deployment: Deployment, wire: Wire, operation: str
+) -> None:
+    wire.refuse(operation)
     answer = deployment.vend()
     assert (answer.status, answer.slug) == (503, "token-store-unavailable")
+    assert "retry-after" in answer.headers
     assert "arn:" not in json.dumps(answer.body)
-    assert deployment.aurora.calls() == []
-
-
-def test_refused_lease_asks_nothing_of_aurora(deployment: Deployment, wire: Wire) -> None:
-    wire.refuse("UpdateItem")
-    assert deployment.vend().slug == "token-store-unavailable"
     assert deployment.aurora.calls() == []
 
 
@@ -192,11 +167,6 @@ def test_turn_survives_a_table_that_fails_at_its_redemption(deployment: Deployme
     wire.refuse("")
     assert deployment.item()["turn_at"] == turn
     assert deployment.vend().status == 200
-
-
-def test_refused_directory_write(deployment: Deployment, wire: Wire) -> None:
-    wire.refuse("BatchWriteItem")
-    assert deployment.vend().slug == "token-store-unavailable"
 
 
 def test_refused_forget(deployment: Deployment, wire: Wire) -> None:

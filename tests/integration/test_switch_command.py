@@ -31,10 +31,12 @@ NOW = float(int(time.time()))
 
 
 @pytest.fixture
-def stage(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+def stage(aws: None, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployed:  # noqa: ARG001
     """Give the stage of the running service, whose clock is the operator's too."""
     deployment.clock.now = NOW
-    boto3.client("logs").create_log_group(logGroupName=GROUP)
+    session = boto3.Session()
+    session.events.register("before-call.dynamodb", deployment.dynamodb.answer)
+    session.client("logs").create_log_group(logGroupName=GROUP)
     monkeypatch.setattr("infra.operator.switches.time.time", deployment.clock)
     deployed = Deployed(
         stage="test",
@@ -42,7 +44,7 @@ def stage(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Deployed:
         outputs={"TableName": TABLE, "LogGroupName": GROUP},
         status="CREATE_COMPLETE",
         local={},
-        session=boto3.Session(),
+        session=session,
     )
     tenant = {"AURORA_TENANT_ID": deployment.aurora.tenant_id}
     vars(deployed)["settings"] = Settings.from_environment(ENVIRONMENT | tenant)

@@ -54,11 +54,6 @@ def pauses(throttle: Throttle) -> list[float]:
     return [later - earlier for earlier, later in pairwise(throttle.asked_at)]
 
 
-def test_unthrottled_page_is_one_write(deployment: Deployment, throttle: Throttle) -> None:
-    deployment.vend()
-    assert len(throttle.asked_at) == len(["page 1", "page 2"])
-
-
 def test_unprocessed_item_is_written_again(deployment: Deployment, throttle: Throttle) -> None:
     """
     Left out, it would have its owner invited, who has an account.

@@ -51,7 +51,7 @@ class Scenario:
     name: str
     callers: int
     stored: str = "none"
-    """The stored token: `none`, `stale` (past its margin, alive) or `good`."""
+    """The stored token: `none`, `stale` (past its margin, alive), `good`, or `in doubt` (dead)."""
     replacing: int = 0
     """How many of the callers say that the stored token failed."""
     kill: str = "at_once"
@@ -145,7 +145,7 @@ class World:
         item: dict[str, Any] = {"version": {"N": "1"}}
         if scenario.stored != "none":
             token = self.aurora.generate()
-            life = HALF_A_DAY if scenario.stored == "good" else 600
+            life = 600 if scenario.stored == "stale" else HALF_A_DAY
             item |= {
                 "jwt": {"S": token.jwt},
                 "jti": {"S": token.jti},
@@ -153,6 +153,10 @@ class World:
                 "subjects": {"L": [{"S": SUBJECT}]},
                 "expires_at": {"N": str(int(START) + life)},
             }
+            if scenario.stored == "in doubt":
+                # The answer to a generate was lost.
+                self.aurora.live.clear()
+                item["generating_since"] = {"N": str(int(START))}
             self.table.items[KEY] = item
         self.before = self.aurora.generated
         self.clients = [

@@ -7,27 +7,27 @@ absent attribute, or one of another type, is false.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from email.utils import formatdate
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.model import OperationModel
+
+NAME = "tokens"
 CLAUSE = re.compile(r"\b(SET|REMOVE|ADD)\b")
-TOKEN = re.compile(r"<=|>=|[<>=()]|:?\w+")
-COMPARISONS = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 ASSIGNMENT = re.compile(r"(#?\w+) = (?:if_not_exists\((\w+), (:\w+)\)|(:\w+))")
+TEST = re.compile(r"attribute_not_exists\((\w+)\)|(\w+) (<=|<|=) (:?\w+)")
+COMPARISONS = {"=": operator.eq, "<": operator.lt, "<=": operator.le}
 
 
 class ConditionalCheckFailedException(ClientError):  # noqa: N818 - DynamoDB's own name.
@@ -42,7 +42,11 @@ class _Exceptions:
 
 
 class MemoryTable:
-    """Hold one item per key; `step` is called before each operation, `changed` after a write."""
+    """
+    Hold one item per key; `step` is called before each operation.
+
+    It stands in for a client, or at the wire for what every client sends (`answer`).
+    """
 
     exceptions: ClassVar = _Exceptions
 
@@ -53,10 +57,22 @@ class MemoryTable:
         self._step = step
         self._clock = clock
 
+    def answer(self, model: OperationModel, params: dict[str, Any], **_: Any) -> Any:
+        """Answer a botocore client, as a handler of `before-call`."""
+        body = json.loads(params["body"])
+        if NAME not in body.get("RequestItems", {body.get("TableName")}):
+            return SimpleNamespace(status_code=400), {
+                "Error": {"Code": "ResourceNotFoundException"}
+            }
+        try:
+            return SimpleNamespace(status_code=200), getattr(self, xform_name(model.name))(**body)
+        except ConditionalCheckFailedException as failed:
+            return SimpleNamespace(status_code=400), failed.response
+
     def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
         self._step("read")
         item = self.items.get(_key(Key))
-        return ({"Item": dict(item)} if item else {}) | self._metadata()
+        return ({"Item": Key | item} if item else {}) | self._metadata()
 
     def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         self._step("read")
@@ -69,28 +85,41 @@ class MemoryTable:
     def scan(
         self,
         *,
-        ProjectionExpression: str,  # noqa: N803
-        ExpressionAttributeValues: dict[str, Any],  # noqa: N803
+        ProjectionExpression: str = "",  # noqa: N803
+        ExpressionAttributeValues: dict[str, Any] | None = None,  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
         self._step("read")
         names = ProjectionExpression.split(", ")
-        sk = ExpressionAttributeValues[":sk"]["S"]
-        prefix = ExpressionAttributeValues[":prefix"]["S"]
-        found = [
-            {name: value for name, value in ({"pk": {"S": pk}} | item).items() if name in names}
+        values = ExpressionAttributeValues or {}
+        sk, prefix = (values.get(name, {}).get("S", "") for name in (":sk", ":prefix"))
+        whole = [
+            {"pk": {"S": pk}, "sk": {"S": its}} | item
             for (pk, its), item in self.items.items()
-            if its == sk and pk.startswith(prefix)
+            if sk in {"", its} and pk.startswith(prefix)
         ]
-        return {"Items": found} | self._metadata()
+        if ProjectionExpression:
+            whole = [{name: each[name] for name in names if name in each} for each in whole]
+        return {"Items": whole} | self._metadata()
+
+    def query(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        """Return all items of a partition."""
+        [pk] = ExpressionAttributeValues.values()
+        return {"Items": [item for item in self.scan()["Items"] if item["pk"] == pk]}
+
+    def put_item(self, *, Item: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        attributes = {name: value for name, value in Item.items() if name not in {"pk", "sk"}}
+        self.items[_key(Item)] = attributes
+        return {}
+
+    def delete_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"Attributes": Key | self.items.pop(_key(Key), {})}
 
     def batch_write_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
         self._step("write")
         [requests] = RequestItems.values()
         for request in requests:
-            item = dict(request["PutRequest"]["Item"])
-            key = {name: item.pop(name) for name in ("pk", "sk")}
-            self.items[_key(key)] = item
+            self.put_item(**request["PutRequest"])
         return self._metadata()
 
     def update_item(
@@ -99,28 +128,28 @@ class MemoryTable:
         Key: dict[str, Any],  # noqa: N803
         UpdateExpression: str,  # noqa: N803
         ConditionExpression: str = "",  # noqa: N803
+        ExpressionAttributeNames: dict[str, str] | None = None,  # noqa: N803
         ExpressionAttributeValues: dict[str, Any] | None = None,  # noqa: N803
         **_: Any,
     ) -> dict[str, Any]:
         self._step("write")
-        ExpressionAttributeValues = ExpressionAttributeValues or {}  # noqa: N806
+        names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
         old = self.items.get(_key(Key), {})
-        condition = Condition(ConditionExpression, old, ExpressionAttributeValues)
-        if ConditionExpression and not condition.holds():
+        if ConditionExpression and not holds(ConditionExpression, old, values):
             raise ConditionalCheckFailedException
         new = dict(old)
         for clause, body in _clauses(UpdateExpression):
             if clause == "SET":
                 for name, kept, default, value in ASSIGNMENT.findall(body):
-                    given = ExpressionAttributeValues[value or default]
-                    new[name] = old.get(kept, given) if kept else given
+                    given = values[value or default]
+                    new[names.get(name, name)] = old.get(kept, given)
             elif clause == "REMOVE":
                 for name in body.split(","):
                     new.pop(name.strip(), None)
             else:
                 for name, value in map(str.split, body.split(",")):
-                    added = _value(ExpressionAttributeValues[value])
-                    new[name] = {"N": str(int(added + _value(old.get(name, {"N": "0"}))))}
+                    added = _value(values[value]) + _value(old.get(name, {"N": "0"}))
+                    new[name] = {"N": str(int(added))}
         self.items[_key(Key)] = new
         return {"Attributes": dict(old)} | self._metadata()
 
@@ -128,6 +157,22 @@ class MemoryTable:
         """Return what boto3 adds; DynamoDB tells its time in whole seconds."""
         headers = {"date": formatdate(self._clock(), usegmt=True)} if self._clock else {}
         return {"ResponseMetadata": {"HTTPHeaders": headers}}
+
+
+def holds(condition: str, item: dict[str, Any], values: dict[str, Any]) -> bool:
+    """Evaluate comparisons and `attribute_not_exists`, with AND, OR and parentheses."""
+
+    def tested(match: re.Match[str]) -> str:
+        absent, name, compare, other = match.groups()
+        if absent:
+            return str(absent not in item)
+        mine, other = item.get(name), values.get(other) or item.get(other)
+        if mine is None or other is None or mine.keys() != other.keys():
+            return "False"
+        return str(COMPARISONS[compare](_value(mine), _value(other)))
+
+    plain = TEST.sub(tested, condition).replace("AND", "and").replace("OR", "or")
+    return bool(eval(plain))  # noqa: S307 - nothing but True, False, and, or, ( and ).
 
 
 def _key(key: dict[str, Any]) -> tuple[str, str]:
@@ -142,54 +187,3 @@ def _value(wrapped: dict[str, Any]) -> Any:
 def _clauses(expression: str) -> list[tuple[str, str]]:
     parts = CLAUSE.split(expression)[1:]
     return list(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-
-
-@cache
-def _tokens(expression: str) -> tuple[str, ...]:
-    return tuple(TOKEN.findall(expression))
-
-
-class Condition:
-    """A condition on one item: comparisons and `attribute_(not_)exists`, with AND, OR and ( )."""
-
-    def __init__(self, expression: str, item: dict[str, Any], values: dict[str, Any]) -> None:
-        self._left = list(reversed(_tokens(expression)))
-        self._item = item
-        self._values = values
-
-    def holds(self) -> bool:
-        return self._either()
-
-    def _either(self) -> bool:
-        result = self._both()
-        while self._left and self._left[-1] == "OR":
-            self._left.pop()
-            # Both sides are read, whatever the first says.
-            result |= self._both()
-        return result
-
-    def _both(self) -> bool:
-        result = self._one()
-        while self._left and self._left[-1] == "AND":
-            self._left.pop()
-            result &= self._one()
-        return result
-
-    def _one(self) -> bool:
-        word = self._left.pop()
-        if word == "(":
-            result = self._either()
-            self._left.pop()
-            return result
-        if word.startswith("attribute_"):
-            _, name, _ = (self._left.pop() for _ in range(3))
-            return (name in self._item) is (word == "attribute_exists")
-        compare, other = COMPARISONS[self._left.pop()], self._operand(self._left.pop())
-        mine = self._operand(word)
-        if mine is None or other is None or isinstance(mine, str) is not isinstance(other, str):
-            return False
-        return bool(compare(mine, other))
-
-    def _operand(self, name: str) -> Any:
-        found = (self._values if name.startswith(":") else self._item).get(name)
-        return None if found is None else _value(found)

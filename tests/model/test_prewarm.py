@@ -12,15 +12,15 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.control import Control, Entry, Switch, Switches
-from token_vendor.forecast import AHEAD, LEAD, SHARE, Person, plan
+from token_vendor.control import Entry, Switch, Switches
+from token_vendor.forecast import AHEAD, LEAD, Person, plan
 from token_vendor.models import AccessToken, Account, Caller, Deadline, TokenRequest
 from token_vendor.observability import logger, recorder
 from token_vendor.problems import AuroraBusyError, AuroraUnavailableError
@@ -233,28 +233,6 @@ def test_nobody_waits_who_comes_as_last_week(people: int) -> None:
     assert morning.fullest_minute <= LIMIT
 
 
-def test_without_it_most_people_wait() -> None:
-    """What the tests above measure is there to be measured."""
-    morning = usual_morning(1000)
-    morning.play(prewarmed=False)
-    assert max(morning.waits.values()) > 120
-    assert sum(wait > 0.5 for wait in morning.waits.values()) > 300
-
-
-@MANY
-def test_people_who_come_while_it_works_do_not_wait(people: int) -> None:
-    """Early birds, five a minute, beside those who are generated for."""
-    morning = usual_morning(people)
-    early = names("early", people * 6 // 100)
-    for number, email in enumerate(early):
-        morning.knows(email, died=FOUR - 2 * DAY)
-        morning.comes(email, EIGHT - people * 1.08 + number * 12)
-    morning.play(prewarmed=True)
-    waits = sorted(morning.waits[email] for email in early)
-    assert waits[len(waits) * 99 // 100] < 0.5
-    assert morning.fullest_minute <= LIMIT
-
-
 @MANY
 def test_it_stops_while_people_queue(people: int) -> None:
     """Two hundred come at once in the middle of it; nobody's turn moves by more than its share."""
@@ -273,32 +251,6 @@ def test_it_stops_while_people_queue(people: int) -> None:
         assert {email for email in between if not email.startswith("crowd")} == set()
     # The places that it used in the minute before come free within that minute.
     assert waits[1] <= waits[0] + 62
-
-
-def test_it_takes_no_place_in_a_queue() -> None:
-    """Nor has it written anything to the item of whom it would have served."""
-    morning = Morning()
-    for email in names("crowd", 170):
-        morning.knows(email, died=FOUR - 2 * DAY)
-        morning.comes(email, FOUR + 1)
-    [email] = names("usual", 1)
-    morning.knows(email, EIGHT - DAY)
-    morning.sleep(2)
-    before = {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
-    deadline = Deadline(morning.now + 24, lambda: morning.now, morning.sleep)
-    for _ in range(30):
-        with pytest.raises(AuroraBusyError):
-            morning.scheduled.vendor.vend_ahead(email, deadline)
-    assert before == {key: item for key, item in morning.table.items.items() if key[1] != "RING"}
-
-
-@pytest.mark.parametrize("people", [1500, pytest.param(5000, marks=pytest.mark.nightly)])
-def test_each_run_goes_on_where_the_one_before_stopped(people: int) -> None:
-    """Each has a quarter of an hour, in which not all can be served."""
-    morning = usual_morning(people, come=False)
-    morning.play(prewarmed=True, until=EIGHT)
-    generated = [email for _, email in morning.calls]
-    assert len(generated) == len(set(generated)) == people
 
 
 def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone() -> None:
@@ -331,58 +283,6 @@ def test_stopped_generating_stops_it() -> None:
     assert morning.calls == []
 
 
-def test_run_that_is_the_only_one_serves_what_is_due_in_it() -> None:
-    """Once a day is too rare: early nobody is due, and later a run has a quarter of an hour."""
-    at_four = usual_morning(1500, come=False)
-    at_half_past_seven = usual_morning(1500, come=False)
-    at_half_past_seven.now = EIGHT - 1800
-    for morning in (at_four, at_half_past_seven):
-        parts: Any = morning.scheduled
-        prewarm.run(parts, until=morning.now + QUARTER - 1, zone=UTC)
-    assert at_four.calls == []
-    served = len(at_half_past_seven.calls)
-    assert served == pytest.approx(RATE * SHARE * (QUARTER - prewarm.CALL_NEEDS) / 60, rel=0.02)
-    assert f"about {round(served, -1):,} people" in PAGE.read_text()
-
-
-def test_lowered_rate_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins earlier, and takes its share of the lower rate."""
-    monkeypatch.setattr(Control, "lowered", lambda *_: (22.0, 90))
-    morning = usual_morning(300, come=False)
-    morning.play(prewarmed=True, until=EIGHT)
-    moments = [at for at, _ in morning.calls]
-    assert len(moments) == 300
-    assert max(moments) - min(moments) >= 299 * 60 / (22 * SHARE) - 1
-
-
-def test_outage_ends_the_run_and_not_the_night() -> None:
-    morning = usual_morning(40, come=False)
-    morning.down_until = EIGHT - 950
-    morning.play(prewarmed=True, until=EIGHT - 600)
-    assert len(morning.calls) == 40
-
-
-def test_owner_of_a_token_generated_ahead_is_noted_once() -> None:
-    """One write at the first vend, none at the second; next week's plan has the coming."""
-    morning = Morning()
-    [email] = names("person", 1)
-    morning.knows(email, EIGHT - 7 * DAY)
-    morning.play(prewarmed=True, until=EIGHT)
-    item = morning.table.items[f"{PARTITION}#{email}", "TOKEN"]
-    assert item["ahead"] == {"N": "1"}
-    assert len(item["came"]["L"]) == 1
-    morning.comes(email, EIGHT + 7)
-    morning.sleep(60)
-    item = morning.table.items[f"{PARTITION}#{email}", "TOKEN"]
-    assert "ahead" not in item
-    assert item["came"]["L"][-1] == {"N": str(int(EIGHT + 7))}
-    version = item["version"]
-    morning.comes(email, EIGHT + 90)
-    morning.sleep(60)
-    assert morning.table.items[f"{PARTITION}#{email}", "TOKEN"]["version"] == version
-    assert len(morning.calls) == 1
-
-
 # The plan ------------------------------------------------------------------------------------
 
 
@@ -405,35 +305,6 @@ def test_weekend_is_no_working_day() -> None:
     """On a Monday: a few came on Saturday and Sunday, all on Friday."""
     people = [*came(2, 1), *came(3, 2), *came(50, 3), *came(40, 4), *came(4, 7)]
     assert planned(people) == {"(3,)", "(7,)"}
-
-
-def test_nobody_is_expected_where_nobody_came() -> None:
-    assert planned([Person(email="a@example.com"), *came(3, 9)]) == set()
-
-
-def test_who_holds_a_token_by_then_is_not_generated_for() -> None:
-    [person] = came(1, 7)
-    alive = Person(email=person.email, came=person.came, alive_until=EIGHT + 1)
-    dies_before = Person(email=person.email, came=person.came, alive_until=EIGHT - 1)
-    assert planned([alive]) == set()
-    assert planned([dies_before]) != set()
-
-
-def test_plan_is_as_late_as_the_rate_allows() -> None:
-    """In the order of coming, ended a lead before each, and spaced by its share of the rate."""
-    people = [
-        Person(email=f"{number:03}@example.com", came=(EIGHT - 7 * DAY + number,))
-        for number in range(120)
-    ]
-    whole = plan(people, now=FOUR + QUARTER, zone=UTC, rate=RATE)
-    assert [each.email for each in whole] == [person.email for person in people]
-    assert whole[-1].generate_at == whole[-1].arrives_at - LEAD
-    spacing = 60 / (RATE * SHARE)
-    gaps = [later.generate_at - sooner.generate_at for sooner, later in pairwise(whole)]
-    assert min(gaps) >= spacing - 1e-6
-    assert all(each.generate_at <= each.arrives_at - LEAD for each in whole)
-    late = plan(people, now=EIGHT - 60, zone=UTC, rate=RATE)
-    assert {each.generate_at for each in late} == {EIGHT - 60}
 
 
 # Clocks that change --------------------------------------------------------------------------
@@ -472,33 +343,3 @@ def test_people_come_at_the_same_time_after_the_clocks_change(zone: str, changed
         assert expected_at(zone, last_week, now=now) == []
     friday = wall(zone, f"{monday - timedelta(days=3)}T08:00")
     assert expected_at(zone, friday, now=eight - 60) == [eight]
-
-
-@pytest.mark.parametrize(
-    ("zone", "last_week", "today"),
-    [
-        ("Europe/Berlin", "2026-03-22T02:30", "2026-03-29T03:30"),
-        ("America/New_York", "2026-03-01T02:30", "2026-03-08T03:30"),
-    ],
-)
-def test_hour_that_the_clocks_skip(zone: str, last_week: str, today: str) -> None:
-    """Half past two is half past three on that day."""
-    comes = wall(zone, today)
-    assert expected_at(zone, wall(zone, last_week), now=comes - 3600) == [comes]
-
-
-@pytest.mark.parametrize(
-    ("zone", "last_week", "today", "next_week"),
-    [
-        ("Europe/Berlin", "2026-10-18T02:30", "2026-10-25T02:30", "2026-11-01T02:30"),
-        ("America/New_York", "2026-10-25T01:30", "2026-11-01T01:30", "2026-11-08T01:30"),
-    ],
-)
-def test_hour_that_the_clocks_repeat(zone: str, last_week: str, today: str, next_week: str) -> None:
-    """The first of the two is planned for; and who came in either comes once a week later."""
-    first, second = wall(zone, today), wall(zone, today, fold=1)
-    assert second - first == 3600
-    assert expected_at(zone, wall(zone, last_week), now=first - 3600) == [first]
-    comes = wall(zone, next_week)
-    for came_at in (first, second):
-        assert expected_at(zone, came_at, now=comes - 3600) == [comes]

@@ -107,23 +107,6 @@ def test_the_page_lists_what_the_transitions_do() -> None:
     assert len(listed) == len(set(listed))
 
 
-def test_no_marked_token_is_good() -> None:
-    """Whatever else an item holds: its token may be dead."""
-    for token, beneath in product(TOKENS.values(), BENEATH.values()):
-        item = replace(token, **beneath, subjects=(OWNER,), generating_since=NOW)
-        assert item.state(NOW, WANTED) not in {State.GOOD, State.UNCONFIRMED}
-
-
-@pytest.mark.parametrize("stored", TOKENS)
-def test_store_ends_lease_mark_and_cool_down(stored: str) -> None:
-    lease = leased(replace(TOKENS[stored], subjects=("earlier",)))
-    after = lease.held.stored(lease, NEW, **KEEP)
-    assert (after.jti, after.lease_id, after.lease_until) == ("t2", "", 0)
-    assert (after.generating_since, after.failure) == (0, "")
-    assert after.state(NOW, WANTED) is State.GOOD
-    assert after.stored(lease, NEW, **KEEP) is after
-
-
 def test_sign_out_during_the_lease_wins_over_its_store() -> None:
     """The life is kept, for the hourly cap; the JWT is not."""
     lease = leased(TOKENS["stale"])
@@ -162,12 +145,6 @@ def test_lost_lease_leaves_the_other_holder_alone(later: bool) -> None:  # noqa:
     assert found.released(lease, FAILED, **HOW) is found
 
 
-def test_lost_lease_stores_nothing_after_a_sign_out() -> None:
-    lease = leased(TOKENS["good"])
-    found = replace(lease.held.forgotten(), lease_id="other")
-    assert found.stored(lease, NEW, **KEEP) is found
-
-
 def test_mark_and_renewal_are_taken_back_where_nothing_was_generated() -> None:
     """By the holder that set them alone: a predecessor may have generated."""
     item = replace(TOKENS["good"], subjects=(OWNER,))
@@ -179,12 +156,6 @@ def test_mark_and_renewal_are_taken_back_where_nothing_was_generated() -> None:
     assert (doubtful.generating_since, doubtful.renewals) == (NOW, (NOW,))
     again = leased(replace(item, generating_since=NOW - 99))
     assert again.held.released(again, FAILED, **HOW).generating_since == NOW - 99
-
-
-def test_lease_is_taken_on_the_version_that_was_read_alone() -> None:
-    lease = leased(TOKENS["stale"])
-    newer = replace(TOKENS["stale"], version=2)
-    assert newer.leased(lease) is newer
 
 
 def test_first_sight_of_an_identity_is_kept_over_its_requests() -> None:
@@ -205,18 +176,6 @@ def test_former_owners_token_is_dropped_and_costs_no_renewal() -> None:
     after = lease.held.disowned(lease)
     assert (after.jwt, after.expires_at, after.lease_id) == ("", 0, "")
     assert not after.is_renewal(NOW)
-
-
-@pytest.mark.parametrize("transition", ["admitted", "disowned"])
-def test_answer_about_one_token_says_nothing_of_the_next(transition: str) -> None:
-    lease = leased(replace(TOKENS["good"], subjects=("earlier",)), generates=False)
-    found = replace(lease.held, jti="t9", jwt="jwt-9")
-    after = (
-        found.admitted(OWNER, lease, jti="t1", **KEEP)
-        if transition == "admitted"
-        else found.disowned(lease)
-    )
-    assert (after.jti, after.subjects, after.lease_id) == ("t9", ("earlier",), "")
 
 
 def test_transition_changes_nothing_of_its_own_result() -> None:
