@@ -31,6 +31,7 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator.cli import app
 from infra.probe.cli import app as probe
 from infra.web.loopback import serving
+from tests.infrastructure import conftest
 from tests.support.table import create_table
 
 if TYPE_CHECKING:
@@ -457,6 +458,7 @@ def test_deployer_takes_on_what_the_cdk_names(assembly: Assembly) -> None:
         role.replace("${AWS::AccountId}", ACCOUNT)
         .replace("${AWS::Region}", REGION)
         .replace("${AWS::Partition}", "aws")
+        .replace(conftest.ACCOUNT, ACCOUNT)  # Some of the stages name theirs.
         for role in re.findall(r'"(?:assumeRoleArn|arn)": "([^"]+)"', written)
     }
     named = {resource for each in statements for resource in listed(each["Resource"])}
