@@ -65,7 +65,7 @@ SHARED = {
     "a synth": tuple(
         f"tests/infrastructure/test_{subject}"
         for subject in (
-            *("cost", "monitoring", "platform_options", "rollout", "schedule"),
+            *("cost", "documented", "monitoring", "platform_options", "rollout", "schedule"),
             *("stack", "template_lint", "upgrade", "website"),
         )
     ),

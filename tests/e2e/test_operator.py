@@ -524,21 +524,17 @@ def test_an_empty_stdin_is_named(deployed: Running) -> None:
 # Other people's machines ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {
-            "HTTP_PROXY": "http://127.0.0.1:9",
-            "http_proxy": "http://127.0.0.1:9",
-            "PYTHONIOENCODING": "cp1252",
-        },
-        {"AWS_PROFILE": "not-configured", "PYTHONIOENCODING": "ascii", "COLUMNS": "60"},
-    ],
-    ids="+".join,
-)
-def test_commands_under_a_usual_environment(
-    deployed: Running, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_commands_under_a_usual_environment(deployed: Running, tmp_path: Path) -> None:
+    """
+    A proxy that is not for loopback, a profile that nobody configured, and a narrow old terminal.
+    """
+    environment = {
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "AWS_PROFILE": "not-configured",
+        "PYTHONIOENCODING": "ascii",
+        "COLUMNS": "60",
+    }
     jti = deployed.vend(JESSICA["email"])["token"]["jti"]
     folder = tmp_path / "a folder"
     folder.mkdir()

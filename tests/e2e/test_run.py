@@ -127,12 +127,9 @@ def test_killed_run_leaves_no_process(tmp_path: Path) -> None:
     until(lambda: not processes(tmp_path), END_LIMIT, tmp_path)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("invite", "says", "calls"),
-    [
-        ("", "user-not-eligible", 0),
-        pytest.param("true", '"generated"', 1, marks=pytest.mark.nightly),
-    ],
+    ("invite", "says", "calls"), [("", "user-not-eligible", 0), ("true", '"generated"', 1)]
 )
 def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, calls: int) -> None:
     """The named Aurora is called, with its key; nobody is invited there unprompted."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.infrastructure.conftest import EVERY_STAGE, LONGEST, STAGES, cfn_lint, every_text, flat
+from tests.infrastructure.conftest import EVERY_STAGE, STAGES, cfn_lint, every_text, flat
 
 if TYPE_CHECKING:
     from tests.infrastructure.conftest import Assembly, Template
 
 NIGHTLY = pytest.mark.nightly
 # A template takes seconds: the resources of the others are in these.
-UNLIKE = ["sandbox", LONGEST, "given", "careful", "website", "scheduled"]
+UNLIKE = ["given", "careful", "website"]
 LIKE = [stage for stage in STAGES if stage not in UNLIKE]
 # An ARN, for example.
 REFERENCE = "r" * 100

@@ -447,7 +447,7 @@ def exchanges(draw: st.DrawFn) -> dict[str, Exchange]:
     return done
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(exchanges())
 def test_whatever_aurora_answers_is_read(done: dict[str, Exchange]) -> None:
     """No answer makes the probe fail, and what follows from it is an option that a stage takes."""
