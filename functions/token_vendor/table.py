@@ -83,8 +83,8 @@ class Table:
         Apply a pure transition to a value that was read, write the difference, return the result.
 
         If somebody has written since, the transition is applied to the value as it is then. Where
-        it does not apply any more, it returns its argument. It changes nothing of its own result: a
-        write whose answer was lost is sent again by botocore, and fails on itself.
+        it no longer applies, it returns its argument. Applied to its own result, it changes
+        nothing: a write whose answer was lost is sent again by botocore, and fails on itself.
         """
         for _ in range(MOST_CONFLICTS):
             after = transition(seen)

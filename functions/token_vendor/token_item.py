@@ -260,7 +260,7 @@ class TokenItem(Shared):
         return replace(after, jwt="", jti="", expires_at=0, lifetime=0, strangers=())
 
     def met(self, subject: str, *, now: float, notes_arrivals: bool) -> "TokenItem":
-        """Note that the token is vended to an identity of its owner."""
+        """Record an identity of the owner that the token is vended to."""
         others = tuple(each for each in self.subjects if each != subject)
         strangers = tuple(each for each in self.strangers if each[0] != subject)
         met = replace(
