@@ -1,6 +1,4 @@
-"""
-The CDK app: `cdk deploy -c stage=NAME` deploys the stack AuroraTokenVendor-NAME.
-"""
+"""The CDK app: `cdk deploy -c stage=NAME` deploys the stack AuroraTokenVendor-NAME."""
 
 import sys
 
@@ -12,9 +10,7 @@ from infra.stage import StageConfig, StageError, parse_override
 
 
 def main() -> None:
-    """
-    Synthesize the stage that the context names; what stops it is told in one line.
-    """
+    """Synthesize the stage that the context names; what stops it is told in one line."""
     app = App()
     context = app.node.try_get_context
     try:

@@ -1,6 +1,4 @@
-"""
-How this project's commands answer: a value each, printed as text, JSON or CSV in one place.
-"""
+"""How this project's commands answer: a value each, printed as text, JSON or CSV in one place."""
 
 import csv
 import io
@@ -64,23 +62,17 @@ def done(text: str) -> Answer:
 
 
 def failure(text: str) -> None:
-    """
-    Say on stderr why there is no result.
-    """
+    """Say on stderr why there is no result."""
     _line((("✗", "red"), text), stderr=True)
 
 
 def noted(text: str) -> None:
-    """
-    Say on stderr what was done beside the result.
-    """
+    """Say on stderr what was done beside the result."""
     _line((("✓", "green"), text), stderr=True)
 
 
 def replace_what_it_cannot_show() -> None:
-    """
-    Print "?" for a sign that the terminal's encoding lacks; what was done is done all the same.
-    """
+    """Print "?" for a sign that the terminal's encoding lacks, rather than fail."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -147,9 +139,7 @@ def _text(cell: Cell) -> Any:
 
 
 def _as_text(row: Sequence[Cell]) -> list[str]:
-    """
-    Return a row that no spreadsheet takes for a formula.
-    """
+    """Return a row that no spreadsheet takes for a formula."""
     texts = [cell[0] if isinstance(cell, tuple) else cell for cell in row]
     return [f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in texts]
 

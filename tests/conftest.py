@@ -1,6 +1,4 @@
-"""
-What every suite shares: a guard around the network, a fake Aurora, and a clock that tests turn.
-"""
+"""What every suite shares: a network guard, a fake Aurora, and a clock that tests turn."""
 
 from __future__ import annotations
 
@@ -74,9 +72,7 @@ SHARED = {
 
 
 class ByWhatIsShared(LoadScopeScheduling):
-    """
-    Keep in one process what shares something slow to make, and else a file.
-    """
+    """Keep in one process what shares something slow to make, and else a file."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -84,9 +80,7 @@ class ByWhatIsShared(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """
-    Give `make test`, which runs several processes, its order.
-    """
+    """Give `make test`, which runs several processes, its order."""
     return ByWhatIsShared(config, log)
 
 
@@ -94,9 +88,7 @@ IMPORTED_EARLY: set[str] = set()
 
 
 def pytest_collection_finish() -> None:
-    """
-    Look for what takes seconds to import, in a process that may run none of its tests.
-    """
+    """Look for what takes seconds to import, in a process that may run none of its tests."""
     IMPORTED_EARLY.update({"aws_cdk", "cfnlint"} & sys.modules.keys())
 
 
@@ -106,9 +98,7 @@ def collecting_is_quick() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """
-    Say in one line what did not run; each reason names the command that changes it.
-    """
+    """Say in one line what did not run; each reason names the command that changes it."""
     skipped = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
         for report in terminalreporter.stats.get("skipped", [])
@@ -119,9 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class NetworkForbiddenError(AssertionError):
-    """
-    Name the address that a test wanted to reach.
-    """
+    """Name the address that a test wanted to reach."""
 
 
 def _is_loopback(address: Any) -> bool:
@@ -139,9 +127,7 @@ def _is_loopback(address: Any) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def loopback_only() -> Iterator[None]:
-    """
-    Refuse every connection of this process that would leave the machine.
-    """
+    """Refuse every connection of this process that would leave the machine."""
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -162,16 +148,12 @@ def loopback_only() -> Iterator[None]:
 
 @pytest.fixture
 def fake_aurora() -> Iterator[FakeAurora]:
-    """
-    Serve a fake Aurora on a free port: `.url`, `.api_key`, `.tenant_id`, and direct access.
-    """
+    """Serve a fake Aurora on a free port: `.url`, `.api_key`, `.tenant_id`, and direct access."""
     with FakeAurora.running() as aurora:
         yield aurora
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """
-    Give a clock that a test moves.
-    """
+    """Give a clock that a test moves."""
     return Clock()

@@ -1,3 +1,1 @@
-"""
-An asset of its own: what CodeDeploy calls to try a new version of the token vendor.
-"""
+"""An asset of its own: what CodeDeploy calls to try a new version of the token vendor."""

@@ -8,6 +8,4 @@ known against the packages that ship.
 
 
 class BundlingError(Exception):
-    """
-    The asset cannot be built; one line says why.
-    """
+    """The asset cannot be built; one line says why."""

@@ -38,9 +38,7 @@ NEEDLESS = {
 
 
 def operations(data: Path) -> set[str]:
-    """
-    Name every operation of the shipped services as Python calls it, from botocore's whole `data`.
-    """
+    """Name each operation of the shipped services as Python calls it, from botocore's `data`."""
     models = (_read(_version(data / service) / MODEL) for service in CALLED)
     return {xform_name(name) for model in models for name in model["operations"]}
 

@@ -36,9 +36,7 @@ def cdk(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """
-    Return this process's environment with the project's Node and Python found first.
-    """
+    """Return this process's environment with the project's Node and Python found first."""
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -47,9 +45,7 @@ def environment() -> dict[str, str]:
 
 
 def main() -> int:
-    """
-    Run one verb; whatever stops it is told in one line.
-    """
+    """Run one verb; whatever stops it is told in one line."""
     replace_what_it_cannot_show()
     parser = argparse.ArgumentParser(prog="python -m infra.build.cdk_cli", description=__doc__)
     parser.add_argument("verb", choices=["bootstrap", "synth", "deploy", "destroy"])
@@ -88,9 +84,7 @@ def main() -> int:
 
 
 def _wrong_issuer(issuer: str) -> str:
-    """
-    Say why AWS would refuse the issuer, minutes later and with a roll-back; else return nothing.
-    """
+    """Say why AWS would refuse the issuer, minutes later and with a roll-back, or nothing."""
     try:
         signing_keys(issuer)
     except IssuerError as error:
@@ -101,9 +95,7 @@ def _wrong_issuer(issuer: str) -> str:
 
 
 def _missing_credentials() -> str:
-    """
-    Say why AWS would not know who deploys; empty where credentials are there.
-    """
+    """Say why AWS would not know who deploys; empty where credentials are there."""
     try:
         found = boto3.Session().get_credentials()
     except BotoCoreError as error:

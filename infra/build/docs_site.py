@@ -1,6 +1,4 @@
-"""
-A hook of MkDocs, which builds the documentation site from `docs/`: `make docs`.
-"""
+"""A hook of MkDocs, which builds the documentation site from `docs/`: `make docs`."""
 
 import re
 from pathlib import Path
@@ -16,9 +14,7 @@ IN_STEP = re.compile(r"^   ```.*?^   ```$", re.MULTILINE | re.DOTALL)
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """
-    Turn links to files outside of `docs/` into their texts. The first page is the README.
-    """
+    """Turn links to files outside of `docs/` into their texts. The first page is the README."""
     if page.file.src_uri == "index.md":
         markdown = RELATIVE.sub("](../", README.read_text()).replace("../docs/", "")
         markdown = markdown.replace('src="docs/', 'src="')

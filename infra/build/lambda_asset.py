@@ -67,9 +67,7 @@ def build_asset(cache: Path = CACHE) -> Path:
 
 
 def locked_requirements() -> str:
-    """
-    Return what pyproject.toml ships in the Lambda, as the lock pins it, with hashes.
-    """
+    """Return what pyproject.toml ships in the Lambda, as the lock pins it, with hashes."""
     return _uv(
         *("export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate"),
         *("--format", "requirements-txt"),
@@ -77,9 +75,7 @@ def locked_requirements() -> str:
 
 
 def _install(requirements: str, folder: Path) -> None:
-    """
-    Install the locked wheels, drop what the function never opens, compile the rest.
-    """
+    """Install the locked wheels, drop what the function never opens, compile the rest."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(requirements)
         file.flush()
@@ -157,9 +153,7 @@ def _drop(paths: Iterable[Path]) -> None:
 
 
 def _put(target: Path, fill: Callable[[Path], None]) -> None:
-    """
-    Fill a folder beside the target and rename it: no one ever sees half of it.
-    """
+    """Fill a folder beside the target and rename it: no one ever sees half of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "filling"

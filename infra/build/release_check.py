@@ -19,16 +19,12 @@ NOTES = ROOT / ".local" / "release-notes.md"
 
 
 def version() -> str:
-    """
-    Return the version that pyproject.toml declares; every other place repeats it.
-    """
+    """Return the version that pyproject.toml declares; every other place repeats it."""
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def notes(wanted: str) -> str:
-    """
-    Return the version's part of CHANGELOG.md, or nothing where it has no dated one.
-    """
+    """Return the version's part of CHANGELOG.md, or nothing where it has no dated one."""
     text = (ROOT / "CHANGELOG.md").read_text()
     heading = rf"^## \[{re.escape(wanted)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)"
     found = re.search(heading, text, re.MULTILINE | re.DOTALL)
@@ -36,9 +32,7 @@ def notes(wanted: str) -> str:
 
 
 def inconsistencies(tag: str) -> Iterator[str]:
-    """
-    Yield where a file or the tag, if there is one, does not say the same version.
-    """
+    """Yield where a file or the tag, if there is one, does not say the same version."""
     wanted = version()
     if tag and tag != f"v{wanted}":
         yield f"the tag is {tag}, pyproject.toml says {wanted}"
@@ -53,9 +47,7 @@ def inconsistencies(tag: str) -> Iterator[str]:
 
 
 def failures() -> Iterator[str]:
-    """
-    Yield what is out of date or does not build.
-    """
+    """Yield what is out of date or does not build."""
     uv = ROOT / ".uv" / "bin" / "uv"
     for what, command in {
         "uv.lock is not that of pyproject.toml": [str(uv), "lock", "--check", "--quiet"],

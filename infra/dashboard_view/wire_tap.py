@@ -25,18 +25,14 @@ READ_UNIT = 4096
 
 
 class Tap:
-    """
-    Stand before an ASGI app, and remember what passed through: status, time, and what was asked.
-    """
+    """Stand before an ASGI app, and remember what passed: status, time, and what was asked."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._passages: deque[dict[str, Any]] = deque(maxlen=MOST)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """
-        Pass a request on, or tell what passed since the moment in the query string.
-        """
+        """Pass a request on, or tell what passed since the moment in the query string."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"] == TAPPED:
@@ -71,9 +67,7 @@ class Tap:
 
 
 def _what(scope: Any, asked: bytes, answered: bytes) -> dict[str, Any] | None:
-    """
-    Return what is counted of a request, or None where AWS has no metric that is drawn here.
-    """
+    """Return what is counted of a request, or None where AWS has no metric that is drawn here."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     service, _, operation = headers.get(b"x-amz-target", "").partition(".")
     if service == DYNAMODB:

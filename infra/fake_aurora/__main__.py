@@ -1,6 +1,4 @@
-"""
-The fake Aurora as a program: `python -m infra.fake_aurora --port 9400`.
-"""
+"""The fake Aurora as a program: `python -m infra.fake_aurora --port 9400`."""
 
 import argparse
 import os
@@ -12,9 +10,7 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 
 
 def main() -> None:
-    """
-    Serve until Ctrl-C; the keys come from AURORA_API_KEY (comma-separated) or are made up.
-    """
+    """Serve until Ctrl-C; the keys come from AURORA_API_KEY (comma-separated) or are made up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=9400, help="0 picks a free one")
     port = parser.parse_args().port

@@ -35,16 +35,12 @@ FaultKind = Literal[
 
 
 class UnknownBehaviourError(ValueError):
-    """
-    Say which member or value the fake Aurora does not know.
-    """
+    """Say which member or value the fake Aurora does not know."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _FromJson:
-    """
-    Merge JSON into a frozen value, refusing what does not exist: a typo must not pass a test.
-    """
+    """Merge JSON into a frozen value, refusing what does not exist: a typo must not pass a test."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -54,9 +50,7 @@ class _FromJson:
 
     @classmethod
     def from_json(cls, data: object, base: Self | None = None) -> Self:
-        """
-        Read a value from parsed JSON; members that are left out keep the value they have in `base`.
-        """
+        """Read a value from parsed JSON; members left out keep their value of `base`."""
         if not isinstance(data, dict):
             raise UnknownBehaviourError(f"{cls.__name__} is a JSON object, not {data!r}")
         known = {each.name for each in fields(cls)}
@@ -69,9 +63,7 @@ class _FromJson:
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour(_FromJson):
-    """
-    How this Aurora answers. Times are seconds.
-    """
+    """How this Aurora answers. Times are seconds."""
 
     environment: Literal["sandbox", "production"] = "sandbox"
     # Several keys may be valid at once, because nothing says whether a rotation has an overlap.
@@ -183,17 +175,13 @@ class Behaviour(_FromJson):
             raise UnknownBehaviourError(f"forbidden names operations, not {sorted(unknown)}")
 
     def to_json(self) -> dict[str, Any]:
-        """
-        Give every member but the keys, which no answer needs to repeat.
-        """
+        """Give every member but the keys, which no answer needs to repeat."""
         return {name: value for name, value in asdict(self).items() if name != "api_keys"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault(_FromJson):
-    """
-    What goes wrong with the next `times` calls of one operation.
-    """
+    """What goes wrong with the next `times` calls of one operation."""
 
     operation: Operation
     kind: FaultKind

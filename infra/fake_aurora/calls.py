@@ -1,6 +1,4 @@
-"""
-The fake Aurora's memory of the calls it got, and its rate limit.
-"""
+"""The fake Aurora's memory of the calls it got, and its rate limit."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -18,9 +16,7 @@ The calls of Aurora's "Access Token" page, which are counted also where none was
 
 @dataclass(kw_only=True)
 class Call:
-    """
-    One request, as `GET /_control/calls` shows it.
-    """
+    """One request, as `GET /_control/calls` shows it."""
 
     at: float
     operation: str
@@ -70,9 +66,7 @@ class Calls:
         return [asdict(call) for call in self._calls]
 
     def stats(self, window: float) -> dict[str, Any]:
-        """
-        Count by operation and answer, and find the fullest window; refused calls count here.
-        """
+        """Count by operation and answer, and find the fullest window; refused calls count here."""
         answers: dict[str, Counter[str]] = {operation: Counter() for operation in ALWAYS}
         for call in self._calls:
             answers.setdefault(call.operation, Counter())
@@ -87,9 +81,7 @@ class Calls:
 
 
 def fullest(moments: Iterable[float], window: float = MINUTE) -> int:
-    """
-    Return the most moments that any `window` of seconds holds, wherever it starts.
-    """
+    """Return the most moments that any `window` of seconds holds, wherever it starts."""
     times = sorted(moments)
     most = start = 0
     for end, at in enumerate(times):

@@ -22,9 +22,7 @@ from infra.fake_aurora.rules import Rules
 
 
 def parsed(body: bytes) -> Any:
-    """
-    Read JSON; what is none counts as no body.
-    """
+    """Read JSON; what is none counts as no body."""
     try:
         return json.loads(body) if body else None
     except ValueError:
@@ -32,9 +30,7 @@ def parsed(body: bytes) -> Any:
 
 
 def control(aurora: Rules, method: str, path: str, data: Any) -> Reply:
-    """
-    Answer one request; what makes no sense is 400 and says why.
-    """
+    """Answer one request; what makes no sense is 400 and says why."""
     _, _, name, *which = path.split("/", 3)
     try:
         if method == "GET":

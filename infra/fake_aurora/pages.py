@@ -1,6 +1,4 @@
-"""
-The fake Aurora's list of users as an answer: whole, or one page in any of the usual forms.
-"""
+"""The fake Aurora's list of users as an answer: whole, or one page in any of the usual forms."""
 
 from http import HTTPStatus
 from typing import Any
@@ -14,9 +12,7 @@ MOST_PER_PAGE = 250
 
 
 def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
-    """
-    Answer a request for the list with `rows`, or with those of the page that the query names.
-    """
+    """Answer a request for the list with `rows`, or with those of the page that the query names."""
     total = len(rows) + behaviour.unlisted
     if first := behaviour.empty_page * behaviour.page_size:
         # Places without a row, as many as a page has, where that page begins.
@@ -49,9 +45,7 @@ def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
 
 
 def _named(rows: Rows, total: int, query: dict[str, str], behaviour: Behaviour) -> Reply:
-    """
-    Answer with the page that `query` names in the configured form; other parameters are ignored.
-    """
+    """Answer with the page that `query` names in the configured form; ignore the rest."""
     form, size = behaviour.page_form, behaviour.page_size
     parameter = PARAMETERS[form]
     given = query.get(parameter, "")

@@ -1,6 +1,4 @@
-"""
-The fake Aurora's answers, and how a fault spoils one.
-"""
+"""The fake Aurora's answers, and how a fault spoils one."""
 
 import gzip
 import json
@@ -15,9 +13,7 @@ HTML = b"<!doctype html><title>Bad gateway</title><p>" + b"The upstream did not 
 
 @dataclass(frozen=True)
 class Reply:
-    """
-    One HTTP answer; a body that is not bytes is sent as JSON.
-    """
+    """One HTTP answer; a body that is not bytes is sent as JSON."""
 
     status: int
     body: Any = b""
@@ -30,9 +26,7 @@ class Reply:
 
 
 class RefusedError(Exception):
-    """
-    Answer something other than success.
-    """
+    """Answer something other than success."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -41,9 +35,7 @@ class RefusedError(Exception):
 
 
 def shaped(reply: Reply, fault: Fault) -> Reply:  # noqa: PLR0911  # One line per kind.
-    """
-    Spoil a good answer in the way that the fault names; other kinds leave it as it is.
-    """
+    """Spoil a good answer in the way that the fault names; other kinds leave it as it is."""
     match fault.kind:
         case "not_json":
             return replace(reply, body=HTML, content_type="text/html")

@@ -27,9 +27,7 @@ PREFIXES["rk_prod_"] = "production"
 
 
 class Rules:
-    """
-    Aurora's state and rules, without HTTP; every public method may be called from any thread.
-    """
+    """Aurora's state and rules, without HTTP; every public method may be called from any thread."""
 
     def __init__(
         self,
@@ -52,15 +50,11 @@ class Rules:
 
     @property
     def api_key(self) -> str:
-        """
-        The first of the valid keys.
-        """
+        """The first of the valid keys."""
         return self.behaviour.api_keys[0]
 
     def reset(self) -> None:
-        """
-        Forget calls, tokens, sessions, faults, users and behaviour: as when it started.
-        """
+        """Forget calls, tokens, sessions, faults, users and behaviour: as when it started."""
         with self._lock:
             self.behaviour = self._start
             self._faults: list[Fault] = []
@@ -74,9 +68,7 @@ class Rules:
             return self.behaviour
 
     def fail(self, *faults: dict[str, Any]) -> None:
-        """
-        Replace the faults that are still to come; none means that nothing fails any more.
-        """
+        """Replace the faults that are still to come; none means that nothing fails any more."""
         read = [Fault.from_json(fault) for fault in faults]
         with self._lock:
             self._faults = read
@@ -87,16 +79,12 @@ class Rules:
             self._users.add(users)
 
     def add_users(self, users: Iterable[dict[str, Any]]) -> None:
-        """
-        Add people, or change those whose `id` is known.
-        """
+        """Add people, or change those whose `id` is known."""
         with self._lock:
             self._users.add(users)
 
     def remove_users(self, *user_ids: str) -> None:
-        """
-        Let people vanish, as if they had never been.
-        """
+        """Let people vanish, as if they had never been."""
         with self._lock:
             self._users.remove(user_ids)
 
@@ -116,23 +104,17 @@ class Rules:
             return self._users.to_json()
 
     def token_state(self, jti: str) -> str:
-        """
-        Say `live`, or why the token does not load.
-        """
+        """Say `live`, or why the token does not load."""
         with self._lock:
             return self._tokens.state(jti, self._clock())
 
     def load(self, jwt: str) -> tuple[str | None, str]:
-        """
-        Load the Client SDK with a JWT: a session's id and `live`, or None and the reason.
-        """
+        """Load the Client SDK with a JWT: a session's id and `live`, or None and the reason."""
         with self._lock:
             return self._tokens.load(jwt, self.behaviour, self._clock())
 
     def session_state(self, session_id: str) -> str:
-        """
-        Say `live`, or why the session is over.
-        """
+        """Say `live`, or why the session is over."""
         with self._lock:
             return self._tokens.session(session_id, self._clock())
 
@@ -155,9 +137,7 @@ class Rules:
     # The three calls, as the server makes them ------------------------------------------------
 
     def begin(self, operation: str, about: str) -> tuple[Call, Fault]:
-        """
-        Count a call on arrival and take the fault that it is to suffer.
-        """
+        """Count a call on arrival and take the fault that it is to suffer."""
         with self._lock:
             call = self._calls.add(operation, self._clock(), about)
             for index, fault in enumerate(self._faults):
@@ -178,9 +158,7 @@ class Rules:
         fault: Fault = NO_FAULT,
         version: str | None = None,
     ) -> Reply:
-        """
-        Carry out one call: its query, its JSON body, or the user's id is the argument.
-        """
+        """Carry out one call: its query, its JSON body, or the user's id is the argument."""
         with self._lock:
             try:
                 self._admit(operation, tenant_id, key)

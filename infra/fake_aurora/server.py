@@ -1,6 +1,4 @@
-"""
-The fake Aurora at the wire: HTTP, and the faults that only a wire can have.
-"""
+"""The fake Aurora at the wire: HTTP, and the faults that only a wire can have."""
 
 import re
 import socket
@@ -29,9 +27,7 @@ BROWSER_PATHS = ("/_control/sessions", PUSH, *FILES)
 
 
 class AuroraServer(ThreadingHTTPServer):
-    """
-    A thread per connection on loopback, serving from the moment it exists until `stop`.
-    """
+    """A thread per connection on loopback, serving from the moment it exists until `stop`."""
 
     daemon_threads = True
     # A storm of execution environments connects at once.
@@ -47,9 +43,7 @@ class AuroraServer(ThreadingHTTPServer):
         self._thread.start()
 
     def stop(self) -> None:
-        """
-        Close the port and every connection; waits, delays and drips in progress end at once.
-        """
+        """Close the port and every connection; waits, delays and drips in progress end at once."""
         self.stopping.set()
         self.shutdown()
         self._thread.join()
@@ -69,9 +63,7 @@ class AuroraServer(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """
-        Say nothing about clients that go away: timing out is what many tests make them do.
-        """
+        """Say nothing about clients that go away: timing out is what many tests make them do."""
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -90,14 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing: `GET /_control/calls` is the log.
-        """
+        """Log nothing: `GET /_control/calls` is the log."""
 
     def do_GET(self) -> None:
-        """
-        Answer a request of any method.
-        """
+        """Answer a request of any method."""
         method = self.command
         length = int(self.headers.get("Content-Length") or 0)
         if length > MOST_BODY:

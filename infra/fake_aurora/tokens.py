@@ -1,6 +1,4 @@
-"""
-The fake Aurora's access tokens and Client SDK sessions: who holds which, and what ends them.
-"""
+"""The fake Aurora's access tokens and Client SDK sessions: who holds which, and what ends them."""
 
 import secrets
 import uuid
@@ -46,9 +44,7 @@ class Tokens:
         self.double_generates = 0
 
     def generate(self, user_id: str, email: str, behaviour: Behaviour, now: float) -> str:
-        """
-        Generate a JWT, and count it as double where the person's last one had not expired.
-        """
+        """Generate a JWT, and count it as double where the person's last one had not expired."""
         previous = self._latest.get(user_id)
         if previous is not None and self._tokens[previous].expires_at > now:
             if behaviour.second_generate == "same":
@@ -112,9 +108,7 @@ class Tokens:
         return session.ended or self.state(session.jti, now)
 
     def close(self, session_id: str) -> None:
-        """
-        End a session from its own side; unknown ones are no error.
-        """
+        """End a session from its own side; unknown ones are no error."""
         if (session := self._sessions.get(session_id)) and session.ended is None:
             session.ended = "closed"
 
@@ -144,9 +138,7 @@ class Tokens:
 
 
 def _as_behaves(claims: dict[str, Any], behaviour: Behaviour) -> dict[str, Any]:
-    """
-    Return the claims in the forms that `behaviour` gives them.
-    """
+    """Return the claims in the forms that `behaviour` gives them."""
     said = dict(claims)
     if behaviour.id_claim == "capitals":
         said["id"] = said["id"].upper()

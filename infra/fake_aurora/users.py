@@ -1,6 +1,4 @@
-"""
-The fake Aurora's user accounts: listing them page by page, and inviting.
-"""
+"""The fake Aurora's user accounts: listing them page by page, and inviting."""
 
 import uuid
 from collections.abc import Iterable
@@ -74,18 +72,14 @@ class Users:
         return [asdict(user) for user in self._users.values()]
 
     def get(self, user_id: str, behaviour: Behaviour) -> User:
-        """
-        Find a user of this tenant; those of another are answered as if they did not exist.
-        """
+        """Find a user of this tenant; those of another are answered as if they did not exist."""
         user = self._users.get(user_id)
         if user is None or user.tenant_id != self._tenant_id:
             raise RefusedError(behaviour.unknown_status, "No such user.")
         return user
 
     def retrieve(self, user_id: str, behaviour: Behaviour, now: float) -> User:
-        """
-        Find a user as Retrieve User does, which may see an invited one late.
-        """
+        """Find a user as Retrieve User does, which may see an invited one late."""
         user = self.get(user_id, behaviour)
         if now < user.invited_at + behaviour.listed_after:
             raise RefusedError(behaviour.unknown_status, "No such user.")
@@ -133,9 +127,7 @@ class Users:
         return user
 
     def answer_to_invitation(self, user: User, form: str) -> Any:
-        """
-        Return the body that tells who was invited, or somebody else.
-        """
+        """Return the body that tells who was invited, or somebody else."""
         mine = (each for each in self._users.values() if each.tenant_id == self._tenant_id)
         other = next((each for each in mine if each is not user), user)
         answers: dict[str, Any] = {

@@ -39,9 +39,7 @@ console = Console(highlight=False)
 
 
 def main() -> None:
-    """
-    Carry out the command line; what goes wrong is said in words and ends with exit code 1.
-    """
+    """Carry out the command line; what goes wrong is said in words and ends with exit code 1."""
     replace_what_it_cannot_show()
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -34,9 +34,7 @@ ANSWERS_WITHIN = 5
 
 
 class Demo(ThreadingHTTPServer):
-    """
-    A static file server that adds the page's configuration and its Content-Security-Policy.
-    """
+    """A static file server that adds the page's configuration and its Content-Security-Policy."""
 
     daemon_threads = True
 
@@ -122,9 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing: `make run` prints its own lines.
-        """
+        """Log nothing: `make run` prints its own lines."""
 
     def _send(self, body: bytes, suffix: str) -> None:
         self.send_response(HTTPStatus.OK)

@@ -1,6 +1,4 @@
-"""
-The real `cdk deploy` of stage `local`, into MiniStack.
-"""
+"""The real `cdk deploy` of stage `local`, into MiniStack."""
 
 import json
 import os
@@ -19,9 +17,7 @@ TIMEOUT = 600
 
 
 class Deployment:
-    """
-    The steps of a deployment; synthesizing needs no MiniStack and may run beside its start.
-    """
+    """The steps of a deployment; synthesizing needs no MiniStack and may run beside its start."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
@@ -30,9 +26,7 @@ class Deployment:
         self.is_without_codedeploy = False
 
     def synthesize(self, override: Mapping[str, Any]) -> Child:
-        """
-        Start synthesizing stage `local` with options that only this run knows.
-        """
+        """Start synthesizing stage `local` with options that only this run knows."""
         # Bundling may have to ask a package index, by way of the shell's own settings.
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         context = ("-c", "stage=local", "-c", f"override={json.dumps(override)}")
@@ -46,9 +40,7 @@ class Deployment:
         return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
 
     def deploy(self, aws: MiniStack) -> dict[str, str]:
-        """
-        Deploy what was synthesized, wait until it is there, and return the stack's outputs.
-        """
+        """Deploy what was synthesized, wait until it is there, and return the stack's outputs."""
         template = self._assembly / f"{STACK}.template.json"
         self.is_without_codedeploy = adapt(template)
         how = (

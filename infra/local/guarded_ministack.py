@@ -35,9 +35,7 @@ unguarded = Tap(ministack.app)
 
 
 async def guarded(scope: Any, receive: Any, send: Any) -> None:
-    """
-    Answer 403 to web pages, except where they call the route of the deployed API.
-    """
+    """Answer 403 to web pages, except where they call the route of the deployed API."""
     if scope["type"] == "lifespan" or _is_allowed(scope):
         await unguarded(scope, receive, send)
     elif scope["type"] == "http":

@@ -1,6 +1,4 @@
-"""
-One local stack in a folder: whose it is, and how to end it from another terminal.
-"""
+"""One local stack in a folder: whose it is, and how to end it from another terminal."""
 
 import fcntl
 import os

@@ -1,6 +1,4 @@
-"""
-AWS on this machine: MiniStack in a child process.
-"""
+"""AWS on this machine: MiniStack in a child process."""
 
 import sys
 from collections.abc import Iterator
@@ -46,17 +44,13 @@ class MiniStack:
         )
 
     def environment(self) -> dict[str, str]:
-        """
-        Give the variables that point any AWS SDK or CLI at it.
-        """
+        """Give the variables that point any AWS SDK or CLI at it."""
         return CREDENTIALS | {"AWS_ENDPOINT_URL": self.url}
 
 
 @contextmanager
 def ministack(*, port: int, log: Path, scratch: Path) -> Iterator[MiniStack]:
-    """
-    Run MiniStack until the block ends; what it writes, it writes below `scratch`.
-    """
+    """Run MiniStack until the block ends; what it writes, it writes below `scratch`."""
     env = clean_environment(
         GATEWAY_PORT=str(port),
         BIND_HOST="127.0.0.1",

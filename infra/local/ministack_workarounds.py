@@ -1,6 +1,4 @@
-"""
-What MiniStack lacks, made up for around a deployment; the stack itself knows nothing of it.
-"""
+"""What MiniStack lacks, made up for around a deployment; the stack itself knows nothing of it."""
 
 import json
 from pathlib import Path
@@ -12,9 +10,7 @@ CODEDEPLOY = "AWS::CodeDeploy::"
 
 
 def adapt(template_file: Path) -> bool:
-    """
-    Change a synthesized template so that MiniStack takes it; tell whether CodeDeploy is left out.
-    """
+    """Change a template so that MiniStack takes it; tell whether CodeDeploy is left out."""
     template = json.loads(template_file.read_text())
     is_without = _without_codedeploy(template["Resources"])
     for resource in template["Resources"].values():

@@ -1,15 +1,11 @@
-"""
-Where everything of a running local stack is.
-"""
+"""Where everything of a running local stack is."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """
-    What clients of the running stack need; `.local/outputs.json` holds it.
-    """
+    """What clients of the running stack need; `.local/outputs.json` holds it."""
 
     api_url: str
     token_url: str

@@ -21,9 +21,7 @@ END_TIMEOUT = 15
 
 
 class LocalStackError(Exception):
-    """
-    Say in one line, and the end of a log where there is one, why the local stack cannot run.
-    """
+    """Say in one line, and the end of a log where there is one, why the local stack cannot run."""
 
 
 class Child:
@@ -49,17 +47,13 @@ class Child:
             )
 
     def end(self) -> None:
-        """
-        End the command and everything it started; returns when they are gone.
-        """
+        """End the command and everything it started; returns when they are gone."""
         if self._process.stdin:
             self._process.stdin.close()
         self._process.wait(END_TIMEOUT)
 
     def join(self, timeout: float) -> None:
-        """
-        Wait for the command to succeed; raises LocalStackError when it does not in time.
-        """
+        """Wait for the command to succeed; raises LocalStackError when it does not in time."""
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -68,9 +62,7 @@ class Child:
             raise self.error(f"failed with exit code {code}")
 
     def wait_until(self, is_ready: Callable[[], bool], timeout: float) -> None:
-        """
-        Wait until a server answers; raises LocalStackError when it ends or takes too long.
-        """
+        """Wait until a server answers; raises LocalStackError when it ends or takes too long."""
         deadline = time.monotonic() + timeout
         while not is_ready():
             if self._process.poll() is not None:
@@ -94,9 +86,7 @@ def running(command: Sequence[str], *, log: Path, env: Mapping[str, str]) -> Ite
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """
-    Give a child what it needs and no more: no credentials, proxies or Python settings of the shell.
-    """
+    """Give a child what it needs: no credentials, proxies or Python settings of the shell."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     # The virtual environment's own Python and Node come first.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -104,9 +94,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def free_port(preferred: int = 0) -> int:
-    """
-    Give the preferred port of loopback, or another where it is taken.
-    """
+    """Give the preferred port of loopback, or another where it is taken."""
     for port in (preferred, 0):
         # Who listens on all interfaces may leave loopback free to bind, and answers none the less.
         with socket.socket() as probe:

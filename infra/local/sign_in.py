@@ -1,6 +1,4 @@
-"""
-The OIDC provider of the local stack, and signing in at it as a browser would.
-"""
+"""The OIDC provider of the local stack, and signing in at it as a browser would."""
 
 import base64
 import hashlib
@@ -48,9 +46,7 @@ def oidc_provider(*, port: int, people: list[str], origins: Collection[str] = ()
 
 
 def _closed(app: Any, origins: Collection[str]) -> Any:
-    """
-    Wrap a WSGI app so that it answers pages of these origins alone, and programs.
-    """
+    """Wrap a WSGI app so that it answers pages of these origins alone, and programs."""
 
     def answer(environ: dict[str, str], start_response: Any) -> Any:
         host = environ.get("HTTP_HOST", "").partition(":")[0]
@@ -65,9 +61,7 @@ def _closed(app: Any, origins: Collection[str]) -> Any:
 
 
 def claims_of(email: str) -> dict[str, Any]:
-    """
-    Make up the claims of a person from the e-mail: jessica.smith@… is Jessica Smith.
-    """
+    """Make up the claims of a person from the e-mail: jessica.smith@… is Jessica Smith."""
     given, _, family = email.partition("@")[0].partition("+")[0].partition(".")
     given, family = given.capitalize(), family.capitalize() or "Person"
     return {

@@ -1,6 +1,4 @@
-"""
-The whole local stack as one context manager, for `make run`, tests and benchmarks.
-"""
+"""The whole local stack as one context manager, for `make run`, tests and benchmarks."""
 
 import json
 import tempfile
@@ -39,9 +37,7 @@ class Aurora:
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """
-    The ports of loopback that are preferred; another is taken where one is not free. 0 is any.
-    """
+    """The preferred ports of loopback; another is taken where one is not free. 0 is any."""
 
     aws: int = 0
     aurora: int = 0

@@ -1,6 +1,4 @@
-"""
-Read the function's log: the audit events of one caller, or of one token.
-"""
+"""Read the function's log: the audit events of one caller, or of one token."""
 
 import json
 import time
@@ -35,9 +33,7 @@ def address(email: str) -> str:
 def messages(
     deployed: Deployed, *, since: float, containing: str = ""
 ) -> Iterator[tuple[int, str]]:
-    """
-    Yield what was logged since a moment, oldest first, each with its milliseconds.
-    """
+    """Yield what was logged since a moment, oldest first, each with its milliseconds."""
     logs, group = deployed.client("logs"), deployed.outputs["LogGroupName"]
     start, pattern = int(since * 1000), f'"{containing}"' if containing else ""
     events: Iterable[dict[str, Any]]
@@ -71,9 +67,7 @@ def log_events(logs: Any, group: str, *, since: int = 0, pattern: str = "") -> I
 
 
 def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator[dict[str, Any]]:
-    """
-    Yield the JSON lines of the log since a moment, oldest first, with `@timestamp` in seconds.
-    """
+    """Yield the log's JSON lines since a moment, oldest first, with `@timestamp` in seconds."""
     for timestamp, message in messages(deployed, since=since, containing=containing):
         try:
             line = json.loads(message)
@@ -84,9 +78,7 @@ def lines(deployed: Deployed, *, since: float, containing: str = "") -> Iterator
 
 
 def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[str, Any]]:
-    """
-    Return the audit events that hold a text, oldest first; those of switches are among them.
-    """
+    """Return the audit events that hold a text, oldest first; those of switches are among them."""
     return [
         {"at": line["@timestamp"], **line["audit"]}
         for line in lines(deployed, since=since, containing=containing)
@@ -102,9 +94,7 @@ def await_event(
     patience: float,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any] | None:
-    """
-    Return the newest such event, waiting for CloudWatch to have it, or None.
-    """
+    """Return the newest such event, waiting for CloudWatch to have it, or None."""
     give_up_at = time.monotonic() + patience
     while True:
         if found := events(deployed, since=since, containing=containing):

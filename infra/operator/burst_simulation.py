@@ -120,9 +120,7 @@ def _served_ahead(needs: list[int], prewarmed: float, chance: random.Random) -> 
 
 
 def _planned(arrivals: list[float], rate: float) -> list[float]:
-    """
-    Return when the function's plan generates for people who come at `arrivals`.
-    """
+    """Return when the function's plan generates for people who come at `arrivals`."""
     people = [
         Person(email=f"{number:06}", came=(arrival - WEEK * DAY,))
         for number, arrival in enumerate(arrivals)
@@ -133,9 +131,7 @@ def _planned(arrivals: list[float], rate: float) -> list[float]:
 
 
 def _fullest(sent: list[float]) -> int:
-    """
-    Return the most calls of any minute, wherever it starts.
-    """
+    """Return the most calls of any minute, wherever it starts."""
     most, first = 0, 0
     for last, moment in enumerate(sent):
         while sent[first] <= moment - 60:

@@ -41,14 +41,10 @@ Commands of 0.2 and their new names, which 0.3 still tells.
 
 
 class Sections(TyperGroup):
-    """
-    List the commands under a heading for each kind of use.
-    """
+    """List the commands under a heading for each kind of use."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """
-        Find a command; one that has another name now says so.
-        """
+        """Find a command; one that has another name now says so."""
         if cmd_name in MOVED and ctx.parent is None:
             terminal.failure(f"token-vendor {cmd_name} is now: token-vendor{MOVED[cmd_name]}")
             raise typer.Exit(USAGE)
@@ -81,9 +77,7 @@ def new_app(help_: str, **options: Any) -> typer.Typer:
 def command(
     app: typer.Typer, name: str, *, section: str = "Commands", csv: bool = False
 ) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
-    """
-    Make a command of a function that returns an `Answer`; it gets `--json`, and `--csv` if wanted.
-    """
+    """Make a command of a function that returns an `Answer`; it has `--json`, `--csv` if wanted."""
 
     def decorate(function: Callable[..., Answer]) -> Callable[..., None]:
         formats: dict[str, Any] = {"as_json": Json}
@@ -119,18 +113,14 @@ def command(
 
 
 def find(stage: str) -> "Deployed":
-    """
-    Look a stage up; its module brings AWS's SDK.
-    """
+    """Look a stage up; its module brings AWS's SDK."""
     from infra.operator.deployed import Deployed  # noqa: PLC0415
 
     return Deployed.find(stage)
 
 
 def secret(prompt: str) -> str:
-    """
-    Read a secret without showing it, and never from the command line, which everybody can list.
-    """
+    """Read a secret unseen, and never from the command line, which everybody can list."""
     if sys.stdin.isatty():
         return str(typer.prompt(prompt, hide_input=True)).strip()
     if not (given := sys.stdin.read().strip()):
@@ -139,9 +129,7 @@ def secret(prompt: str) -> str:
 
 
 def run(app: typer.Typer) -> None:
-    """
-    Run a command line; Ctrl-C ends it without a traceback.
-    """
+    """Run a command line; Ctrl-C ends it without a traceback."""
     terminal.replace_what_it_cannot_show()
     try:
         app()

@@ -1,6 +1,4 @@
-"""
-Where the dashboards are; those of the local stack are drawn here, since MiniStack draws none.
-"""
+"""Where the dashboards are; those of the local stack are drawn here, since MiniStack draws none."""
 
 import json
 import time
@@ -71,9 +69,7 @@ def drawn(
 
 
 def _alarms(stage: str) -> dict[str, Any]:
-    """
-    Return the alarms by name, as synthesized: MiniStack has no metric math.
-    """
+    """Return the alarms by name, as synthesized: MiniStack has no metric math."""
     file = LOCAL_OUTPUTS.parent / "cdk.out" / f"AuroraTokenVendor-{stage}.template.json"
     resources = json.loads(file.read_text())["Resources"].values()
     alarms = [

@@ -103,16 +103,12 @@ class Deployed:
         return self.local.get("token_url") or self.outputs["TokenUrl"]
 
     def authorizer(self) -> Any:
-        """
-        Return the issuer and the audiences whose tokens the API takes.
-        """
+        """Return the issuer and the audiences whose tokens the API takes."""
         (only,) = self.client("apigatewayv2").get_authorizers(ApiId=self.outputs["ApiId"])["Items"]
         return only["JwtConfiguration"]
 
     def api_key(self) -> str:
-        """
-        Return the current API key, or nothing where the secret has none.
-        """
+        """Return the current API key, or nothing where the secret has none."""
         secrets = self.client("secretsmanager")
         try:
             answer = secrets.get_secret_value(SecretId=self.outputs["SecretArn"])
@@ -122,9 +118,7 @@ class Deployed:
 
 
 def stages() -> list[str]:
-    """
-    Name the stages of this folder's cdk.json; none where there is no such file, or it is broken.
-    """
+    """Name the stages of this folder's cdk.json; none where it is missing or broken."""
     try:
         return list(json.loads(Path("cdk.json").read_text())["context"]["stages"])
     except (OSError, ValueError, KeyError, TypeError):

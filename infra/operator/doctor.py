@@ -38,17 +38,13 @@ class Finding:
 
 
 def judged(check: str, found: str, *, good: bool, fix: str, otherwise: State = "fail") -> Finding:
-    """
-    Return a finding; what is good needs no fix.
-    """
+    """Return a finding; what is good needs no fix."""
     state = "ok" if good else otherwise
     return Finding(check=check, state=state, found=found, fix="" if good else fix)
 
 
 def examine(deployed: Deployed) -> Iterator[Finding]:
-    """
-    Run every check; a check that cannot be carried out is a finding too.
-    """
+    """Run every check; a check that cannot be carried out is a finding too."""
     checks: dict[str, Callable[[Deployed], Iterator[Finding]]] = {
         "stack": _stack,
         "API key and Aurora": _aurora,
@@ -95,9 +91,7 @@ def _aurora(deployed: Deployed) -> Iterator[Finding]:
 
 
 def _shared_key(deployed: Deployed) -> Iterator[Finding]:
-    """
-    Compare the key with those of the other stages in cdk.json: each stage has its own budget.
-    """
+    """Compare the key with those of the other stages in cdk.json: each stage has its own budget."""
     if deployed.local:
         return
     for stage in stages():
@@ -230,9 +224,7 @@ def _alarms(deployed: Deployed) -> Iterator[Finding]:
 
 
 def _probe(deployed: Deployed) -> Iterator[Finding]:
-    """
-    Hold the options against the newest report that lies here, beside cdk.json.
-    """
+    """Hold the options against the newest report that lies here, beside cdk.json."""
     check = "probe's report"
     try:
         report = newest(Path(), deployed.stage)

@@ -20,9 +20,7 @@ TIMEOUT = urllib3.Timeout(connect=5, read=15)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """
-    An answer's status, 0 for none, its `Date` header, and why there is none.
-    """
+    """An answer's status, 0 for none, its `Date` header, and why there is none."""
 
     status: int = 0
     date: str = ""
@@ -65,9 +63,7 @@ INVITE = Right(
 
 
 def answers(settings: Settings, api_key: str) -> Iterator[tuple[Right, Answer]]:
-    """
-    Ask for each right that the stage needs; for none any more where the list is not answered.
-    """
+    """Ask for each right that the stage needs; for none any more where the list is not answered."""
     for right in (LIST, GENERATE, INVITE) if settings.invitations else (LIST, GENERATE):
         answer = _ask(settings, api_key, right)
         yield right, answer

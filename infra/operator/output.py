@@ -1,6 +1,4 @@
-"""
-What commands found, put into words: an `Answer` for each kind of value.
-"""
+"""What commands found, put into words: an `Answer` for each kind of value."""
 
 import json
 from collections import Counter
@@ -30,9 +28,7 @@ UNKNOWN = "Nobody of this address has come: neither the table nor the log of the
 
 
 def when(moment: float) -> str:
-    """
-    Return a moment in UTC, to the second.
-    """
+    """Return a moment in UTC, to the second."""
     return datetime.fromtimestamp(moment, UTC).isoformat(sep=" ", timespec="seconds")[:19]
 
 
@@ -147,9 +143,7 @@ def person(
 
 
 def _readable(name: str, value: Any) -> str:
-    """
-    Return an attribute for people: times in UTC, and a dash for what is not there.
-    """
+    """Return an attribute for people: times in UTC, and a dash for what is not there."""
     if isinstance(value, list | tuple):
         return ", ".join(map(when if name == "renewals" else str, value)) or "-"
     if name == "ttl" or name.endswith(("_at", "_until")):
@@ -176,9 +170,7 @@ def _history(found: Sequence[Mapping[str, Any]]) -> list[str | Table]:
 
 
 def smoke(done: Vend) -> Answer:
-    """
-    Tell what was vended, without the JWT, and where the time went.
-    """
+    """Tell what was vended, without the JWT, and where the time went."""
     body = {name: value for name, value in done.body.items() if name != "token"}
     if token := done.body.get("token"):
         body["token"] = {name: value for name, value in token.items() if name != "jwt"}

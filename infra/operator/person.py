@@ -56,9 +56,7 @@ What a person hears and what to do about it, by the last problem.
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """
-    What the table holds of a person, without the JWT; `verdict` says what follows from it.
-    """
+    """What the table holds of a person, without the JWT; `verdict` says what follows from it."""
 
     verdict: str
     fix: str
@@ -68,9 +66,7 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """
-    What a request of `email` reads at `now`, and how the last one ended (a problem's slug).
-    """
+    """What a request of `email` reads at `now`, and how the last one ended (a problem's slug)."""
 
     stage: str
     email: str
@@ -82,9 +78,7 @@ class Look:
     now: float
 
     def verdict(self) -> tuple[str, str]:  # noqa: PLR0911 - one for each situation.
-        """
-        Return in a sentence whether the next request gets a token and why not; and what to do.
-        """
+        """Say whether the next request gets a token and why not; and what to do."""
         if self.control.blocks(self.email):
             return self._switched(Switch.BLOCK, "Blocked")
         item = self.item

@@ -1,6 +1,4 @@
-"""
-What `prewarm` would do: whom it would serve and when, and how many people it covers.
-"""
+"""What `prewarm` would do: whom it would serve and when, and how many people it covers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,9 +21,7 @@ Hours of a working day, and minutes of refresh margin, that the table of `covera
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """
-    The plan of the hours from `begins_at` on, and how many came in these hours of past days.
-    """
+    """The plan of the hours from `begins_at` on, and how many came in these hours of past days."""
 
     begins_at: float
     planned: tuple[Expected, ...]
@@ -33,9 +29,7 @@ class Forecast:
 
 
 def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
-    """
-    Read who holds what, and plan as a run would that began then.
-    """
+    """Read who holds what, and plan as a run would that began then."""
     items = table(deployed).scan(TokenItem.sk, ("came", "expires_at"))
     people = [Person.of(email, TokenItem.of(item)) for email, item in items]
     zone, rate = ZoneInfo(deployed.settings.time_zone), _rate(deployed, at=begins_at)
@@ -47,9 +41,7 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
 
 
 def _rate(deployed: Deployed, *, at: float) -> float:
-    """
-    Return the requests a minute that a run makes then, if nothing else is switched until it.
-    """
+    """Return the requests a minute that a run makes then, if nothing else is switched until it."""
     settings = deployed.settings
     switched = Control.of(table(deployed).get(CONTROL), now=at)
     return Pace(settings.request_rate, settings.request_burst).under(switched).rate

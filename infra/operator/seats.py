@@ -43,9 +43,7 @@ class Seat:
 
 @dataclass(frozen=True, kw_only=True)
 class Unused:
-    """
-    The seats without a vend for `days`, of all active ones, as the list was at `read_at`.
-    """
+    """The seats without a vend for `days`, of all active ones, as the list was at `read_at`."""
 
     days: int
 
@@ -56,9 +54,7 @@ class Unused:
 
 @dataclass(frozen=True, kw_only=True)
 class Erased:
-    """
-    How many items were deleted, and what a scan of the whole table found afterwards.
-    """
+    """How many items were deleted, and what a scan of the whole table found afterwards."""
 
     deleted: int
     scanned: int
@@ -99,9 +95,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
 
 
 def export(deployed: Deployed, email: str) -> dict[str, dict[str, Any]]:
-    """
-    Return all items of a person by their sort key, without the JWT; and a block of the person.
-    """
+    """Return a person's items by their sort key, without the JWT; and a block of the person."""
     found = {
         str(item.pop("sk")): {
             name: value for name, value in item.items() if name not in {"pk", CREDENTIAL}
@@ -158,9 +152,7 @@ def _items(deployed: Deployed, email: str) -> Iterator[Any]:
 
 
 def _is_active(items: Mapping[str, Mapping[str, Any]], read_since: float) -> bool:
-    """
-    Tell whether the last whole reading, or something newer, named the account as active.
-    """
+    """Tell whether the last whole reading, or something newer, named the account as active."""
     row, other = items.get(ACTIVE_ROW), items.get(OTHER_ROW, {"seen_at": 0})
     return row is not None and row["seen_at"] >= max(read_since, other["seen_at"])
 
@@ -173,9 +165,7 @@ def _generated(items: Mapping[str, Mapping[str, Any]]) -> float:
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return an item of DynamoDB as JSON has it.
-    """
+    """Return an item of DynamoDB as JSON has it."""
     read = TypeDeserializer().deserialize
     return {name: _number(read(value)) for name, value in item.items()}
 

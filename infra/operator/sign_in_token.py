@@ -1,6 +1,4 @@
-"""
-Check an ID token as API Gateway and the function would, but for its signature.
-"""
+"""Check an ID token as API Gateway and the function would, but for its signature."""
 
 import json
 import time

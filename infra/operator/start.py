@@ -1,6 +1,4 @@
-"""
-The command `token-vendor`: a thin start, because the imports of the rest take a second.
-"""
+"""The command `token-vendor`: a thin start, because the imports of the rest take a second."""
 
 import sys
 
@@ -8,9 +6,7 @@ from infra.operator.exits import INTERRUPTED
 
 
 def main() -> None:
-    """
-    Run the command line; Ctrl-C while it still loads ends it without a traceback.
-    """
+    """Run the command line; Ctrl-C while it still loads ends it without a traceback."""
     try:
         from infra.operator import cli, commands  # noqa: PLC0415 - This is what takes the second.
 

@@ -1,6 +1,4 @@
-"""
-Set and clear what is switched without a deployment: the CONTROL item of the stage's tenant.
-"""
+"""Set and clear what is switched without a deployment: the CONTROL item of the stage's tenant."""
 
 import json
 import re
@@ -38,9 +36,7 @@ LOWERED = {Switch.RATE: "request_rate", Switch.BURST: "request_burst"}
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """
-    What is in force, and which version of the item said so; None where it has no usable version.
-    """
+    """What is in force, and which version of the item said so; None if none is usable."""
 
     entries: tuple[Entry, ...]
     version: Any = None
@@ -114,9 +110,7 @@ def clear(deployed: Deployed, wanted: Entry) -> None:
 
 
 def tidy(deployed: Deployed) -> None:
-    """
-    Write what is in force anew, without what has ended.
-    """
+    """Write what is in force anew, without what has ended."""
     found = board(deployed)
     if found.version is not None:
         _write(deployed, found, found.entries)
@@ -161,9 +155,7 @@ def _write(deployed: Deployed, found: Board, entries: tuple[Entry, ...]) -> None
 
 
 def _tell(deployed: Deployed, done: Entry, outcome: str) -> None:
-    """
-    Write an event beside the audit events of requests; an e-mail stands there as its digest.
-    """
+    """Write an event beside the audit events of requests; an e-mail stands there as its digest."""
     told: dict[str, Any] = asdict(done) | {
         "request_id": str(uuid4()),
         "route": "token-vendor switch",
@@ -235,9 +227,7 @@ def _number(value: str, *, least: float) -> str:
 
 
 def moment(text: str, now: float, *, option: str) -> float:
-    """
-    Read a moment ahead: in how long (30m, 24h, 7d), or when (RFC 3339).
-    """
+    """Read a moment ahead: in how long (30m, 24h, 7d), or when (RFC 3339)."""
     if counted := re.fullmatch(r"(\d{1,6})([mhd])", text):
         until = now + int(counted[1]) * UNITS[counted[2]]
     else:

@@ -1,6 +1,4 @@
-"""
-Who holds a token; the JWT itself is never read.
-"""
+"""Who holds a token; the JWT itself is never read."""
 
 import time
 from collections.abc import Iterator
@@ -19,9 +17,7 @@ Seconds: what Aurora documents.
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """
-    A person with a stored token; times are seconds since the epoch.
-    """
+    """A person with a stored token; times are seconds since the epoch."""
 
     email: str
     user_id: str
@@ -31,9 +27,7 @@ class Holder:
 
 
 def table(deployed: Deployed) -> Table:
-    """
-    Return the function's own view of the stage's table.
-    """
+    """Return the function's own view of the stage's table."""
     return Table(
         deployed.client("dynamodb"),
         name=deployed.outputs["TableName"],
@@ -45,9 +39,7 @@ def table(deployed: Deployed) -> Table:
 
 
 def holders(deployed: Deployed) -> Iterator[Holder]:
-    """
-    Yield everybody whose stored token has not expired.
-    """
+    """Yield everybody whose stored token has not expired."""
     now = time.time()
     # Everything but the JWT: an operator needs it no more than the log does.
     names = ("user_id", "jti", "expires_at", "lifetime")
@@ -64,18 +56,14 @@ def holders(deployed: Deployed) -> Iterator[Holder]:
 
 
 def forget(deployed: Deployed, email: str) -> bool:
-    """
-    Drop a person's stored token; tell whether there was one.
-    """
+    """Drop a person's stored token; tell whether there was one."""
     stage = table(deployed)
     item = stage.load(TokenItem, email)
     return stage.change(item, TokenItem.forgotten, email).forgets > item.forgets
 
 
 def duration(seconds: float) -> str:
-    """
-    Return hours and minutes, or seconds where there are fewer than a minute's.
-    """
+    """Return hours and minutes, or seconds where there are fewer than a minute's."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

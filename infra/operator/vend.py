@@ -1,6 +1,4 @@
-"""
-One request for a token, as a frontend makes it.
-"""
+"""One request for a token, as a frontend makes it."""
 
 import subprocess
 import sys
@@ -20,9 +18,7 @@ TIMEOUT = 35
 
 @dataclass(frozen=True, kw_only=True)
 class Vend:
-    """
-    An answer, how long it took, and its audit event, or None where the log has none yet.
-    """
+    """An answer, how long it took, and its audit event, or None where the log has none yet."""
 
     status: int
     body: dict[str, Any]

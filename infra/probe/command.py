@@ -1,6 +1,4 @@
-"""
-One probe of a stage from consent to report.
-"""
+"""One probe of a stage from consent to report."""
 
 import time
 from http import HTTPStatus

@@ -1,6 +1,4 @@
-"""
-What the operator is asked before a probe, on stderr: what it may do, and with whom.
-"""
+"""What the operator is asked before a probe, on stderr: what it may do, and with whom."""
 
 import typer
 from token_vendor.models import normalised_email

@@ -1,6 +1,4 @@
-"""
-What one call to Aurora showed, and how much of it may be told.
-"""
+"""What one call to Aurora showed, and how much of it may be told."""
 
 import json
 import re

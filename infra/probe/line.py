@@ -1,6 +1,4 @@
-"""
-The way to Aurora: every call is counted, recorded and paced, and the last one is the last.
-"""
+"""The way to Aurora: every call is counted, recorded and paced, and the last one is the last."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -93,9 +91,7 @@ class Line:
         return done
 
     def _rest(self, name: str, refused: Exchange, operation: str) -> None:
-        """
-        Find out whether a limit is generate's alone, pass the pause on, and make no more calls.
-        """
+        """Find out whether a limit is generate's alone; pass the pause on; call no more."""
         try:
             if operation == GENERATE and self._left:
                 # Before the pause is passed on, since that holds the whole queue.

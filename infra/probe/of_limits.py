@@ -1,6 +1,4 @@
-"""
-What headers and refusals show of Aurora's limits, and of the API's version.
-"""
+"""What headers and refusals show of Aurora's limits, and of the API's version."""
 
 import re
 from email.utils import parsedate_to_datetime

@@ -1,6 +1,4 @@
-"""
-What the list of users shows: its rows, and whether it has pages.
-"""
+"""What the list of users shows: its rows, and whether it has pages."""
 
 from token_vendor.paging import Page
 

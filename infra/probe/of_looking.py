@@ -1,6 +1,4 @@
-"""
-What the operator saw of the Client SDK in two tabs.
-"""
+"""What the operator saw of the Client SDK in two tabs."""
 
 from infra.probe.questions import Found, Record, question
 

@@ -1,6 +1,4 @@
-"""
-What generated tokens are, and when there are none.
-"""
+"""What generated tokens are, and when there are none."""
 
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime

@@ -1,6 +1,4 @@
-"""
-What is answered of one user and to ids that nobody has, and what becomes of the invited people.
-"""
+"""What is answered of one user and to unknown ids, and what becomes of invited people."""
 
 from http import HTTPStatus
 

@@ -33,15 +33,11 @@ GET_TOGETHER = 100
 
 
 class HaltedError(Exception):
-    """
-    No further call may be made; says why.
-    """
+    """No further call may be made; says why."""
 
 
 class Reserved:
-    """
-    Reserve each call in the stage's ring of places, as the function does.
-    """
+    """Reserve each call in the stage's ring of places, as the function does."""
 
     def __init__(
         self,
@@ -122,9 +118,7 @@ class Reserved:
         return round(self._settings.aurora_rate_limit * share)
 
     def _taken(self) -> int:
-        """
-        Return how many calls may have been reserved in the last minute, or are queued: at most.
-        """
+        """Return the most calls that may be queued or were reserved in the last minute."""
         burst, now = self._settings.request_burst, self._budget.virtual_now()
         turn = Pace(self._settings.request_rate, burst).turnaround
         since = now - max(turn, MINUTE * MICROSECONDS)

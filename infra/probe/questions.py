@@ -1,6 +1,4 @@
-"""
-Questions: statements about Aurora, and how each is seen to hold or not in what was recorded.
-"""
+"""Questions: statements about Aurora, and how each is seen to hold or not in what was recorded."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

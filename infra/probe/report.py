@@ -1,6 +1,4 @@
-"""
-The outcome of a probe, and the file that keeps it beside cdk.json, which `doctor` reads.
-"""
+"""The outcome of a probe, and the file that keeps it beside cdk.json, which `doctor` reads."""
 
 import json
 from collections.abc import Mapping

@@ -1,6 +1,4 @@
-"""
-One stage in cdk.json: read, changed where it has to be, and put back at once.
-"""
+"""One stage in cdk.json: read, changed where it has to be, and put back at once."""
 
 import json
 from collections.abc import Mapping

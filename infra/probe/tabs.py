@@ -1,6 +1,4 @@
-"""
-What only a browser shows: two tabs, each with one of a probe's tokens, and an operator who looks.
-"""
+"""What only a browser shows: two tabs with a probe's tokens, and an operator who looks."""
 
 import json
 import secrets
@@ -94,9 +92,7 @@ class Sessions:
         self.said["loader-option"] = _look(LOADED.format(url=self._tabs.show("first", jwt)))
 
     def second(self, jwt: str) -> None:
-        """
-        Have the first session looked at after the second generate, and the second token loaded.
-        """
+        """Have the first session looked at after the second generate, and load the second token."""
         if not self.said.get("loader-option"):
             return
         survived = self.said["session-after-generate"] = _look(AFTER_GENERATE)

@@ -1,6 +1,4 @@
-"""
-The only way in: an HTTP API whose two routes ask for the caller's own OIDC token.
-"""
+"""The only way in: an HTTP API whose two routes ask for the caller's own OIDC token."""
 
 import json
 

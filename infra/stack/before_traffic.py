@@ -1,6 +1,4 @@
-"""
-The function that tries a new version before anybody's request reaches it.
-"""
+"""The function that tries a new version before anybody's request reaches it."""
 
 import json
 from pathlib import Path

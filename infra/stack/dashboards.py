@@ -1,6 +1,4 @@
-"""
-The two dashboards: *service* shows whether people get in, *operations* where it fails.
-"""
+"""The two dashboards: *service* shows whether people get in, *operations* where it fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,9 +42,7 @@ An alarm is on? Its description names its section of docs/runbook.md.
 
 @dataclass(frozen=True)
 class Graph:
-    """
-    A widget with lines; `unit` and `right_unit` name its axes, `most` ends the left one.
-    """
+    """A widget with lines; `unit` and `right_unit` name its axes, `most` ends the left one."""
 
     title: str
     left: Sequence[Series]
@@ -58,9 +54,7 @@ class Graph:
     most: float | None = None
 
     def drawn(self, width: int) -> cw.GraphWidget:
-        """
-        Return the widget; a series without a colour of its own gets the next of `colors`.
-        """
+        """Return the widget; a series without a colour of its own gets the next of `colors`."""
         free = iter(self.colors)
         left, right = (
             list[cw.IMetric](each if each.color else each.with_(color=next(free)) for each in side)

@@ -1,6 +1,4 @@
-"""
-The Lambda: what runs, as which role, and the alias that the API calls.
-"""
+"""The Lambda: what runs, as which role, and the alias that the API calls."""
 
 import hashlib
 import json
@@ -95,9 +93,7 @@ class StageFunction(Construct):
 
 
 class VendorFunction(StageFunction):
-    """
-    Own the function that vends, and the alias `live`, which alone is called.
-    """
+    """Own the function that vends, and the alias `live`, which alone is called."""
 
     def __init__(
         self, scope: Construct, id_: str, *, stage: StageConfig, variables: Mapping[str, str]

@@ -1,6 +1,4 @@
-"""
-What API Gateway would send: the canary's request, and those that a new version is tried with.
-"""
+"""What API Gateway would send: the canary's request, and those that a new version is tried with."""
 
 from typing import Any
 
@@ -28,16 +26,12 @@ def events(stage: StageConfig) -> list[dict[str, Any]]:
 
 
 def canary_event(stage: StageConfig) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the canary.
-    """
+    """Return what API Gateway would send for the canary."""
     return event_of(stage, stage.canary_email, name="canary", method="POST")
 
 
 def event_of(stage: StageConfig, email: str, *, name: str, method: str) -> dict[str, Any]:
-    """
-    Return what API Gateway would send for the person with this address.
-    """
+    """Return what API Gateway would send for the person with this address."""
     claims = {
         "iss": stage.issuer,
         "sub": name,

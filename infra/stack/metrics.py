@@ -66,9 +66,7 @@ The colours of series that mean something, by problem, source or name.
 
 
 class Measures:
-    """
-    Make metrics of one stage; periods are a minute, the finest that a dashboard has for long.
-    """
+    """Make metrics of one stage; periods are a minute, the finest that a dashboard has for long."""
 
     def __init__(  # noqa: PLR0913 - the names of what is measured.
         self,
@@ -102,9 +100,7 @@ class Measures:
         return _metric(NAMESPACE, metric.value, self._service | dimensions, statistic, label)
 
     def requests(self) -> cw.Metric:
-        """
-        Return how many requests were answered: each has exactly one latency.
-        """
+        """Return how many requests were answered: each has exactly one latency."""
         return self.own(Metric.LATENCY, "SampleCount", label="requests")
 
     def problems(self, *slugs: str) -> list[cw.Metric]:
@@ -153,9 +149,7 @@ class Measures:
 
 
 def math(expression: str, label: str, **metrics: cw.IMetric) -> cw.MathExpression:
-    """
-    Return an expression over metrics, by the minute as they are.
-    """
+    """Return an expression over metrics, by the minute as they are."""
     return cw.MathExpression(
         expression=expression,
         label=label,

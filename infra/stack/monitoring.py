@@ -113,9 +113,7 @@ class Monitoring(Construct):
 
 
 def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
-    """
-    Return the conditions of a stage, the most urgent first.
-    """
+    """Return the conditions of a stage, the most urgent first."""
     slowest = Settings.patience + AURORA_SECONDS
     conditions = [
         Condition(
@@ -281,9 +279,7 @@ def alarm_conditions(measures: Measures, stage: StageConfig) -> list[Condition]:
 
 
 def _failed_share(measures: Measures) -> cw.MathExpression:
-    """
-    Return the percentage of failed requests; a handful of requests make no percentage.
-    """
+    """Return the percentage of failed requests; a handful of requests make no percentage."""
     failures = {f"f{number}": m for number, m in enumerate(measures.problems(*FAILURES))}
     return math(
         f"IF(requests >= 20, 100 * SUM([{', '.join(failures)}]) / requests, 0)",

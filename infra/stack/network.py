@@ -23,9 +23,7 @@ INTERFACE_ACTIONS = (
 
 
 def place_in_network(function: lambda_.Function, role: iam.Role, *, stage: StageConfig) -> None:
-    """
-    Put the function into the stage's subnets; a stage without any leaves it where it is.
-    """
+    """Put the function into the stage's subnets; a stage without any leaves it where it is."""
     if not stage.subnet_ids:
         return
     resource = function.node.default_child

@@ -1,6 +1,4 @@
-"""
-How a new version reaches people: at once, or a tenth of them first, with somebody who always asks.
-"""
+"""How a new version reaches people: at once, or a tenth of them first, with a canary."""
 
 import json
 

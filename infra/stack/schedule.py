@@ -1,6 +1,4 @@
-"""
-What runs on a schedule: the reading of Aurora's user list, and the generates before people come.
-"""
+"""What runs on a schedule: reading Aurora's user list, and generating before people come."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -82,9 +80,7 @@ class ScheduledFunction(StageFunction):
 
 
 def invoke_asynchronously(alias: lambda_.IAlias, *, attempts: int, age: Duration) -> None:
-    """
-    Bound how often, and for how long, Lambda tries an event of a schedule again.
-    """
+    """Bound how often, and for how long, Lambda tries an event of a schedule again."""
     alias.configure_async_invoke(retry_attempts=attempts, max_event_age=age)
     Validations.of(alias).acknowledge(
         Acknowledgment(id="Serverless::Serverless-LambdaAsyncFailureDestination", reason=NEXT_RUN)

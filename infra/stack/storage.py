@@ -1,6 +1,4 @@
-"""
-What outlives a request: the table, the secret with the API key, their KMS key, and the logs.
-"""
+"""What outlives a request: the table, the secret with the API key, their KMS key, and the logs."""
 
 import jsii
 from aws_cdk import (
@@ -96,9 +94,7 @@ class Storage(Construct):
 
 @jsii.implements(IAspect)
 class _EncryptLogs:
-    """
-    Give every log group of the stack the key, also those that other parts of it make.
-    """
+    """Give every log group of the stack the key, also those that other parts of it make."""
 
     def __init__(self, key: kms.IKey) -> None:
         self._key = key
@@ -143,9 +139,7 @@ def _used_by_logs_and_alarms(stack: Stack) -> list[iam.PolicyStatement]:
 
 
 def log_group(scope: Construct, id_: str, *, stage: StageConfig) -> logs.LogGroup:
-    """
-    Add a log group that forgets after the stage's retention and leaves as its table does.
-    """
+    """Add a log group that forgets after the stage's retention and leaves as its table does."""
     group = logs.LogGroup(scope, id_, removal_policy=_removal(stage))
     resource = group.node.default_child
     assert isinstance(resource, logs.CfnLogGroup)  # noqa: S101 (narrows the type for mypy)

@@ -148,9 +148,7 @@ class TokenVendor(Construct):
             self.outputs["WebsiteUrl"] = website.url
 
     def _allow(self, role: iam.Role, storage: Storage) -> None:
-        """
-        Grant what the code calls on this table and this secret, and their key through them.
-        """
+        """Grant what the code calls on this table and this secret, and their key through them."""
         region = Stack.of(self).region
         key_through = {
             "dynamodb": (storage.key.key_arn, TABLE_KEY_ACTIONS),

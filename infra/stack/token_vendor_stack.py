@@ -1,6 +1,4 @@
-"""
-The stack of one stage: the token vendor and its outputs.
-"""
+"""The stack of one stage: the token vendor and its outputs."""
 
 from aws_cdk import CfnOutput, Environment, Stack
 from constructs import Construct

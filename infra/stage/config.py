@@ -1,6 +1,4 @@
-"""
-The options of a stage: the function's, and those that shape the stack around it.
-"""
+"""The options of a stage: the function's, and those that shape the stack around it."""
 
 import json
 import re
@@ -43,9 +41,7 @@ Values for required options that are missing or wrong, while the others are look
 
 
 def is_issuer(text: str) -> bool:
-    """
-    Tell whether `text` can be the `iss` of a token whose keys API Gateway looks up.
-    """
+    """Tell whether `text` can be the `iss` of a token whose keys API Gateway looks up."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
@@ -63,9 +59,7 @@ def is_issuer(text: str) -> bool:
 
 
 def is_span(hours: str) -> bool:
-    """
-    Tell whether `hours` is empty or such as "6-16".
-    """
+    """Tell whether `hours` is empty or such as "6-16"."""
     match = HOURS_SHAPE.fullmatch(hours)
     return not hours or (match is not None and int(match[1]) < int(match[2]) <= HOURS_OF_DAY)
 
@@ -209,9 +203,7 @@ class StageConfig(GivenOptions):
         return {**values, "AURORA_URL": self.aurora_origin}
 
     def contradictions(self) -> Iterator[tuple[str, str]]:
-        """
-        Yield each option that contradicts another one, or that AWS would refuse.
-        """
+        """Yield each option that contradicts another one, or that AWS would refuse."""
         yield from super().contradictions()
         yield from wrong_times(
             time_zone=self.time_zone,

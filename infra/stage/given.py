@@ -1,6 +1,4 @@
-"""
-What a company has already, and names in a stage instead of having the stack make it.
-"""
+"""What a company has already, and names in a stage instead of having the stack make it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,17 +21,13 @@ REGIONAL = ("alarm_topic_arn", "kms_key_arn", "secret_arn", "secret_kms_key_arn"
 
 
 def arn(service: str, resource: str, *, region: str = "[a-z0-9-]+") -> str:
-    """
-    Return the shape of an option that is a resource's ARN, or empty.
-    """
+    """Return the shape of an option that is a resource's ARN, or empty."""
     return rf"(?:arn:aws[a-z-]*:{service}:{region}:\d{{12}}:{resource})?"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenOptions(Options):
-    """
-    The options of a stage that name something of the company's; by default, none does.
-    """
+    """The options of a stage that name something of the company's; by default, none does."""
 
     account: str = option(
         "the 12 digits of the only AWS account to deploy to",

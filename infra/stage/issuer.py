@@ -1,6 +1,4 @@
-"""
-The identity provider as API Gateway asks it: its discovery document, and the keys in that.
-"""
+"""The identity provider as API Gateway asks it: its discovery document, and the keys in that."""
 
 from typing import Any
 
@@ -12,9 +10,7 @@ TIMEOUT = 10
 
 
 class IssuerError(Exception):
-    """
-    What is wrong with an issuer, and what mends it.
-    """
+    """What is wrong with an issuer, and what mends it."""
 
     def __init__(self, found: str, fix: str, *, answered: bool = True) -> None:
         super().__init__(found)

@@ -20,9 +20,7 @@ UNBOUNDED = 1_000_000
 
 
 def with_declarations(page: str) -> str:
-    """
-    Return the page with the defaults and the accepted values of today.
-    """
+    """Return the page with the defaults and the accepted values of today."""
     return ROW.sub(_row, page)
 
 
@@ -34,9 +32,7 @@ def _row(found: re.Match[str]) -> str:
 
 
 def shown_default(option: Field[Any]) -> str:
-    """
-    Return an option's default as the page writes it.
-    """
+    """Return an option's default as the page writes it."""
     if option.default is MISSING:
         return "required"
     if option.default in ("", ()):

@@ -1,6 +1,4 @@
-"""
-What the facts of a probe mean for the options of a stage.
-"""
+"""What the facts of a probe mean for the options of a stage."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -57,9 +55,7 @@ def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
 
 
 def wrong_options(facts: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """
-    Return the options that the facts contradict, with the values that fit.
-    """
+    """Return the options that the facts contradict, with the values that fit."""
     changes: dict[str, Any] = {}
     limit = _limit(facts)
     if limit and limit < options.aurora_rate_limit:
@@ -74,9 +70,7 @@ def wrong_options(facts: Mapping[str, Any], options: Options) -> dict[str, Any]:
 def implied_options(
     facts: Mapping[str, Any], options: Options, given: Collection[str]
 ) -> dict[str, Any]:
-    """
-    Return the wrong options, and those that could be better; `given` ones are the operator's.
-    """
+    """Return the wrong options, and those that could be better; `given` ones are the operator's."""
     changes = wrong_options(facts, options)
     limit = _limit(facts)
     ours = {"aurora_rate_limit", "request_burst", "request_rate"}
@@ -104,9 +98,7 @@ def _limits(limit: int, burst: int, rate: float) -> dict[str, Any]:
 
 
 def _sound(changes: dict[str, Any], options: Options) -> dict[str, Any]:
-    """
-    Return the changes that change something, or none where a stage could not have them.
-    """
+    """Return the changes that change something, or none where a stage could not have them."""
     changes = {name: value for name, value in changes.items() if getattr(options, name) != value}
     try:
         for declared in fields(options):

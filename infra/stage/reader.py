@@ -1,6 +1,4 @@
-"""
-Read options from JSON with their declared types.
-"""
+"""Read options from JSON with their declared types."""
 
 import json
 import re
@@ -38,15 +36,11 @@ Options of 0.2 that nobody had to change, and what holds instead.
 
 
 class StageError(Exception):
-    """
-    A stage of cdk.json cannot be deployed; a line for each option says why.
-    """
+    """A stage of cdk.json cannot be deployed; a line for each option says why."""
 
 
 def read_options(cls: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """
-    Return the given values that are right, each of its declared type; and what is wrong.
-    """
+    """Return the given values that are right, each of its declared type; and what is wrong."""
     declared = {each.name: each for each in fields(cls)}
     values: dict[str, Any] = {}
     wrong = {key: _unknown(key, declared) for key in given if key not in declared}

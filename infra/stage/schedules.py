@@ -31,9 +31,7 @@ class Field:
     steps: bool = True
 
     def wrong(self, text: str) -> str:
-        """
-        Say what is wrong with the field; nothing where it is right.
-        """
+        """Say what is wrong with the field; nothing where it is right."""
         for term in text.split(","):
             span, slash, step = term.partition("/")
             if slash and not (self.steps and STEP.fullmatch(step) and int(step) <= self.most):
@@ -86,9 +84,7 @@ FIELDS = (
 
 
 def wrong_times(*, time_zone: str, **schedules: str) -> Iterator[tuple[str, str]]:
-    """
-    Yield each option that EventBridge Scheduler would refuse, and why.
-    """
+    """Yield each option that EventBridge Scheduler would refuse, and why."""
     if time_zone not in available_timezones():
         yield "time_zone", "the IANA database has no such time zone"
     for option, expression in schedules.items():
@@ -98,9 +94,7 @@ def wrong_times(*, time_zone: str, **schedules: str) -> Iterator[tuple[str, str]
 
 
 def wrong_expression(expression: str) -> str:
-    """
-    Say what is wrong with an expression that starts something again and again; else nothing.
-    """
+    """Say what is wrong with an expression that starts something again and again; else nothing."""
     if not (match := EXPRESSION.fullmatch(expression)):
         once = ": at(…) starts it only once" if expression.startswith("at(") else ""
         return f"must be cron(…) or rate(…){once}"

@@ -30,22 +30,16 @@ INSTALL_WITHIN = 600  # Seconds for each of apt-get's two steps, on a slow mirro
 
 
 class NoChromiumError(RuntimeError):
-    """
-    Say in one line what to install.
-    """
+    """Say in one line what to install."""
 
 
 def chromium_path() -> str | None:
-    """
-    Give the path of an installed Chromium or Chrome, or None.
-    """
+    """Give the path of an installed Chromium or Chrome, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def chromium_arguments() -> list[str]:
-    """
-    Give the arguments for a quiet Chromium; as root, its sandbox cannot start.
-    """
+    """Give the arguments for a quiet Chromium; as root, its sandbox cannot start."""
     return [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else list(QUIET)
 
 
@@ -95,9 +89,7 @@ def _apt_get(*arguments: str) -> None:
 
 
 def main() -> None:
-    """
-    Make sure that there is a Chromium; say nothing where there is one.
-    """
+    """Make sure that there is a Chromium; say nothing where there is one."""
     try:
         ensure_chromium()
     except NoChromiumError as exc:

@@ -1,6 +1,4 @@
-"""
-What the demo page consists of, and the headers that it is served with, wherever that is.
-"""
+"""What the demo page consists of, and the headers that it is served with, wherever that is."""
 
 from __future__ import annotations
 
@@ -79,9 +77,7 @@ KEYWORDS = {
 
 
 def wrong_sources(sources: Iterable[tuple[str, str]]) -> str:
-    """
-    Say what is wrong with sources for the SDK, or nothing.
-    """
+    """Say what is wrong with sources for the SDK, or nothing."""
     for directive, text in sources:
         if directive not in KEYWORDS:
             return f"{directive} is none of {', '.join(KEYWORDS)}"
@@ -93,9 +89,7 @@ def wrong_sources(sources: Iterable[tuple[str, str]]) -> str:
 
 
 def at_one_origin(origin: str) -> dict[str, str]:
-    """
-    Give Aurora's sources with every host replaced by one, which is where the stand-in SDK is.
-    """
+    """Give Aurora's sources with every host replaced by one, which is where the stand-in SDK is."""
     moved = {"https": origin, "wss": f"ws://{urlsplit(origin).netloc}"}
     return {
         directive: " ".join(

@@ -1,6 +1,4 @@
-"""
-A server in a thread of this process, for as long as a block lasts.
-"""
+"""A server in a thread of this process, for as long as a block lasts."""
 
 import threading
 from collections.abc import Iterator
@@ -10,9 +8,7 @@ from http.server import HTTPServer
 
 @contextmanager
 def serving[Server: HTTPServer](server: Server) -> Iterator[Server]:
-    """
-    Serve until the block ends, then close the port.
-    """
+    """Serve until the block ends, then close the port."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -69,9 +69,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """
-    Run everything; some ten minutes.
-    """
+    """Run everything; some ten minutes."""
     rows: dict[str, Row] = {}
     with Harness(processes=12, settings=UNLIMITED, aurora={"rate_limit": 0}) as harness:
         harness.vend(EMAIL)
@@ -101,9 +99,7 @@ def main() -> None:
 
 
 def side_by_side(harness: Harness) -> dict[str, Row]:
-    """
-    Time ours and the bare handlers, alternating.
-    """
+    """Time ours and the bare handlers, alternating."""
     rows: dict[str, Row] = {}
     for name, bare in (("cold_stored", "bare_stored"), ("cold_generate", "bare_generate")):
         pair = Pair(harness, bare)
@@ -135,9 +131,7 @@ def side_by_side(harness: Harness) -> dict[str, Row]:
 
 
 def renewable(harness: Harness) -> None:
-    """
-    Make the caller one who is known, and whose token is past its time.
-    """
+    """Make the caller one who is known, and whose token is past its time."""
     harness.dynamodb.update_item(
         TableName="tokens",
         Key=harness.key(EMAIL),
@@ -147,9 +141,7 @@ def renewable(harness: Harness) -> None:
 
 
 def compared(spent: dict[str, list[float]], unit: str) -> Row:
-    """
-    Make a row of two medians.
-    """
+    """Make a row of two medians."""
     medians = ratio(spent["ours"], spent["bare"])
     return {
         "value": medians["ratio"],
@@ -158,9 +150,7 @@ def compared(spent: dict[str, list[float]], unit: str) -> Row:
 
 
 def at_the_wire(harness: Harness) -> dict[str, Row]:
-    """
-    Count calls and bytes, and what they cost in a month.
-    """
+    """Count calls and bytes, and what they cost in a month."""
     renewable(harness)
     before = sum(harness.calls().values())
     counted = count(harness, EMAIL)
@@ -199,9 +189,7 @@ def at_the_wire(harness: Harness) -> dict[str, Row]:
 
 
 def synthesized() -> dict[str, Any]:
-    """
-    Synthesize the production stage with every alarm.
-    """
+    """Synthesize the production stage with every alarm."""
     stage = filled_in("production", business_hours="6-16")
     with TemporaryDirectory() as folder:
         synthesize(Path(folder), stage)
@@ -209,9 +197,7 @@ def synthesized() -> dict[str, Any]:
 
 
 def stampede() -> dict[str, Row]:
-    """
-    Let many requests of one caller in at once, and see how long they wait beyond the generate.
-    """
+    """Let many requests of one caller in at once; see how long they wait beyond the generate."""
     with Harness(processes=12, aurora={"latency": 0.2}) as harness:
         harness.warm_up()
         warm = harness.log.stat().st_size
@@ -237,9 +223,7 @@ def stampede() -> dict[str, Row]:
 
 
 def rushed() -> Row:
-    """
-    Let nearly as many come in one second as Aurora takes in a minute.
-    """
+    """Let nearly as many come in one second as Aurora takes in a minute."""
     users = people(RUSH)
     with Harness(processes=12, aurora={"users": users, "rate_limit": 90}) as harness:
         harness.warm_up()
@@ -255,9 +239,7 @@ def rushed() -> Row:
 
 
 def in_the_storm(*, known: bool) -> Row:
-    """
-    Use as much of Aurora's limit as three hundred first-time callers can; the median of storms.
-    """
+    """Use as much of Aurora's limit as 300 first-time callers can; the median of storms."""
     done = [storm(known=known, **STORM) for _ in range(STORMS)]
     part = [round(each.efficiency, 3) for each in done]
     each = done[part.index(median(part))]
@@ -270,9 +252,7 @@ def in_the_storm(*, known: bool) -> Row:
 
 
 def beside_the_naive_flow() -> Row:
-    """
-    Draw the storm, and say whom the naive flow had served when ours was done.
-    """
+    """Draw the storm, and say whom the naive flow had served when ours was done."""
     minutes, by_then, in_all = draw(LOCAL / "storm.png")
     rest = f"all after {in_all:.1f}" if in_all else "not all within the picture"
     return {
@@ -282,9 +262,7 @@ def beside_the_naive_flow() -> Row:
 
 
 def zipped_mb(asset: Path) -> float:
-    """
-    Return the size of the asset as CDK would upload it.
-    """
+    """Return the size of the asset as CDK would upload it."""
     LOCAL.mkdir(exist_ok=True)
     target = LOCAL / "asset.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -296,9 +274,7 @@ def zipped_mb(asset: Path) -> float:
 
 
 def markdown(rows: dict[str, Row], where: str) -> str:
-    """
-    Print the rows as docs/benchmarks.md shows them.
-    """
+    """Print the rows as docs/benchmarks.md shows them."""
     lines = ["| row | measured | bar | |", "| --- | --- | --- | --- |"]
     for name, row in rows.items():
         sign = "≥" if name in AT_LEAST else "≤"

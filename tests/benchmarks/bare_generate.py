@@ -1,6 +1,4 @@
-"""
-The page's flow run naively: secret, list, generate, put. No lease, no budget, no time-out.
-"""
+"""The page's flow run naively: secret, list, generate, put. No lease, no budget, no time-out."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""
-The least that a stored token can cost: two clients made at import, one GetItem.
-"""
+"""The least that a stored token can cost: two clients made at import, one GetItem."""
 
 import json
 import os

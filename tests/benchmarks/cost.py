@@ -101,9 +101,7 @@ PRICING = "https://aws.amazon.com/{}/pricing{}"
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """
-    What one request of a kind did at the wire.
-    """
+    """What one request of a kind did at the wire."""
 
     calls: int
     read_units: int
@@ -119,9 +117,7 @@ GENERATED = Counted(calls=6, read_units=3, write_units=6, log_bytes=1643, log_li
 
 @dataclass(frozen=True)
 class Line:
-    """
-    One line of the bill: `quantity` units at `usd` each, of which an account has `free`.
-    """
+    """One line of the bill: `quantity` units at `usd` each, of which an account has `free`."""
 
     name: str
     quantity: float
@@ -132,32 +128,24 @@ class Line:
 
     @property
     def listed(self) -> float:
-        """
-        Return US dollars where another stack has used up the account's allowance.
-        """
+        """Return US dollars where another stack has used up the account's allowance."""
         return self.quantity * self.usd
 
     @property
     def billed(self) -> float:
-        """
-        Return US dollars with the account's allowance.
-        """
+        """Return US dollars with the account's allowance."""
         return max(0, self.quantity - self.free) * self.usd
 
     @property
     def page(self) -> str:
-        """
-        Return the address of AWS's prices.
-        """
+        """Return the address of AWS's prices."""
         on_demand = "/on-demand" if self.service in {"dynamodb", "ec2"} else ""
         return PRICING.format(self.service, on_demand)
 
 
 @dataclass(frozen=True)
 class Bill:
-    """
-    The lines of a month.
-    """
+    """The lines of a month."""
 
     lines: list[Line]
 
@@ -171,15 +159,11 @@ class Bill:
 
     @property
     def beside_other_functions(self) -> float:
-        """
-        Return US dollars where the account's other functions use up Lambda's allowance.
-        """
+        """Return US dollars where the account's other functions use up Lambda's allowance."""
         return sum(line.listed if line.service == "lambda" else line.billed for line in self.lines)
 
     def markdown(self) -> str:
-        """
-        Return the table that docs/cost.md shows.
-        """
+        """Return the table that docs/cost.md shows."""
         rows = [
             "| a month of | quantity | price | of it free | list price | billed |",
             "| --- | --- | --- | --- | --- | --- |",
@@ -195,16 +179,12 @@ class Bill:
 
 
 def readable(value: float) -> str:
-    """
-    Return a quantity with as many digits as say something.
-    """
+    """Return a quantity with as many digits as say something."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def month(template: Mapping[str, Any], *, stored: Counted, generated: Counted) -> Bill:
-    """
-    Return the bill of a month for one stage.
-    """
+    """Return the bill of a month for one stage."""
     (function,) = _properties(template, "AWS::Lambda::Function")
     kinds = ((REQUESTS - GENERATES, stored, 0), (GENERATES, generated, AURORA_MS))
 
@@ -262,9 +242,7 @@ def month(template: Mapping[str, Any], *, stored: Counted, generated: Counted) -
 
 
 def alarm_metrics(template: Mapping[str, Any]) -> int:
-    """
-    Count as CloudWatch bills: an alarm on an expression costs each metric that this takes.
-    """
+    """Count as CloudWatch bills: an alarm on an expression costs each metric that this takes."""
     return sum(
         sum("MetricStat" in each for each in alarm.get("Metrics", [])) or 1
         for alarm in _properties(template, "AWS::CloudWatch::Alarm")
@@ -272,9 +250,7 @@ def alarm_metrics(template: Mapping[str, Any]) -> int:
 
 
 def dashboard_metrics(template: Mapping[str, Any]) -> list[int]:
-    """
-    Count the metrics of each dashboard: those named, and those that searches find in a fortnight.
-    """
+    """Count each dashboard's metrics: those named, and those that searches find in 14 days."""
     found, _ = SERIES[Metric.AURORA_CALL]
     counts = []
     for dashboard in _properties(template, "AWS::CloudWatch::Dashboard"):
@@ -289,9 +265,7 @@ def dashboard_metrics(template: Mapping[str, Any]) -> list[int]:
 
 
 def _logged(template: Mapping[str, Any], counted: Counted) -> float:
-    """
-    Return the bytes that one request leaves in the function's log and in the access log.
-    """
+    """Return the bytes that one request leaves in the function's log and in the access log."""
     (function,) = _properties(template, "AWS::Lambda::Function")
     (stage,) = _properties(template, "AWS::ApiGatewayV2::Stage")
     quiet = function.get("LoggingConfig", {}).get("SystemLogLevel") == "WARN"

@@ -1,6 +1,4 @@
-"""
-Ours and bare, side by side on one table: cold starts, warm requests, modules.
-"""
+"""Ours and bare, side by side on one table: cold starts, warm requests, modules."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class Pair:
         self._paths = {"ours": f"{path}:{folder}", "bare": f"{folder}:{path}"}
 
     def without_bytecode(self) -> Pair:
-        """
-        Return the same pair, of which ours comes as source alone, in a folder that is read-only.
-        """
+        """Return the same pair, with ours as source alone, in a read-only folder."""
         source = self._harness.scratch / "source"
         if not source.exists():
             ignored = shutil.ignore_patterns("__pycache__")
@@ -63,9 +59,7 @@ class Pair:
         return other
 
     def _fill(self, folder: Path) -> None:
-        """
-        Put beside the asset what the bare handlers have of their own: themselves, and boto3.
-        """
+        """Put beside the asset what the bare handlers have of their own: themselves, and boto3."""
         for package in (boto3, botocore, s3transfer):
             source = Path(package.__file__).parent
             shutil.copytree(source, folder / source.name, ignore=_not_theirs)
@@ -76,9 +70,7 @@ class Pair:
         )
 
     def start(self, which: str, *, timed: bool = False) -> Environment:
-        """
-        Start a process of `ours` or `bare`.
-        """
+        """Start a process of `ours` or `bare`."""
         handler = self._handlers[which]
         variables = self._harness.variables(
             PYTHONPATH=self._paths[which], TIMED_HANDLER=handler, **self._variables
@@ -90,9 +82,7 @@ class Pair:
         )
 
     def cold(self, which: str, email: str) -> float:
-        """
-        Return the milliseconds from the start of the process to the answer of its first request.
-        """
+        """Return the milliseconds from the process's start to the answer of its first request."""
         started = time.perf_counter()
         environment = self.start(which)
         try:
@@ -104,9 +94,7 @@ class Pair:
         return spent
 
     def warm(self, email: str, requests: int) -> dict[str, list[dict[str, Any]]]:
-        """
-        Send `requests` to a warm process of each, alternating, and return what each took.
-        """
+        """Send `requests` to a warm process of each, alternating, and return what each took."""
         environments = {which: self.start(which, timed=True) for which in self._handlers}
         samples: dict[str, list[dict[str, Any]]] = {which: [] for which in environments}
         try:
@@ -123,9 +111,7 @@ class Pair:
 
 
 def _not_theirs(folder: str, names: list[str]) -> set[str]:
-    """
-    Name what is not copied of a package: bytecode, and the models of services that nobody calls.
-    """
+    """Name what is not copied of a package: bytecode, and models of services nobody calls."""
     ignored = shutil.ignore_patterns("*.pyc")(folder, names)
     if Path(folder).parts[-2:] == ("botocore", "data"):
         ignored |= {each for each in names if Path(folder, each).is_dir() and each not in CALLED}
@@ -133,9 +119,7 @@ def _not_theirs(folder: str, names: list[str]) -> set[str]:
 
 
 def ratio(ours: list[float], bare: list[float]) -> dict[str, float]:
-    """
-    Compare two medians.
-    """
+    """Compare two medians."""
     return {
         "ours": round(median(ours), 3),
         "bare": round(median(bare), 3),

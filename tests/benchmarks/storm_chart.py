@@ -41,9 +41,7 @@ WIDTH, HEIGHT = 1000, 460
 
 
 def ours() -> list[float]:
-    """
-    Return when each caller had their token, in minutes at the real limit.
-    """
+    """Return when each caller had their token, in minutes at the real limit."""
     done = storm(limit=LIMIT, known=True, callers=CALLERS, window=WINDOW, grace=GRACE)
     return [second * SPEED / 60 for second in done.served_by()]
 

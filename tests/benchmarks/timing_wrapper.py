@@ -1,6 +1,4 @@
-"""
-Wrap a handler and add what a request took, and what its import brought in.
-"""
+"""Wrap a handler and add what a request took, and what its import brought in."""
 
 import importlib
 import os

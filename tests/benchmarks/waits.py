@@ -1,6 +1,4 @@
-"""
-What a person waits: whole requests to the deployed local stack, with an Aurora that takes its time.
-"""
+"""What a person waits: requests to the deployed local stack, with a slow Aurora."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ VISITS = 5
 
 
 def waits() -> dict[str, dict[str, Any]]:
-    """
-    Give a row for each latency and source: the median in milliseconds, and p99 in its note.
-    """
+    """Give a row for each latency and source: the median in milliseconds, and p99 in its note."""
     rows: dict[str, dict[str, Any]] = {}
     with TemporaryDirectory() as folder, local_stack(Path(folder)) as stack:
         assert stack.fake_aurora
@@ -50,9 +46,7 @@ def waits() -> dict[str, dict[str, Any]]:
 
 
 def _spent(stack: LocalStack, id_token: str) -> float:
-    """
-    Return the milliseconds until a person has the answer.
-    """
+    """Return the milliseconds until a person has the answer."""
     started = time.perf_counter()
     answer = urllib3.request(
         "POST",

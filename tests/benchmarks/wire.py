@@ -1,6 +1,4 @@
-"""
-Calls and bytes of one request, counted between the environment and AWS.
-"""
+"""Calls and bytes of one request, counted between the environment and AWS."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ TIMEOUT = 25
 
 
 def count(harness: Harness, email: str) -> dict[str, list[str] | Counted]:
-    """
-    Vend to a known caller twice on a warm environment: generated, then stored.
-    """
+    """Vend to a known caller twice on a warm environment: generated, then stored."""
     counted: dict[str, list[str] | Counted] = {}
     with Wire(harness.ministack.url) as aws:
         environment = harness.start_environment(AWS_ENDPOINT_URL=aws.url)
@@ -50,9 +46,7 @@ def count(harness: Harness, email: str) -> dict[str, list[str] | Counted]:
 
 
 def expire(harness: Harness, email: str) -> None:
-    """
-    Let the caller's stored token be past its time.
-    """
+    """Let the caller's stored token be past its time."""
     harness.dynamodb.update_item(
         TableName="tokens",
         Key=harness.key(email),

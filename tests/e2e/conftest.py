@@ -1,6 +1,4 @@
-"""
-The deployed local stack, started once in a process of tests, on free ports and in its own folder.
-"""
+"""The deployed local stack, started once a process, on free ports and in its own folder."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ TIMEOUT = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """
-    The stack, and what it answered before it had an API key.
-    """
+    """The stack, and what it answered before it had an API key."""
 
     stack: LocalStack
     directory: Path
@@ -48,34 +44,26 @@ class Running:
         return _request(self.stack, method, id_token, path, **arguments)
 
     def vend(self, email: str, **arguments: Any) -> dict[str, Any]:
-        """
-        Sign somebody in, ask for the token, and expect to get it.
-        """
+        """Sign somebody in, ask for the token, and expect to get it."""
         answer = self.request("POST", self.sign_in(email), **arguments)
         assert answer.status == 200, answer.data
         vended: dict[str, Any] = answer.json()
         return vended
 
     def logged(self) -> str:
-        """
-        Give everything that the function has logged so far.
-        """
+        """Give everything that the function has logged so far."""
         events = log_events(self.stack.aws.client("logs"), self.stack.outputs.log_group)
         return "\n".join(event["message"] for event in events)
 
     def renew_function(self) -> None:
-        """
-        Publish a new version, whose execution environments hold no API key yet.
-        """
+        """Publish a new version, whose execution environments hold no API key yet."""
         name, function = self.stack.outputs.function_name, self.stack.aws.client("lambda")
         function.update_function_configuration(FunctionName=name, Description=str(uuid4()))
         version = function.publish_version(FunctionName=name)["Version"]
         function.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     def clear(self) -> None:
-        """
-        Empty the table, and make Aurora as it was.
-        """
+        """Empty the table, and make Aurora as it was."""
         table, dynamodb = self.stack.outputs.table_name, self.stack.aws.client("dynamodb")
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:
@@ -100,9 +88,7 @@ def _request(
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """
-    Deploy the stack; like an operator, give it the API key only when it is up.
-    """
+    """Deploy the stack; like an operator, give it the API key only when it is up."""
     directory = tmp_path_factory.mktemp("local")
     with local_stack(directory, with_api_key=False) as stack:
         answer = _request(stack, "POST", stack.sign_in(ROBERT["email"]))
@@ -113,18 +99,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def deployed(running: Running) -> Running:
-    """
-    Give the stack with an empty table and an Aurora that has seen nothing.
-    """
+    """Give the stack with an empty table and an Aurora that has seen nothing."""
     running.clear()
     return running
 
 
 @pytest.fixture
 def unsettled(deployed: Running) -> Iterator[Running]:
-    """
-    Give the stack to a test that spoils its API key, and mend it afterwards.
-    """
+    """Give the stack to a test that spoils its API key, and mend it afterwards."""
     yield deployed
     deployed.clear()
     deployed.stack.set_api_key(deployed.aurora.api_key)

@@ -55,9 +55,7 @@ def set_variables(running: Running, variables: dict[str, str]) -> None:
 def half_hour(
     unsettled: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[HalfHour]:
-    """
-    Scale the function's times down, as far as this machine is fast; afterwards up again.
-    """
+    """Scale the function's times down, as far as this machine is fast; afterwards up again."""
     (tmp_path / ".local").symlink_to(unsettled.directory)
     monkeypatch.chdir(tmp_path)
     unsettled.aurora.behave(rate_limit=0)
@@ -97,9 +95,7 @@ def half_hour(
 
 
 def play(half_hour: HalfHour) -> None:
-    """
-    Play all of it; what operators would do about the key is done.
-    """
+    """Play all of it; what operators would do about the key is done."""
     aurora, stack = half_hour.running.aurora, half_hour.running.stack
     half_hour.play("calm", 2)
     # Two minutes' worth at once, then as many as the rate allows: the queue stays full.
@@ -121,9 +117,7 @@ def play(half_hour: HalfHour) -> None:
 
 
 def odds_and_ends(half_hour: HalfHour) -> None:
-    """
-    Let somebody sign out, a token fail, and an operator block a person who comes all the same.
-    """
+    """Let somebody sign out, a token fail, and a blocked person come all the same."""
     request, (leaver, failed, blocked) = half_hour.running.request, OUTAGE[:3]
     assert request("DELETE", half_hour.id_tokens[leaver]).status == 204
     stored = request("POST", half_hour.id_tokens[failed]).json()["token"]["jti"]

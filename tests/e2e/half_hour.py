@@ -1,6 +1,4 @@
-"""
-A schedule that is played on the deployed stack: who comes when, and who comes back.
-"""
+"""A schedule that is played on the deployed stack: who comes when, and who comes back."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ STEADY = [f"steady-{number}@example.com" for number in range(8)]
 
 @dataclass(frozen=True)
 class HalfHour:
-    """
-    A schedule that is played; `minute` is how many seconds count as one.
-    """
+    """A schedule that is played; `minute` is how many seconds count as one."""
 
     running: Running
     minute: int
@@ -71,16 +67,12 @@ class HalfHour:
             time.sleep(0.01)
 
     def finish(self) -> None:
-        """
-        Wait for the last answers.
-        """
+        """Wait for the last answers."""
         while self._visits:
             self._visits.pop().result(timeout=LONGEST)
 
     def visit(self, email: str) -> None:
-        """
-        Ask for a token, and come back when told to.
-        """
+        """Ask for a token, and come back when told to."""
         answer = self.running.request("POST", self.id_tokens[email])
         with self._lock:
             self._waiting.discard(email)

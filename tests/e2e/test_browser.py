@@ -1,6 +1,4 @@
-"""
-The demo page in a real browser, on the deployed local stack.
-"""
+"""The demo page in a real browser, on the deployed local stack."""
 
 from __future__ import annotations
 
@@ -88,9 +86,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, deployed: Running) -> Page:
-    """
-    Open the demo page, with nobody signed in.
-    """
+    """Open the demo page, with nobody signed in."""
     expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     page.goto(deployed.stack.outputs.demo_url)
@@ -98,9 +94,7 @@ def page(context: BrowserContext, deployed: Running) -> Page:
 
 
 def sign_in(page: Page, person: str = EMAIL) -> None:
-    """
-    Go through the provider's own sign-in page.
-    """
+    """Go through the provider's own sign-in page."""
     page.get_by_role("button", name="Sign in").click()
     authorize(page, person)
 
@@ -112,9 +106,7 @@ def authorize(page: Page, person: str) -> None:
 
 
 def with_token(page: Page) -> str:
-    """
-    Wait for the token and give its `jti`.
-    """
+    """Wait for the token and give its `jti`."""
     jti = page.locator("#token-jti")
     expect(jti).not_to_be_empty()
     expect(page.locator("main")).to_have_attribute("aria-busy", "false")
@@ -128,9 +120,7 @@ def generated(deployed: Running) -> int:
 
 
 def open_tab(page: Page) -> Page:
-    """
-    Open a second tab, which is signed in like the first.
-    """
+    """Open a second tab, which is signed in like the first."""
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Open a second tab").click()
     other: Page = opened.value
@@ -176,17 +166,13 @@ def keep_picture(page: Page, name: str) -> None:
 
 
 def assert_accessible(page: Page) -> None:
-    """
-    Fail on whatever axe finds.
-    """
+    """Fail on whatever axe finds."""
     violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
     assert {each["id"]: [node["html"] for node in each["nodes"]] for each in violations} == {}
 
 
 def focused(page: Page) -> str:
-    """
-    Give the id of the element that has the focus, which is in sight.
-    """
+    """Give the id of the element that has the focus, which is in sight."""
     found: str = page.evaluate(
         """() => {
           const { activeElement } = document;
@@ -197,9 +183,7 @@ def focused(page: Page) -> str:
 
 
 def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
-    """
-    That no other machine is asked for anything is what the context's end asserts.
-    """
+    """That no other machine is asked for anything is what the context's end asserts."""
     page.add_init_script(WATCH_VIOLATIONS)
     page.reload()
     # A region that comes into being with its text is not read out.
@@ -279,9 +263,7 @@ def test_many_tabs_at_once_cause_one_generate(
 
 
 def test_a_failed_token_is_replaced_in_every_tab(page: Page, deployed: Running) -> None:
-    """
-    The session that it closes goes on with the new one.
-    """
+    """The session that it closes goes on with the new one."""
     sign_in(page)
     failed = with_token(page)
     page.get_by_role("button", name="Load the Client SDK").click()
@@ -314,9 +296,7 @@ def test_a_session_taken_over_is_said_and_can_be_taken_back(page: Page, deployed
 
 
 def test_a_token_that_aurora_refuses_is_said(page: Page, deployed: Running) -> None:
-    """
-    Generated behind the vendor's back, as by another system with the same key.
-    """
+    """Generated behind the vendor's back, as by another system with the same key."""
     sign_in(page)
     refused = with_token(page)
     deployed.aurora.answer(
@@ -355,9 +335,7 @@ def test_signing_out_drops_the_token_everywhere(page: Page, deployed: Running) -
 
 
 def test_aurora_down_and_back(page: Page, deployed: Running) -> None:
-    """
-    The page waits as long as the service says; the test passes that time for both of them.
-    """
+    """The page waits as long as the service says; the test passes that time for both of them."""
     page.clock.install()
     with deployed.aurora.down():
         sign_in(page)
@@ -370,9 +348,7 @@ def test_aurora_down_and_back(page: Page, deployed: Running) -> None:
 
 
 def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) -> None:
-    """
-    Aurora's 429 moves everybody's turn; the page counts down and then has the token by itself.
-    """
+    """Aurora's 429 moves everybody's turn; the page counts down, then has the token by itself."""
     page.clock.install()
     busy = {"status": 429, "headers": {"Retry-After": "50"}}
     deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
@@ -409,9 +385,7 @@ def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
 
 
 def test_a_sign_in_that_has_run_out(page: Page, deployed: Running) -> None:
-    """
-    The gateway's 401 carries no CORS header, so the page has to conclude it.
-    """
+    """The gateway's 401 carries no CORS header, so the page has to conclude it."""
     sign_in(page)
     with_token(page)
     expired = deployed.sign_in(EMAIL, exp=int(time.time()) - 60)
@@ -449,9 +423,7 @@ def test_a_refused_person_reads_why_and_can_be_somebody_else(page: Page, deploye
 
 
 def test_somebody_without_a_verified_address_reads_why_and_can_sign_in_anew(page: Page) -> None:
-    """
-    The same sign-in says the same again: another one is all that can help.
-    """
+    """The same sign-in says the same again: another one is all that can help."""
     sign_in(page, "stranger")
     expect(page.locator("#problem-title")).to_contain_text("not verified yet")
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
@@ -514,9 +486,7 @@ def test_a_page_without_its_configuration_says_so(page: Page) -> None:
 def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     page: Page, deployed: Running
 ) -> None:
-    """
-    The page stops offering what cannot be had, and says when it can.
-    """
+    """The page stops offering what cannot be had, and says when it can."""
     page.clock.install()
     sign_in(page)
     with_token(page)
@@ -548,9 +518,7 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
 def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
     page: Page, deployed: Running
 ) -> None:
-    """
-    Signing out and in needs a token too; the page gets it by itself when the hour is over.
-    """
+    """Signing out and in needs a token too; the page gets it by itself when the hour is over."""
     page.clock.install()
     sign_in(page)
     with_token(page)
@@ -570,9 +538,7 @@ def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
 
 
 def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Running) -> None:
-    """
-    Impatient clicks would use up what an hour allows.
-    """
+    """Impatient clicks would use up what an hour allows."""
     sign_in(page)
     failed = with_token(page)
     page.get_by_role("button", name="This token failed me").dblclick()

@@ -60,9 +60,7 @@ FAULTS: list[dict[str, Any]] = [
 
 
 class Report:
-    """
-    What a run sent, what came back, and what is wrong with it.
-    """
+    """What a run sent, what came back, and what is wrong with it."""
 
     def __init__(self) -> None:
         self.sent: Counter[str] = Counter()
@@ -77,9 +75,7 @@ class Report:
         return f"seed {SEED}: {total} cases {phases}, {self.renewed} renewed; {answers}"
 
     def add(self, scenario: Any) -> None:
-        """
-        Count what one scenario sent, and keep what its checks say.
-        """
+        """Count what one scenario sent, and keep what its checks say."""
         recorder, phase = scenario.recorder, scenario.phase.value
         for interaction in recorder.interactions.values():
             self.sent[phase] += 1
@@ -101,9 +97,7 @@ class Report:
 
 
 def is_said_in_words(failure: str, body: bytes) -> bool:
-    """
-    Tell whether a body was judged by what the contract says beside its schema.
-    """
+    """Tell whether a body was judged by what the contract says beside its schema."""
     if failure == "AcceptedNegativeData":
         return not body.strip()
     if failure != "RejectedPositiveData":
@@ -123,9 +117,7 @@ def run(
     checks: Iterable[str] = (*DOCUMENTED, *FAULTLESS),
     **phases: dict[str, Any],
 ) -> None:
-    """
-    Let schemathesis ask in some of its phases, each time with the next of the callers' tokens.
-    """
+    """Let schemathesis ask in some of its phases, each time with the next caller's token."""
     # Here, because importing it takes longer than most tests.
     import schemathesis
     from schemathesis.engine import events, from_schema
@@ -172,9 +164,7 @@ def run(
 
 @pytest.fixture
 def configure(deployed: Running) -> Iterator[Configure]:
-    """
-    Give a way to change the function's settings; afterwards they are as they were.
-    """
+    """Give a way to change the function's settings; afterwards they are as they were."""
     function = deployed.stack.aws.client("lambda")
     name = deployed.stack.outputs.function_name
     before = function.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
@@ -190,16 +180,12 @@ def configure(deployed: Running) -> Iterator[Configure]:
 
 
 def stretched(tokens: Iterable[str | None]) -> Iterator[str | None]:
-    """
-    Go round the callers, who each send some requests in a row.
-    """
+    """Go round the callers, who each send some requests in a row."""
     return itertools.cycle([token for token in tokens for _ in range(STRETCH)])
 
 
 def exhausted(deployed: Running, email: str) -> str:
-    """
-    Sign somebody out and in until every request of the hour is one renewal too many.
-    """
+    """Sign somebody out and in until every request of the hour is one renewal too many."""
     token = deployed.sign_in(email)
     while deployed.request("POST", token).status == 200:
         deployed.request("DELETE", token)

@@ -1,6 +1,4 @@
-"""
-The demo page in Firefox and WebKitGTK: the scenes of which an engine could make something else.
-"""
+"""The demo page in Firefox and WebKitGTK: the scenes in which engines could differ."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def engine(
 
 @pytest.fixture
 def browser(engine: Driver, deployed: Running) -> Iterator[Driver]:
-    """
-    Show the demo page in the only tab, with nobody signed in.
-    """
+    """Show the demo page in the only tab, with nobody signed in."""
     first, *_ = engine.tabs()
     engine.switch_to(first)
     engine.open(deployed.stack.outputs.demo_url)
@@ -56,27 +52,21 @@ def browser(engine: Driver, deployed: Running) -> Iterator[Driver]:
 
 
 def sign_in(browser: Driver, way: str = "#sign-in") -> str:
-    """
-    Go through the provider's own page, and give the token's `jti`.
-    """
+    """Go through the provider's own page, and give the token's `jti`."""
     browser.click(way)
     browser.click(f'button[value="{EMAIL}"]')
     return with_token(browser)
 
 
 def with_token(browser: Driver) -> str:
-    """
-    Wait for the token and give its `jti`; until then the page takes no click.
-    """
+    """Wait for the token and give its `jti`; until then the page takes no click."""
     browser.wait_until("document.querySelector('#token-email').textContent === arguments[0]", EMAIL)
     browser.wait_until("document.querySelector('main').ariaBusy === 'false'")
     return browser.text("#token-jti")
 
 
 def open_tab(browser: Driver) -> str:
-    """
-    Switch to a second tab, which is signed in like the first; give the first one's handle.
-    """
+    """Switch to a second tab, which is signed in like the first; give the first one's handle."""
     (first,) = browser.tabs()
     browser.click("#token a[target]")
     while len(tabs := browser.tabs()) == 1:
@@ -146,9 +136,7 @@ def test_sign_in_that_was_denied_or_is_stale_leaves_a_way_on(
 def test_failures_that_an_engine_words_by_itself_are_told_apart(
     browser: Driver, deployed: Running
 ) -> None:
-    """
-    A 401 without CORS headers, and a module that cannot be fetched.
-    """
+    """A 401 without CORS headers, and a module that cannot be fetched."""
     sign_in(browser)
     with deployed.aurora.down():
         browser.click("#load")

@@ -85,9 +85,7 @@ def opened(page: Page) -> None:
 
 
 class Vended:
-    """
-    What `POST /token` answers to a page from here on.
-    """
+    """What `POST /token` answers to a page from here on."""
 
     def __init__(self, page: Page, deployed: Running) -> None:
         self._requests: list[Request] = []

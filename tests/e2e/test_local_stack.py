@@ -1,6 +1,4 @@
-"""
-The deployed stack over HTTP: gateway, authorizer, function, table, secret and Aurora together.
-"""
+"""The deployed stack over HTTP: gateway, authorizer, function, table, secret and Aurora."""
 
 from __future__ import annotations
 
@@ -79,9 +77,7 @@ def test_replace_generates_once(deployed: Running) -> None:
 
 
 def forged(issuer: str) -> str:
-    """
-    Sign good claims with a key that is not the provider's.
-    """
+    """Sign good claims with a key that is not the provider's."""
     now = int(time.time())
     good = {"iss": issuer, "aud": "aurora-token-vendor-demo", "iat": now, "exp": now + 600}
     person = {"sub": JESSICA["email"], "email": JESSICA["email"], "email_verified": True}

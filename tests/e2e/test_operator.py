@@ -1,6 +1,4 @@
-"""
-Every command of `token-vendor`, against the deployed local stack.
-"""
+"""Every command of `token-vendor`, against the deployed local stack."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ NOBODY = "nobody@example.com"
 
 @pytest.fixture(autouse=True)
 def beside_the_stack(running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """
-    Work in a folder whose `.local` is that of the running stack, as after `make run`.
-    """
+    """Work in a folder whose `.local` is that of the running stack, as after `make run`."""
     (tmp_path / ".local").symlink_to(running.directory)
     monkeypatch.chdir(tmp_path)
 
@@ -125,9 +121,7 @@ def test_doctor_while_aurora_is_down(deployed: Running) -> None:
 def test_doctor_finds_two_stages_with_one_key(
     deployed: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Another stage of the account is a stack with a secret; both are looked up as on AWS.
-    """
+    """Another stage of the account is a stack with a secret; both are looked up as on AWS."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
     for module in ("deployed", "doctor"):
         monkeypatch.setattr(f"infra.operator.{module}.LOCAL", "elsewhere")
@@ -190,9 +184,7 @@ def test_doctor_says_what_is_no_token() -> None:
 
 
 def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path) -> None:
-    """
-    From consent to cdk.json, on the stage's own table; doctor then warns until it is deployed.
-    """
+    """From consent to cdk.json, on the stage's table; doctor then warns until it is deployed."""
     shutil.copy(Path(__file__).parents[2] / "cdk.json", tmp_path)
     deployed.aurora.behave(token_lifetime=3600)
     said = "2\nyou+probe1@example.com\nyou+probe2@example.com\nskip\n"
@@ -215,9 +207,7 @@ def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path)
 
 
 def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
-    """
-    Sixty-three calls of the minute are reserved: eight more would come too near.
-    """
+    """Sixty-three calls of the minute are reserved: eight more would come too near."""
     table = tokens.table(Deployed.find("local"))
     budget = RequestBudget(table, settings())
     deadline = Deadline(time.time() + 60, time.time, time.sleep)
@@ -263,9 +253,7 @@ def test_a_bad_key_changes_nothing(deployed: Running, key: str) -> None:
     ],
 )
 def test_a_key_without_a_right_changes_nothing(unsettled: Running, action: str, mends: str) -> None:
-    """
-    Aurora lists for such a key, so that only the other calls tell; one line names the right.
-    """
+    """Aurora lists for such a key, so that only the other calls tell; one line names the right."""
     new, old = "rk_sand_new", unsettled.aurora.api_key
     unsettled.aurora.behave(api_keys=[old, new], forbidden=[action])
     result = run("set-api-key", stdin=f"{new}\n")
@@ -342,9 +330,7 @@ def test_forget_all(deployed: Running) -> None:
 
 
 def test_switch_is_obeyed_and_told(deployed: Running) -> None:
-    """
-    Shown by the command, the doctor and the log of the person; then cleared.
-    """
+    """Shown by the command, the doctor and the log of the person; then cleared."""
     assert "Nothing is switched." in run("switch").stdout
     vend = deployed.vend(JESSICA["email"])
     assert run("switch", "block", JESSICA["email"]).exit_code == 2, "without a reason"
@@ -364,9 +350,7 @@ def test_switch_is_obeyed_and_told(deployed: Running) -> None:
 
 
 def answers_with(deployed: Running, status: int) -> None:
-    """
-    Ask until a switch is obeyed: an environment looks every two seconds.
-    """
+    """Ask until a switch is obeyed: an environment looks every two seconds."""
     id_token, until = deployed.sign_in(JESSICA["email"]), time.monotonic() + 60
     while deployed.request("POST", id_token).status != status:
         assert time.monotonic() < until
@@ -525,9 +509,7 @@ def test_an_empty_stdin_is_named(deployed: Running) -> None:
 
 
 def test_commands_under_a_usual_environment(deployed: Running, tmp_path: Path) -> None:
-    """
-    A proxy that is not for loopback, a profile that nobody configured, and a narrow old terminal.
-    """
+    """A proxy that is not for loopback, an unknown profile, and a narrow old terminal."""
     environment = {
         "HTTP_PROXY": "http://127.0.0.1:9",
         "http_proxy": "http://127.0.0.1:9",
@@ -570,9 +552,7 @@ def test_show_reads_every_attribute_of_a_token(deployed: Running) -> None:
 def test_dashboards_on_aws_are_addresses(
     deployed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    The console's address, as a stage on AWS gets it; only the name of this stage is local.
-    """
+    """The console's address, as a stage on AWS gets it; only the name of this stage is local."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", deployed.stack.outputs.aws_endpoint_url)
     monkeypatch.setattr("infra.operator.cli.LOCAL", "elsewhere")
     assert os.environ["AWS_REGION"] == "us-east-1"

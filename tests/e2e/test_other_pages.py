@@ -1,6 +1,4 @@
-"""
-What a page that the developer happens to visit can do to the stack on their machine.
-"""
+"""What a page that the developer happens to visit can do to the stack on their machine."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ SCRIPT = """async ({method, url, headers, body, mode}) => {
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """
-    Open a page on an origin that the stack does not know.
-    """
+    """Open a page on an origin that the stack does not know."""
     with site({"/": "<title>Elsewhere</title>"}) as address, chromium() as browser:
         page = browser.new_page()
         page.goto(address)
@@ -113,9 +109,7 @@ HOSTS = [
 def read_secret(
     running: Running, target: str, headers: dict[str, str], *, method: str = "POST"
 ) -> tuple[int, str, str]:
-    """
-    Ask at exactly this address for the API key; return the status, the text and who may read it.
-    """
+    """Ask at exactly this address for the API key; return status, text and who may read it."""
     aws = urlsplit(running.stack.outputs.aws_endpoint_url)
     names = {
         "api": running.stack.outputs.api_url.rpartition("/")[2],

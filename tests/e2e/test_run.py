@@ -1,6 +1,4 @@
-"""
-`make run` as people use it: it vends, prints, says what it did, and leaves nothing behind.
-"""
+"""`make run` as people use it: it vends, prints, says what it did, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """
-    Start it in an empty folder, where it keeps its `.local`.
-    """
+    """Start it in an empty folder, where it keeps its `.local`."""
     with (
         (home / "out").open("wb") as out,
         subprocess.Popen(
@@ -67,9 +63,7 @@ def until(condition: Callable[[], object], limit: float, home: Path) -> None:
 
 
 def processes(home: Path) -> list[str]:
-    """
-    List the processes whose command or environment names the folder.
-    """
+    """List the processes whose command or environment names the folder."""
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,6 +1,4 @@
-"""
-One synth for every test of the template: starting jsii is slow, reading JSON is not.
-"""
+"""One synth for every test of the template: starting jsii is slow, reading JSON is not."""
 
 from __future__ import annotations
 
@@ -142,9 +140,7 @@ def cdk_json() -> dict[str, Any]:
 
 
 def filled_in(stage: str, **override: Any) -> StageConfig:
-    """
-    Read a stage of cdk.json with its placeholders filled in.
-    """
+    """Read a stage of cdk.json with its placeholders filled in."""
     stages = cdk_json()["context"]["stages"]
     stages |= {name: stages[like] for name, (like, _) in STAGES.items()}
     return StageConfig.read(stages, stage, {**FILLED_IN, **override})
@@ -152,45 +148,33 @@ def filled_in(stage: str, **override: Any) -> StageConfig:
 
 @dataclass(frozen=True)
 class Template:
-    """
-    A synthesized template as plain data.
-    """
+    """A synthesized template as plain data."""
 
     path: Path
     data: dict[str, Any]
 
     def resources(self, type_: str) -> dict[str, dict[str, Any]]:
-        """
-        Return the resources of a type by logical id.
-        """
+        """Return the resources of a type by logical id."""
         return {id_: each for id_, each in self.data["Resources"].items() if each["Type"] == type_}
 
     def one(self, type_: str) -> dict[str, Any]:
-        """
-        Return the only resource of a type.
-        """
+        """Return the only resource of a type."""
         (found,) = self.resources(type_).values()
         return found
 
     def properties(self, type_: str) -> dict[str, Any]:
-        """
-        Return the properties of the only resource of a type.
-        """
+        """Return the properties of the only resource of a type."""
         return self.one(type_)["Properties"]
 
     def id(self, type_: str) -> str:
-        """
-        Return the logical id of the only resource of a type.
-        """
+        """Return the logical id of the only resource of a type."""
         (found,) = self.resources(type_)
         return found
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """
-    What one synth wrote: a template for each stage, and what cdk-nag says of them.
-    """
+    """What one synth wrote: a template for each stage, and what cdk-nag says of them."""
 
     folder: Path
 
@@ -199,16 +183,12 @@ class Assembly:
         return Template(path, json.loads(path.read_text()))
 
     def manifest(self, stage: str) -> dict[str, Any]:
-        """
-        Return how the CLI is told to deploy a stage's stack.
-        """
+        """Return how the CLI is told to deploy a stage's stack."""
         artifacts = json.loads((self.folder / "manifest.json").read_text())["artifacts"]
         return artifacts[f"AuroraTokenVendor-{stage}"]["properties"]
 
     def findings(self) -> list[tuple[str, str]]:
-        """
-        Return the rule and the construct of each finding of cdk-nag's packs.
-        """
+        """Return the rule and the construct of each finding of cdk-nag's packs."""
         report = json.loads((self.folder / "validation-report.json").read_text())
         packs = {each["pluginName"]: each for each in report["pluginReports"]}
         assert {"AwsSolutions", "Serverless"} <= packs.keys()
@@ -221,9 +201,7 @@ class Assembly:
 
 
 def cfn_lint(template: Path, *regions: str) -> list[str]:
-    """
-    Return what cfn-lint has to say of a template.
-    """
+    """Return what cfn-lint has to say of a template."""
     from cfnlint.api import ManualArgs, lint  # It takes seconds to import.
 
     matches = lint(template.read_text(), config=ManualArgs(regions=list(regions or [REGION])))
@@ -232,9 +210,7 @@ def cfn_lint(template: Path, *regions: str) -> list[str]:
 
 
 def flat(value: Any, reference: str = "") -> str:
-    """
-    Join a text that CloudFormation puts together; for a resource stands its logical id, or a text.
-    """
+    """Join a text that CloudFormation puts together, with logical ids for resources."""
     match value:
         case {"Fn::Join": [separator, parts]}:
             return separator.join(flat(part, reference) for part in parts)
@@ -295,9 +271,7 @@ def synthesize(
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """
-    Give every stage, synthesized and judged.
-    """
+    """Give every stage, synthesized and judged."""
     folder = tmp_path_factory.mktemp("cdk.out")
     stages = (filled_in(name, **options) for name, (_, options) in STAGES.items())
     synthesize(folder, *stages, judged=True)

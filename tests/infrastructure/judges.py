@@ -43,9 +43,7 @@ CUSTOM_RESOURCE = re.compile(r"^(CustomCDKBucketDeployment)[0-9A-F]{32}")
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """
-    What a rule says of a resource, which is named without what the CDK adds to make it unique.
-    """
+    """What a rule says of a resource, named without what the CDK adds to make it unique."""
 
     rule: str
     resource: str
@@ -53,9 +51,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Accepted:
-    """
-    Findings that are left as they are, and why.
-    """
+    """Findings that are left as they are, and why."""
 
     rules: tuple[str, ...]
     resources: tuple[str, ...]
@@ -68,9 +64,7 @@ class Accepted:
 
 
 def main() -> int:
-    """
-    Judge, and print what is new and what is gone; the exit code is 1 where something is new.
-    """
+    """Judge, and print what is new and what is gone; the exit code is 1 where something is new."""
     template = synthesized()
     found = {
         "cdk-nag, NIST 800-53r5": set(nag(template.folder)),
@@ -90,9 +84,7 @@ def main() -> int:
 
 
 def accepted(path: Path = JUDGED) -> list[Accepted]:
-    """
-    Read the findings that are accepted.
-    """
+    """Read the findings that are accepted."""
     return [
         Accepted(tuple(each["rules"]), tuple(each["resources"]), each["reason"])
         for each in tomllib.loads(path.read_text(encoding="utf-8"))["accepted"]
@@ -100,9 +92,7 @@ def accepted(path: Path = JUDGED) -> list[Accepted]:
 
 
 def compare(found: set[Finding], accepted: Iterable[Accepted]) -> tuple[set[Finding], set[Finding]]:
-    """
-    Return the findings that nobody has accepted, and those accepted that are found no more.
-    """
+    """Return the findings that nobody has accepted, and those accepted that are found no more."""
     known = {finding for each in accepted for finding in each.findings()}
     return found - known, known - found
 
@@ -112,9 +102,7 @@ LEFT_OUT = {"Default", "Resource"}
 
 
 def plain(name: str) -> str:
-    """
-    Return a logical id, or a construct's path, as judged.toml names it.
-    """
+    """Return a logical id, or a construct's path, as judged.toml names it."""
     if "/" in name:
         _, *parts = name.split("/")
         name = "".join(re.sub(r"\W", "", part) for part in parts if part not in LEFT_OUT)
@@ -124,9 +112,7 @@ def plain(name: str) -> str:
 
 
 def synthesized() -> Assembly:
-    """
-    Write the production stage with everything that costs nothing, and NIST's report of it.
-    """
+    """Write the production stage with everything that costs nothing, and NIST's report of it."""
     from cdk_nag import NIST80053R5Checks
 
     stage = filled_in(
@@ -145,9 +131,7 @@ def synthesized() -> Assembly:
 
 
 def nag(folder: Path) -> Iterator[Finding]:
-    """
-    Yield what cdk-nag found.
-    """
+    """Yield what cdk-nag found."""
     report = json.loads((folder / "validation-report.json").read_text())
     for pack in report["pluginReports"]:
         for violation in pack.get("violations", []):
@@ -156,9 +140,7 @@ def nag(folder: Path) -> Iterator[Finding]:
 
 
 def checkov(template: Path) -> Iterator[Finding]:
-    """
-    Yield what checkov found.
-    """
+    """Yield what checkov found."""
     command = [UV, "tool", "run", "--from", CHECKOV, "checkov", "-f", template]
     options = [
         "--framework",
@@ -174,9 +156,7 @@ def checkov(template: Path) -> Iterator[Finding]:
 
 
 def guard(template: Path) -> Iterator[Finding]:
-    """
-    Yield what cfn-guard found with AWS Control Tower's rules.
-    """
+    """Yield what cfn-guard found with AWS Control Tower's rules."""
     _run([UV, "pip", "install", "--quiet", "--no-deps", "--target", FOLDER / "guard", GUARD])
     (bundle,) = (FOLDER / "guard").rglob("*.jsii.tgz")
     with tarfile.open(bundle) as archive:

@@ -1,6 +1,4 @@
-"""
-What ships of botocore's data: all that the functions call, and a build that fails otherwise.
-"""
+"""What ships of botocore's data: all that the functions call, and a build that fails otherwise."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ SERVICES = pytest.mark.parametrize("service", sorted(CALLED))
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """
-    Give a copy of botocore's data that a test may spoil and trim.
-    """
+    """Give a copy of botocore's data that a test may spoil and trim."""
     folder = tmp_path / "data"
     folder.mkdir()
     for each in WHOLE.iterdir():
@@ -50,9 +46,7 @@ def model(data: Path, service: str) -> ServiceModel:
 
 
 def shapes(operation: OperationModel) -> Iterator[Shape]:
-    """
-    Walk through every shape of an operation once.
-    """
+    """Walk through every shape of an operation once."""
     seen: set[str] = set()
     pending = [operation.input_shape, operation.output_shape, *operation.error_shapes]
     while pending:
@@ -66,9 +60,7 @@ def shapes(operation: OperationModel) -> Iterator[Shape]:
 
 @SERVICES
 def test_operations_are_as_botocore_has_them(data: Path, service: str) -> None:
-    """
-    Every shape of a called operation is the whole model's, but for the texts.
-    """
+    """Every shape of a called operation is the whole model's, but for the texts."""
     trim(data)
     whole, trimmed = model(WHOLE, service), model(data, service)
     assert trimmed.metadata == whole.metadata
@@ -89,9 +81,7 @@ def test_operations_are_as_botocore_has_them(data: Path, service: str) -> None:
 
 @SERVICES
 def test_every_region_of_every_partition_is_there(data: Path, service: str) -> None:
-    """
-    A stage may be deployed wherever AWS is: all endpoints of the services are botocore's.
-    """
+    """A stage may be deployed wherever AWS is: all endpoints of the services are botocore's."""
     trim(data)
     whole, trimmed = (
         EndpointResolver(loader(folder).load_data("endpoints")) for folder in (WHOLE, data)
@@ -114,9 +104,7 @@ def test_every_region_of_every_partition_is_there(data: Path, service: str) -> N
 
 
 def test_operations_that_ship_are_those_in_the_code() -> None:
-    """
-    All that the functions call ship, and none that they do not call.
-    """
+    """All that the functions call ship, and none that they do not call."""
     sources, known = list((SOURCES / "token_vendor").rglob("*.py")), operations(WHOLE)
     check_calls(sources, known)
     for service, names in CALLED.items():

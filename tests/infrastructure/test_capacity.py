@@ -1,6 +1,4 @@
-"""
-How many people one stage carries: docs/architecture.md's figures, from quotas that are documented.
-"""
+"""How many people one stage carries: docs/architecture.md's figures, from AWS's quotas."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ def spoken(minutes: float) -> str:
 
 
 def row(people: int) -> str:
-    """
-    Give the table's row; the ring gives every place once in `BURST` / `RATE` minutes.
-    """
+    """Give the table's row; the ring gives every place once in `BURST` / `RATE` minutes."""
     last = (ceil(people / BURST) - 1) * BURST / RATE
     waits = max(0, last - COME_WITHIN)
     asked = people / COME_WITHIN / 60

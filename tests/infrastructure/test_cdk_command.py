@@ -1,6 +1,4 @@
-"""
-What people type: the CDK app and its wrapper, from the command line.
-"""
+"""What people type: the CDK app and its wrapper, from the command line."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from tests.support.site import site
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run a module of the project on a machine that has no AWS settings and reaches no network.
-    """
+    """Run a module of the project on a machine that has no AWS settings and reaches no network."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     nowhere = "http://127.0.0.1:9"
     return subprocess.run(
@@ -105,9 +101,7 @@ LOCAL = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}
 
 
 def test_deploy_asks_the_issuer_before_aws_does() -> None:
-    """
-    AWS would find out after minutes, and roll the first deployment back.
-    """
+    """AWS would find out after minutes, and roll the first deployment back."""
     documents: dict[str, str] = {}
     with site(documents) as issuer:
         discovery = {"issuer": f"{issuer}/another", "jwks_uri": f"{issuer}/keys"}
@@ -133,9 +127,7 @@ def test_deploy_without_credentials_says_so_before_the_synth() -> None:
 
 
 def test_gradual_deployment_that_fails_says_where_the_cause_is() -> None:
-    """
-    CodeDeploy's own failure names no log, no alarm and no key.
-    """
+    """CodeDeploy's own failure names no log, no alarm and no key."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     done = run(
         # An app that ends at once.
@@ -153,9 +145,7 @@ def test_gradual_deployment_that_fails_says_where_the_cause_is() -> None:
 
 
 def test_feature_flags_are_current() -> None:
-    """
-    Every flag that the CDK recommends to a new app is set as it recommends.
-    """
+    """Every flag that the CDK recommends to a new app is set as it recommends."""
     spec = importlib.util.find_spec("aws_cdk")
     assert spec
     assert spec.origin
@@ -170,9 +160,7 @@ def test_feature_flags_are_current() -> None:
 
 
 def test_npm_runs_no_install_scripts() -> None:
-    """
-    Nothing that npm brings runs code while it is installed. Only esbuild, for tests, would want to.
-    """
+    """Nothing that npm brings runs code while it is installed; only esbuild would want to."""
     lock = json.loads((ROOT / "infra" / "package-lock.json").read_text())
     packages = {name: each for name, each in lock["packages"].items() if name}
     assert packages

@@ -1,6 +1,4 @@
-"""
-The bill of a month: counted as AWS bills, below its bar, and the one that the documentation shows.
-"""
+"""The bill of a month: counted as AWS bills, below its bar, and as documented."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ BAR = 12
 
 @pytest.fixture(scope="module")
 def bill(assembly: Assembly) -> cost.Bill:
-    """
-    Compute the bill of the stage that `make bench` has.
-    """
+    """Compute the bill of the stage that `make bench` has."""
     template = assembly.template(EVERY_ALARM).data
     return cost.month(template, stored=cost.STORED, generated=cost.GENERATED)
 

@@ -1,6 +1,4 @@
-"""
-What README and docs/ tell people to type and to paste: commands are run, policies are held against.
-"""
+"""What README and docs/ tell people to type and to paste: commands and policies."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The folder that the Lambda runs: the same bytes everywhere, and enough to run.
-"""
+"""The folder that the Lambda runs: the same bytes everywhere, and enough to run."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ def asset() -> Path:
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[str, int, float]]:
-    """
-    Return content, mode and time of every file.
-    """
+    """Return content, mode and time of every file."""
     return {
         str(path.relative_to(folder)): (
             hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -54,9 +50,7 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int, float]]:
 
 
 def run(asset: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """
-    Run code as Lambda would: only the standard library and the asset to import from.
-    """
+    """Run code as Lambda would: only the standard library and the asset to import from."""
     return subprocess.run(
         [
             sys.executable,
@@ -76,9 +70,7 @@ def run(asset: Path, code: str, **environment: str) -> subprocess.CompletedProce
 def test_two_builds_are_the_same_bytes(
     asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Folder, umask, hash seed and PYTHONDONTWRITEBYTECODE of the building machine leave no trace.
-    """
+    """Folder, umask, hash seed and PYTHONDONTWRITEBYTECODE of the builder leave no trace."""
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     umask = os.umask(0o077)
@@ -93,9 +85,7 @@ def test_two_builds_are_the_same_bytes(
 def test_changed_source_makes_another_asset(
     asset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    The dependencies are taken from the cache: without them, uv could not get any here.
-    """
+    """The dependencies are taken from the cache: without them, uv could not get any here."""
     sources = tmp_path / "functions"
     shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("__pycache__"))
     with (sources / "token_vendor" / "models.py").open("a") as models:
@@ -112,9 +102,7 @@ def test_changed_source_makes_another_asset(
 
 
 def test_every_source_is_compiled_and_believed(asset: Path) -> None:
-    """
-    Lambda's folder is read-only: what is not compiled here is compiled at every cold start.
-    """
+    """Lambda's folder is read-only: what is not compiled here is compiled at every cold start."""
     sources = list(asset.rglob("*.py"))
     assert asset / "token_vendor" / "handler.py" in sources
     for source in sources:
@@ -130,9 +118,7 @@ def test_bytecode_names_the_folder_in_the_lambda(asset: Path) -> None:
 
 
 def test_asset_runs_with_what_it_carries(asset: Path) -> None:
-    """
-    The handler loads from bytecode alone, and clients of exactly the shipped services can be made.
-    """
+    """The handler loads from bytecode alone, and makes clients of just the shipped services."""
     loaded = run(
         asset,
         "import botocore.loaders, botocore.session, json, token_vendor.handler as handler\n"
@@ -156,17 +142,13 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
 
 
 def test_asset_brings_time_zones(asset: Path) -> None:
-    """
-    `prewarm` tells the time by them, whatever the image of the runtime has.
-    """
+    """`prewarm` tells the time by them, whatever the image of the runtime has."""
     code = "import zoneinfo; zoneinfo.reset_tzpath(()); print(zoneinfo.ZoneInfo('Europe/Berlin'))"
     assert run(asset, code).stdout.strip() == "Europe/Berlin"
 
 
 def test_only_what_runs_is_shipped(asset: Path) -> None:
-    """
-    No tests, no native code, no scripts; and far from Lambda's limit.
-    """
+    """No tests, no native code, no scripts; and far from Lambda's limit."""
     names = {path.name for path in asset.rglob("*")}
     assert not names & {"tests", "test", "bin", "infra", "pip", "RECORD", "INSTALLER"}
     assert not [path for path in asset.rglob("*") if path.suffix in {".so", ".pyd", ".exe", ".pth"}]
@@ -176,9 +158,7 @@ def test_only_what_runs_is_shipped(asset: Path) -> None:
 
 
 def test_licences_of_what_ships_are_permissive(asset: Path) -> None:
-    """
-    Every distribution names its licence, and none asks for more than to be named.
-    """
+    """Every distribution names its licence, and none asks for more than to be named."""
     distributions = [PathDistribution(path) for path in asset.glob("*.dist-info")]
     assert len(distributions) > 5
     for distribution in distributions:
@@ -190,9 +170,7 @@ def test_licences_of_what_ships_are_permissive(asset: Path) -> None:
 
 
 def test_lock_pins_what_ships_by_hash() -> None:
-    """
-    Whatever is exported for the Lambda has an exact version and the hashes of its files.
-    """
+    """Whatever is exported for the Lambda has an exact version and the hashes of its files."""
     exported = lambda_asset.locked_requirements().replace("\\\n", " ").splitlines()
     assert exported
     for requirement in exported:
@@ -218,9 +196,7 @@ backend-path = ["."]
 def test_nothing_that_ships_runs_while_it_is_installed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """
-    Only wheels are taken, which are unpacked; a source distribution is not built.
-    """
+    """Only wheels are taken, which are unpacked; a source distribution is not built."""
     marker, links = tmp_path / "was-run", tmp_path / "links"
     source = tmp_path / "only_source-1.0"
     source.mkdir()
@@ -244,18 +220,14 @@ def test_nothing_that_ships_runs_while_it_is_installed(
 
 
 def test_other_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Bytecode of another Python would be compiled again at every cold start.
-    """
+    """Bytecode of another Python would be compiled again at every cold start."""
     monkeypatch.setattr(sys, "version_info", (3, 12, 1))
     with pytest.raises(BundlingError, match=r"^Python 3\.12 cannot compile"):
         build_asset()
 
 
 def test_failed_install_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """
-    Without network and without uv's cache, uv's reason is told and no half-filled folder stays.
-    """
+    """Without network or uv's cache, uv's reason is told and no half-filled folder stays."""
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
     with pytest.raises(BundlingError) as failure:

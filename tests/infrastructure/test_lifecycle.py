@@ -48,9 +48,7 @@ CHANGED = {"memory_mb": 1536, "claim_email": "upn"}
 
 @dataclass(frozen=True)
 class Account:
-    """
-    An AWS account to deploy into, and a folder for what is deployed.
-    """
+    """An AWS account to deploy into, and a folder for what is deployed."""
 
     aws: MiniStack
     folder: Path
@@ -70,9 +68,7 @@ class Account:
     def deploy(
         self, stage: str, name: str, *, broken: bool = False, **override: object
     ) -> subprocess.CompletedProcess[str]:
-        """
-        Synthesize and deploy a stage with some options changed.
-        """
+        """Synthesize and deploy a stage with some options changed."""
         assembly = self.folder / name
         synthesize(assembly, filled_in(stage, **override), broken=broken)
         adapt(assembly / f"AuroraTokenVendor-{stage}.template.json")
@@ -93,9 +89,7 @@ class Account:
         }
 
     def left(self, stage: str) -> dict[str, int]:
-        """
-        Count what there is of a stage, by the names that CloudFormation or the template gave.
-        """
+        """Count what there is of a stage, by the names that CloudFormation or the template gave."""
         client = self.aws.client
         names = {
             "tables": client("dynamodb").list_tables()["TableNames"],
@@ -142,9 +136,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def test_failed_change_and_change_keep_what_is_stored(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    The next version needs one right less, which the one that serves keeps until it is replaced.
-    """
+    """The next version needs one right less; the one that serves keeps it until replaced."""
     from infra.stack import token_vendor
 
     client = account.aws.client
@@ -200,9 +192,7 @@ def test_failed_change_and_change_keep_what_is_stored(
 
 
 def test_hook_tries_the_version_that_it_is_deployed_with(account: Account) -> None:
-    """
-    Lambda and the versions are MiniStack's; CodeDeploy, which it lacks, is played.
-    """
+    """Lambda and the versions are MiniStack's; CodeDeploy, which it lacks, is played."""
     functions = account.aws.client("lambda")
     versions = []
     for memory in (1024, 1536):
@@ -229,9 +219,7 @@ def test_hook_tries_the_version_that_it_is_deployed_with(account: Account) -> No
 
 
 def test_destroyed_sandbox_leaves_nothing(account: Account) -> None:
-    """
-    The key is scheduled for deletion, which AWS does not do at once.
-    """
+    """The key is scheduled for deletion, which AWS does not do at once."""
     assert account.deploy("sandbox", "disposable").returncode == 0
     assert account.left("sandbox").keys() >= {"tables", "secrets", "functions", "apis"}
     account.destroy("disposable")
@@ -239,9 +227,7 @@ def test_destroyed_sandbox_leaves_nothing(account: Account) -> None:
 
 
 def test_destroyed_production_leaves_what_is_stored(account: Account) -> None:
-    """
-    Table, secret, their key and the two logs stay; nothing that serves or costs by the request.
-    """
+    """Table, secret, their key and both logs stay; nothing that serves or costs by request."""
     assert account.deploy("production", "kept").returncode == 0
     account.destroy("kept")
     assert account.left("production") == {"tables": 1, "secrets": 1, "keys in use": 1, "logs": 2}

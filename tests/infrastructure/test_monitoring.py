@@ -1,6 +1,4 @@
-"""
-Dashboards and alarms name only what exists, and everything that the function counts is shown.
-"""
+"""Dashboards and alarms name only what exists, and everything that the function counts is shown."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def named(row: list[Any]) -> Named | None:
 
 
 def rows(template: Template) -> list[list[list[Any]]]:
-    """
-    Return the rows of all widgets, by dashboard.
-    """
+    """Return the rows of all widgets, by dashboard."""
     return [
         [
             row
@@ -83,9 +79,7 @@ def rows(template: Template) -> list[list[list[Any]]]:
 
 
 def on_dashboards(template: Template) -> set[Named]:
-    """
-    Return what the dashboards name, and what of all that is emitted their searches find.
-    """
+    """Return what the dashboards name, and what of all that is emitted their searches find."""
     found = {metric for dashboard in rows(template) for row in dashboard if (metric := named(row))}
     queries = [each for dashboard in rows(template) for each in widget_queries(dashboard)]
     searches = [each for each in queries if each.expression.startswith("SEARCH")]
@@ -121,9 +115,7 @@ def in_alarms(template: Template) -> set[Named]:
 
 
 def emitted() -> set[Named]:
-    """
-    List every series that the function can emit.
-    """
+    """List every series that the function can emit."""
     return {
         (NAMESPACE, metric.value, frozenset({("service", "token-vendor-every-alarm"), *pairs}))
         for metric in Metric
@@ -134,9 +126,7 @@ def emitted() -> set[Named]:
 
 
 def unknown(metrics: set[Named], template: Template) -> set[Named]:
-    """
-    Return the metrics that nobody emits or publishes.
-    """
+    """Return the metrics that nobody emits or publishes."""
     wrong = set()
     for namespace, name, pairs in metrics - emitted():
         dimensions = dict(pairs)
@@ -162,9 +152,7 @@ def test_every_metric_is_on_a_dashboard(template):
 
 
 def test_red_is_what_fails_and_nothing_else(template):
-    """
-    Nor is a series left to CloudWatch's own colours, of which the second is orange, the fourth red.
-    """
+    """No series is left to CloudWatch's colours: the second is orange, the fourth red."""
     from infra.stack.metrics import FAILURES, SHADES, TABLE_OPERATIONS
 
     # Waiting for one's turn is none.
@@ -224,9 +212,7 @@ def test_percentile_of_a_few_requests_wakes_nobody(template):
 
 
 def test_no_expression_rests_on_fill(template):
-    """
-    FILL gives the newest minute a value before its metrics arrive, which can keep an alarm OK.
-    """
+    """FILL gives the newest minute a value before its metrics come; an alarm may stay OK."""
     assert "FILL(" not in json.dumps(template.data)
 
 
@@ -236,9 +222,7 @@ def test_what_never_reaches_the_function_has_an_alarm(template):
 
 
 def test_alarms_of_this_account_and_nobody_else_may_publish(template):
-    """
-    A topic that has a policy loses the default one, which lets the account's alarms in.
-    """
+    """A topic that has a policy loses the default one, which lets the account's alarms in."""
     (policy,) = template.resources("AWS::SNS::TopicPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
@@ -249,9 +233,7 @@ def test_alarms_of_this_account_and_nobody_else_may_publish(template):
 
 
 def test_a_topic_of_the_companys_takes_the_place_of_ours(assembly):
-    """
-    The stage names no address and no business hours.
-    """
+    """The stage names no address and no business hours."""
     template = assembly.template("topic-and-secret")
     assert (
         template.resources("AWS::SNS::Topic") == template.resources("AWS::SNS::Subscription") == {}

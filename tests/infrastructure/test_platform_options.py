@@ -1,6 +1,4 @@
-"""
-What a company has already takes the place of what the stack would make, and nothing else changes.
-"""
+"""What a company already has replaces what the stack would make; nothing else changes."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ def encrypted(assembly: Assembly) -> Template:
 
 
 def ours(template: Template, type_: str) -> list[dict[str, Any]]:
-    """
-    Return the properties of a type, without the CDK's own helpers.
-    """
+    """Return the properties of a type, without the CDK's own helpers."""
     return [
         each["Properties"]
         for id_, each in template.resources(type_).items()
@@ -119,9 +115,7 @@ def test_functions_run_in_the_given_network(given: Template) -> None:
 
 
 def test_only_lambda_itself_may_make_interfaces(given: Template) -> None:
-    """
-    What the role may do for Lambda, the function's own code is denied.
-    """
+    """What the role may do for Lambda, the function's own code is denied."""
     made = [each for each in statements(given) if "ec2:CreateNetworkInterface" in each["Action"]]
     allowed = [each["Action"] for each in made if each["Effect"] == "Allow"]
     denied = [each for each in made if each["Effect"] == "Deny"]

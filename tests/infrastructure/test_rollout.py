@@ -1,6 +1,4 @@
-"""
-A new version that is tried and taken back, and the person who always asks: where a stage wants it.
-"""
+"""A new version that is tried and taken back, and the canary: where a stage wants it."""
 
 from __future__ import annotations
 
@@ -91,9 +89,7 @@ def test_silence_is_noticed_although_the_canary_asks(template: Template) -> None
 
 
 def hook(template: Template) -> tuple[str, dict[str, Any]]:
-    """
-    Return the logical id and the properties of the function that tries a new version.
-    """
+    """Return the logical id and the properties of the function that tries a new version."""
     (found,) = [
         (id_, each["Properties"])
         for id_, each in template.resources(FUNCTION).items()
@@ -103,17 +99,13 @@ def hook(template: Template) -> tuple[str, dict[str, Any]]:
 
 
 def live(template: Template) -> dict[str, Any]:
-    """
-    Return the alias that CodeDeploy shifts.
-    """
+    """Return the alias that CodeDeploy shifts."""
     (found,) = [each for each in template.resources(ALIAS).values() if "UpdatePolicy" in each]
     return found
 
 
 def allowed(template: Template, role: dict[str, Any]) -> list[tuple[str, Any]]:
-    """
-    Return what a role may do, each action with its resource.
-    """
+    """Return what a role may do, each action with its resource."""
     (name, _) = role["Fn::GetAtt"]
     return [
         (action, statement["Resource"])
@@ -134,9 +126,7 @@ def each(request: pytest.FixtureRequest, assembly: Assembly) -> Template:
 
 
 def test_codedeploy_has_the_new_version_tried_first(each: Template) -> None:
-    """
-    The version that is tried is the one that the alias is to get; the two share no code.
-    """
+    """The version that is tried is the one that the alias is to get; the two share no code."""
     id_, function = hook(each)
     shifted = live(each)
     update = shifted["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
@@ -178,9 +168,7 @@ def test_hook_may_call_this_version_and_answer_for_this_deployment(each: Templat
 
 
 def test_codedeploy_may_call_the_hook_before_it_shifts(each: Template) -> None:
-    """
-    Its own policy of AWS covers only functions whose name begins with `CodeDeployHook_`.
-    """
+    """Its own policy of AWS covers only functions whose name begins with `CodeDeployHook_`."""
     id_, _ = hook(each)
     role = each.properties("AWS::CodeDeploy::DeploymentGroup")["ServiceRoleArn"]
     assert allowed(each, role) == [("lambda:InvokeFunction", {"Fn::GetAtt": [id_, "Arn"]})]
@@ -196,9 +184,7 @@ def test_codedeploy_may_call_the_hook_before_it_shifts(each: Template) -> None:
 
 
 def test_hook_answers_before_its_own_time_is_up(each: Template) -> None:
-    """
-    A new version gets the time of a cold start and of its longest request, and a second try.
-    """
+    """A new version gets the time of a cold start and of its longest request, and a second try."""
     _, function = hook(each)
     assert READ_TIMEOUT > GATEWAY_TIMEOUT + INIT
     assert LAMBDA.read_timeout == READ_TIMEOUT
@@ -218,9 +204,7 @@ def test_without_a_canary_only_the_table_is_asked(each: Template, template: Temp
 
 
 def test_the_canarys_vend_is_its_schedules(template: Template) -> None:
-    """
-    The same identity: for another one, Aurora would be asked who owns the account.
-    """
+    """The same identity: for another one, Aurora would be asked who owns the account."""
     _, function = hook(template)
     _, vend = json.loads(function["Environment"]["Variables"]["EVENTS"])
     assert vend == json.loads(template.properties("AWS::Scheduler::Schedule")["Target"]["Input"])

@@ -1,6 +1,4 @@
-"""
-The reading before the working day: only where a stage asks for it.
-"""
+"""The reading before the working day: only where a stage asks for it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What EventBridge Scheduler takes goes through; anything else is told in one line at synth.
-"""
+"""What EventBridge Scheduler takes goes through; anything else is told in one line at synth."""
 
 from __future__ import annotations
 

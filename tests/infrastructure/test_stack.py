@@ -1,6 +1,4 @@
-"""
-Properties of the template that AWS's documentation asks for, whatever the constructs write.
-"""
+"""Properties of the template that AWS's documentation asks for, whatever the constructs write."""
 
 from __future__ import annotations
 
@@ -50,9 +48,7 @@ def function_log(template: Template) -> dict[str, Any]:
 
 @EVERY_STAGE
 def test_role_may_do_exactly_what_the_code_calls(assembly: Assembly, stage: str) -> None:
-    """
-    Every statement of the role is listed here, and no other policy hangs on it.
-    """
+    """Every statement of the role is listed here, and no other policy hangs on it."""
     from infra.stack.token_vendor import TABLE_ACTIONS, TABLE_KEY_ACTIONS
 
     template = assembly.template(stage)
@@ -94,9 +90,7 @@ def test_role_may_do_exactly_what_the_code_calls(assembly: Assembly, stage: str)
 
 @EVERY_STAGE
 def test_nobody_else_may_do_everything(assembly: Assembly, stage: str) -> None:
-    """
-    In a key's own policy `*` is that key; anywhere else, `*` only denies.
-    """
+    """In a key's own policy `*` is that key; anywhere else, `*` only denies."""
     found = 0
     for resource in assembly.template(stage).data["Resources"].values():
         properties = resource.get("Properties", {})
@@ -111,9 +105,7 @@ def test_nobody_else_may_do_everything(assembly: Assembly, stage: str) -> None:
 
 
 def test_granted_table_actions_are_those_in_the_code() -> None:
-    """
-    An operation of DynamoDB that the code names is granted, and none that it does not.
-    """
+    """An operation of DynamoDB that the code names is granted, and none that it does not."""
     from infra.stack.token_vendor import EVERYBODY_ACTION, TABLE_ACTIONS
 
     model = botocore.session.get_session().get_service_model("dynamodb")
@@ -131,9 +123,7 @@ def test_granted_table_actions_are_those_in_the_code() -> None:
 
 @EVERY_STAGE
 def test_key_policy_leaves_the_key_to_the_accounts_own_iam(assembly: Assembly, stage: str) -> None:
-    """
-    No other account, no service and no anonymous principal is named in the key's policy.
-    """
+    """No other account, no service and no anonymous principal is named in the key's policy."""
     key = assembly.template(stage).properties(KEY)
     for statement in key["KeyPolicy"]["Statement"]:
         (principal,) = statement["Principal"].values()
@@ -162,9 +152,7 @@ def test_api_may_invoke_only_the_alias_and_only_for_its_route(
 
 @EVERY_STAGE
 def test_every_route_may_invoke_the_alias(assembly: Assembly, stage: str) -> None:
-    """
-    AWS answers 500 where the permission for a route is missing; an emulator may not ask for it.
-    """
+    """AWS answers 500 where a route's permission is missing; an emulator may not ask for it."""
     template = assembly.template(stage)
     patterns = [
         "/" + permission["Properties"]["SourceArn"]["Fn::Join"][1][-1].lstrip("/")
@@ -199,9 +187,7 @@ def test_api_calls_a_published_version_through_the_alias(assembly: Assembly, sta
 
 @EVERY_STAGE
 def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: str) -> None:
-    """
-    Aurora's answer, or AWS's last < function < API Gateway < the 30 s that AWS allows an HTTP API.
-    """
+    """Aurora's or AWS's last answer < function < API Gateway < AWS's 30 s for an HTTP API."""
     template = assembly.template(stage)
     function = template.properties(FUNCTION)
     variables = function["Environment"]["Variables"]
@@ -216,9 +202,7 @@ def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: 
 
 @EVERY_STAGE
 def test_function_accepts_its_environment(assembly: Assembly, stage: str) -> None:
-    """
-    The settings read every variable of the template, and none is there that nothing reads.
-    """
+    """The settings read every variable of the template, and none is there that nothing reads."""
     template = assembly.template(stage)
     variables = template.properties(FUNCTION)["Environment"]["Variables"]
     texts = {
@@ -239,9 +223,7 @@ def test_function_accepts_its_environment(assembly: Assembly, stage: str) -> Non
 
 
 def test_defaults_of_cdk_json_are_those_of_the_function() -> None:
-    """
-    A default that cdk.json leaves out means the same on both sides.
-    """
+    """A default that cdk.json leaves out means the same on both sides."""
     stage = filled_in("production", invite_domains=[])
     required = {
         "STAGE": stage.stage,
@@ -294,9 +276,7 @@ def test_table_and_secret_are_encrypted_with_our_key(assembly: Assembly, stage: 
 
 @EVERY_STAGE
 def test_secret_has_no_value(assembly: Assembly, stage: str) -> None:
-    """
-    A generated password would look like an API key that Aurora rejects.
-    """
+    """A generated password would look like an API key that Aurora rejects."""
     secret = assembly.template(stage).properties(SECRET)
     assert not secret.keys() & {"SecretString", "GenerateSecretString"}
 
@@ -305,9 +285,7 @@ def test_secret_has_no_value(assembly: Assembly, stage: str) -> None:
     ("stage", "policy"), [("sandbox", "Delete"), ("production", "RetainExceptOnCreate")]
 )
 def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, policy: str) -> None:
-    """
-    Production keeps table, secret, key and logs; a sandbox leaves nothing that costs money.
-    """
+    """Production keeps table, secret, key and logs; a sandbox leaves nothing that costs money."""
     template = assembly.template(stage)
     for type_ in (TABLE, SECRET, KEY, LOGS):
         for resource in template.resources(type_).values():
@@ -319,9 +297,7 @@ def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, poli
 
 
 def test_changed_options_do_not_replace_what_is_kept(assembly: Assembly) -> None:
-    """
-    The two stages differ in memory, claims, CORS and scaling; what they keep is declared the same.
-    """
+    """The two stages differ in memory, claims, CORS and scaling; all else is the same."""
     before, after = assembly.template("production"), assembly.template(LONGEST)
     for type_ in (TABLE, SECRET, KEY):
         assert before.id(type_) == after.id(type_)

@@ -1,6 +1,4 @@
-"""
-A wrong option of cdk.json is told in one line: the option, its value, what is allowed.
-"""
+"""A wrong option of cdk.json is told in one line: the option, its value, what is allowed."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from tests.infrastructure.conftest import FILLED_IN, cdk_json, filled_in
 
 @pytest.mark.parametrize("stage", ["sandbox", "production", "local"])
 def test_stage_as_it_is_in_cdk_json_is_refused(stage: str) -> None:
-    """
-    Every placeholder is named in one run; filled in, the stage is right.
-    """
+    """Every placeholder is named in one run; filled in, the stage is right."""
     stages = cdk_json()["context"]["stages"]
     with pytest.raises(StageError) as refusal:
         StageConfig.read(stages, stage, {})
@@ -295,17 +291,13 @@ def test_the_function_reads_what_the_stage_accepts(data: st.DataObject) -> None:
     ids=lambda each: each.name,
 )
 def test_the_page_explains_every_option(option: Field[Any]) -> None:
-    """
-    One of the tables by topic has a row for it, with the declared default.
-    """
+    """One of the tables by topic has a row for it, with the declared default."""
     page = PAGE.read_text()
     assert page.count(f"\n| `{option.name}` | {shown_default(option)} | ") == 1
 
 
 def test_the_page_has_the_options_of_today() -> None:
-    """
-    `make docs` writes the table; what is committed has to be what it would write.
-    """
+    """`make docs` writes the table; what is committed has to be what it would write."""
     assert with_declarations(PAGE.read_text()) == PAGE.read_text()
 
 

@@ -1,6 +1,4 @@
-"""
-What cdk-nag and cfn-lint say of the templates, and AWS's quotas with the longest names.
-"""
+"""What cdk-nag and cfn-lint say of the templates, and AWS's quotas with the longest names."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ REFERENCE = "r" * 100
 
 
 def test_cdk_nag_has_nothing_left_to_say(assembly: Assembly) -> None:
-    """
-    Every finding is mended, or acknowledged on its resource with a reason.
-    """
+    """Every finding is mended, or acknowledged on its resource with a reason."""
     assert assembly.findings() == []
 
 
@@ -71,9 +67,7 @@ def test_stack_stays_inside_the_quotas_of_cloudformation(longest: Template) -> N
 
 
 def test_environment_of_the_function_fits(longest: Template) -> None:
-    """
-    Lambda allows 4 KB for names and values together.
-    """
+    """Lambda allows 4 KB for names and values together."""
     variables = longest.properties("AWS::Lambda::Function")["Environment"]["Variables"]
     total = sum(len(name) + len(flat(value, REFERENCE)) for name, value in variables.items())
     assert total < 4096
@@ -81,9 +75,7 @@ def test_environment_of_the_function_fits(longest: Template) -> None:
 
 @EVERY_STAGE
 def test_dashboards_stay_inside_the_quotas_of_cloudwatch(assembly: Assembly, stage: str) -> None:
-    """
-    At most 500 widgets a dashboard, 500 metrics a widget, 2,500 metrics a dashboard.
-    """
+    """At most 500 widgets a dashboard, 500 metrics a widget, 2,500 metrics a dashboard."""
     dashboards = assembly.template(stage).resources("AWS::CloudWatch::Dashboard").values()
     assert dashboards
     for dashboard in dashboards:

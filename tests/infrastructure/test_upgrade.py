@@ -19,9 +19,7 @@ RELEASED = json.loads(Path(__file__).with_name("released.json").read_text())
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """
-    Give a stage whose function, and its scheduled ones, need a right that they no longer need.
-    """
+    """Give a stage whose functions, scheduled ones too, had a right that they do not need."""
     from infra.stack import token_vendor
 
     with pytest.MonkeyPatch.context() as patch:
@@ -42,9 +40,7 @@ def stage(folder: Path, **override: Any) -> Template:
 
 
 def rights(template: Template) -> dict[str, Any]:
-    """
-    Return the policies of the functions behind an alias, by the role that has them.
-    """
+    """Return the policies of the functions behind an alias, by the role that has them."""
     functions = [
         template.data["Resources"][alias["Properties"]["FunctionName"]["Ref"]]
         for alias in template.resources("AWS::Lambda::Alias").values()
@@ -59,9 +55,7 @@ def rights(template: Template) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stage", ["sandbox", "production"])
 def test_what_holds_data_or_an_address_keeps_its_logical_id(assembly: Assembly, stage: str) -> None:
-    """
-    Another id is another resource: an empty table, a secret without a key, a new address.
-    """
+    """Another id is another resource: an empty table, a secret without a key, a new address."""
     template = assembly.template(stage)
     assert {type_: sorted(template.resources(type_)) for type_ in RELEASED["kept"]} == RELEASED[
         "kept"
@@ -70,16 +64,12 @@ def test_what_holds_data_or_an_address_keeps_its_logical_id(assembly: Assembly, 
 
 @pytest.mark.parametrize("stage", ["sandbox", "production"])
 def test_role_of_the_released_version_stays_as_it_is(assembly: Assembly, stage: str) -> None:
-    """
-    CloudFormation deletes what a template no longer has when all else is done.
-    """
+    """CloudFormation deletes what a template no longer has when all else is done."""
     assert RELEASED["role"] not in assembly.template(stage).data["Resources"]
 
 
 def test_each_policy_has_a_role_of_its_own(before: Template, after: Template) -> None:
-    """
-    Neither an update nor going back takes a right from a version that still serves.
-    """
+    """Neither an update nor going back takes a right from a version that still serves."""
     assert len(rights(before)) == len(rights(after)) == 3
     assert rights(before).keys().isdisjoint(rights(after))
     versions = before.resources("AWS::Lambda::Version").keys()

@@ -1,6 +1,4 @@
-"""
-The page on CloudFront: private bucket, strict headers, and `/token` that is never cached.
-"""
+"""The page on CloudFront: private bucket, strict headers, and `/token` that is never cached."""
 
 from __future__ import annotations
 
@@ -134,9 +132,7 @@ def test_what_is_published_is_the_page_and_its_configuration(
 
 
 def test_what_an_account_has_once_is_named_after_the_region(template: Template) -> None:
-    """
-    The stage in a second region would find the name taken.
-    """
+    """The stage in a second region would find the name taken."""
     policy = template.properties("AWS::CloudFront::ResponseHeadersPolicy")
     access = template.properties("AWS::CloudFront::OriginAccessControl")
     names = [

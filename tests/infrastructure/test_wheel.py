@@ -1,6 +1,4 @@
-"""
-The wheel in somebody else's CDK app: an empty environment, ten lines, and no repository.
-"""
+"""The wheel in somebody else's CDK app: an empty environment, ten lines, and no repository."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """
-    Make a folder whose virtual environment has the wheel and the CDK, and nothing of this project.
-    """
+    """Make a folder whose virtual environment has the wheel and the CDK, and nothing else."""
     home = tmp_path_factory.mktemp("their app")
     for name in ("pyproject.toml", "uv.lock", ".python-version"):
         shutil.copy(ROOT / name, home)
@@ -78,9 +74,7 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def synthesized(home: Path) -> Path:
-    """
-    Run both programs, one after the other in one process, for jsii and Node start slowly.
-    """
+    """Run both programs, one after the other in one process, for jsii and Node start slowly."""
     (home / "app.py").write_text(f"exec({TEN_LINES!r}, {{}})\nexec({GIVEN!r}, {{}})\n")
     bin_ = home / ".venv" / "bin"
     subprocess.run(

@@ -33,9 +33,7 @@ Alarms = dict[str, dict[str, Any]]
 
 
 def synthesized_alarms() -> Alarms:
-    """
-    Synthesize the alarms of a stage, by slug.
-    """
+    """Synthesize the alarms of a stage, by slug."""
     from aws_cdk import App, Stack
     from aws_cdk.assertions import Template
 
@@ -54,9 +52,7 @@ def synthesized_alarms() -> Alarms:
 
 
 class Scene:
-    """
-    Minutes in which people come, and come back when they are told to.
-    """
+    """Minutes in which people come, and come back when they are told to."""
 
     def __init__(
         self, deployment: Deployment, alarms: Alarms, capsys: pytest.CaptureFixture[str]
@@ -74,9 +70,7 @@ class Scene:
         self._start = self._minute = int(moment.timestamp()) // 60
 
     def minute(self, *coming: str) -> None:
-        """
-        Play the next minute: serve these, evenly spread, and whoever comes back within it.
-        """
+        """Play the next minute: serve these, evenly spread, and whoever comes back within it."""
         waiting = {email for _, email in self._queue}
         for number, email in enumerate(coming):
             if email not in waiting:
@@ -101,16 +95,12 @@ class Scene:
         self._minute += minutes
 
     def emitted(self, line: dict[str, Any]) -> None:
-        """
-        Keep a line; the library stamps it with the machine's time, and a scene has its own.
-        """
+        """Keep a line; the library stamps it with the machine's time, and a scene has its own."""
         line["_aws"]["Timestamp"] = self.deployment.clock.now * 1000
         self._lines.append(line)
 
     def on(self) -> dict[str, list[int]]:
-        """
-        Return the alarms that were on, each with its minutes since the beginning.
-        """
+        """Return the alarms that were on, each with its minutes since the beginning."""
         samples = Samples(self._lines)
         on = {slug: alarm_periods(alarm, samples) for slug, alarm in self._alarms.items()}
         return {

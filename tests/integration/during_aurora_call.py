@@ -1,6 +1,4 @@
-"""
-What happens between the arrival of a call at Aurora and its answer.
-"""
+"""What happens between the arrival of a call at Aurora and its answer."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ if TYPE_CHECKING:
 def while_aurora_works(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, happens: Callable[[str], object]
 ) -> None:
-    """
-    Let something happen, on being told the operation, while the service waits for the answer.
-    """
+    """Let something happen, on being told the operation, while the service waits for the answer."""
     begin = deployment.aurora.begin
 
     def begin_and_wait(operation: str, about: str) -> Any:

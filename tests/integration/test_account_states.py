@@ -1,6 +1,4 @@
-"""
-Accounts that are new, refused without their fault, or not the caller's.
-"""
+"""Accounts that are new, refused without their fault, or not the caller's."""
 
 from __future__ import annotations
 

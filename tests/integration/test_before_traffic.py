@@ -62,18 +62,14 @@ def harness() -> Iterator[Harness]:
 
 
 class Deployed:
-    """
-    A stage that deploys versions; CodeDeploy's side of each deployment is returned.
-    """
+    """A stage that deploys versions; CodeDeploy's side of each deployment is returned."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
         harness.reset(users=USERS, rate_limit=0)
 
     def asset(self, name: str, added: str) -> str:
-        """
-        Return PYTHONPATH for a copy of the asset with something added to its vendor.py.
-        """
+        """Return PYTHONPATH for a copy of the asset with something added to its vendor.py."""
         folder = self.harness.scratch / name
         if not folder.exists():
             shutil.copytree(self.harness.asset, folder)
@@ -87,9 +83,7 @@ class Deployed:
     def deploy(
         self, asked: list[Any], hook: dict[str, str] | None = None, **new: str
     ) -> CodeDeploy:
-        """
-        Deploy a version with other variables or another asset; the hook has variables, too.
-        """
+        """Deploy a version with other variables or another asset; the hook has variables, too."""
         version = self.harness.start_environment(**new)
 
         def invoke(event: Any) -> bytes:
@@ -118,9 +112,7 @@ def stage(harness: Harness) -> Deployed:
 
 
 def test_working_version_gets_traffic_without_a_call_to_aurora(stage: Deployed) -> None:
-    """
-    Nothing is stored either: nobody has no item.
-    """
+    """Nothing is stored either: nobody has no item."""
     aws = stage.deploy(WITHOUT_CANARY)
     assert aws.statuses == ["Succeeded"]
     assert [each["routeKey"] for each in aws.asked] == ["DELETE /token"]
@@ -144,9 +136,7 @@ def test_canary_is_generated_for_once_however_often_versions_are_deployed(stage:
     ids=["canary", "no canary"],
 )
 def test_version_whose_vending_raises(stage: Deployed, asked: list[Any], status: str) -> None:
-    """
-    It starts, and reaches the table: without a canary nobody sees it before people do.
-    """
+    """It starts, and reaches the table: without a canary nobody sees it before people do."""
     broken = stage.asset("raises", VENDING_RAISES)
     assert stage.deploy(asked, PYTHONPATH=broken).statuses == [status]
 
@@ -161,9 +151,7 @@ def test_version_with_a_wrong_setting_fails(stage: Deployed, changed: dict[str, 
 
 
 def test_key_that_is_absent_is_no_fault_of_the_version(stage: Deployed) -> None:
-    """
-    The hook's log names what an operator does about it.
-    """
+    """The hook's log names what an operator does about it."""
     stage.harness.aurora.behave(api_keys=["sk_sand_another"])
     assert stage.deploy(WITH_CANARY).statuses == ["Succeeded"]
     logged = stage.harness.log.read_bytes()
@@ -189,9 +177,7 @@ def test_hook_that_crashes_answers_failed(stage: Deployed) -> None:
 
 
 def respond(status: int, body: Any) -> Callable[[Any], bytes]:
-    """
-    Make a version that forgets as it should, and answers this to everything else.
-    """
+    """Make a version that forgets as it should, and answers this to everything else."""
 
     def version(event: Any) -> bytes:
         if event["routeKey"] == "DELETE /token":
@@ -240,9 +226,7 @@ OTHERS: dict[str, Callable[[Any], bytes]] = {
 def test_problems_that_are_not_the_versions(
     run: Callable[[CodeDeploy, Clock], None], slug: str
 ) -> None:
-    """
-    Aurora's outage, limit and key, and an operator's switch; every other one refuses the version.
-    """
+    """Aurora's outage, limit and key, and a switch; every other problem refuses the version."""
     version = respond(CATALOGUE[slug].status, {"type": URN + slug})
     with CodeDeploy(version) as aws:
         run(aws, Clock())
@@ -267,9 +251,7 @@ def test_answers_that_no_working_version_gives(
 def test_version_that_may_not_be_called_yet_is_asked_again(
     run: Callable[[CodeDeploy, Clock], None],
 ) -> None:
-    """
-    IAM takes seconds to hear of a new version.
-    """
+    """IAM takes seconds to hear of a new version."""
     clock = Clock()
     with CodeDeploy(WORKING, refusals=3) as aws:
         run(aws, clock)
@@ -280,9 +262,7 @@ def test_version_that_may_not_be_called_yet_is_asked_again(
 def test_version_that_may_never_be_called_fails_in_time(
     run: Callable[[CodeDeploy, Clock], None],
 ) -> None:
-    """
-    Another attempt, should it hang, leaves time to tell CodeDeploy.
-    """
+    """Another attempt, should it hang, leaves time to tell CodeDeploy."""
     clock = Clock()
     begun = clock.now
     with CodeDeploy(WORKING, refusals=1000) as aws:

@@ -1,6 +1,4 @@
-"""
-The canary: its event is one as API Gateway sends it, and its alarm tells a broken version.
-"""
+"""The canary: its event is one as API Gateway sends it, and its alarm tells a broken version."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 class CrashedError(Exception):
-    """
-    Say that a version ended without an answer.
-    """
+    """Say that a version ended without an answer."""
 
 
 class Watch:
@@ -92,9 +88,7 @@ class Watch:
         self._minute = 0
 
     def minutes(self, number: int, version: Version) -> None:
-        """
-        Have a version behind the alias for some minutes.
-        """
+        """Have a version behind the alias for some minutes."""
         for _ in range(number):
             # The canary's second is its schedule's own.
             self._scene.deployment.clock.now = FRIDAY.timestamp() + self._minute * MINUTE + 20
@@ -144,9 +138,7 @@ def watch(
 
 @pytest.fixture
 def guards(template: Template) -> set[str]:
-    """
-    Give the alarms that take a version back.
-    """
+    """Give the alarms that take a version back."""
     group = template.properties("AWS::CodeDeploy::DeploymentGroup")
     named = [each["Name"]["Ref"] for each in group["AlarmConfiguration"]["Alarms"]]
     alarms = [template.data["Resources"][each]["Properties"]["AlarmName"] for each in named]
@@ -154,18 +146,14 @@ def guards(template: Template) -> set[str]:
 
 
 def version(deployment: Deployment, **settings: str) -> Version:
-    """
-    Make a version of the function with other settings.
-    """
+    """Make a version of the function with other settings."""
     deployment.restart(**settings)
     service = deployment.service
     return lambda event: service.answer(event, Context())
 
 
 def raising(deployment: Deployment) -> Version:
-    """
-    Make a version with a defect that nobody foresaw.
-    """
+    """Make a version with a defect that nobody foresaw."""
 
     def raise_what_nobody_foresaw(*_: object) -> None:
         raise KeyError("a defect")
@@ -178,9 +166,7 @@ def raising(deployment: Deployment) -> Version:
 
 
 def crashing(_: Deployment) -> Version:
-    """
-    Make a version that does not answer: it does not load, or runs out of time.
-    """
+    """Make a version that does not answer: it does not load, or runs out of time."""
 
     def crash(_: dict[str, Any]) -> None:
         raise CrashedError
@@ -209,9 +195,7 @@ def test_broken_version_is_told_within_five_minutes(
     broken: Callable[[Deployment], Version],
     on: dict[str, list[int]],
 ) -> None:
-    """
-    Nobody but the canary asks; three minutes after the working version is back, no alarm guards.
-    """
+    """Only the canary asks; three minutes after the working version is back, no alarm is on."""
     working = version(scene.deployment)
     watch.minutes(BROKEN[0], working)
     watch.minutes(len(BROKEN), broken(scene.deployment))
@@ -224,9 +208,7 @@ def test_broken_version_is_told_within_five_minutes(
 
 @pytest.mark.nightly
 def test_aurora_that_fails_the_canary_for_long_is_told(watch: Watch, scene: Scene) -> None:
-    """
-    The canary needs a new token just then.
-    """
+    """The canary needs a new token just then."""
     working = version(scene.deployment)
     aurora = scene.deployment.aurora
     aurora.fail({"operation": "generate_token", "kind": "status", "status": 503, "times": 1000})

@@ -24,17 +24,13 @@ PROCESSES = 6
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[Harness]:
-    """
-    Environments that wait longer than by default, for busy machines; each test resets the rest.
-    """
+    """Environments with longer waits than by default, for busy machines; tests reset the rest."""
     with Harness(processes=PROCESSES, settings={"PATIENCE": "20"}) as harness:
         yield harness
 
 
 def test_stampede(harness: Harness) -> None:
-    """
-    Two hundred requests of one caller at once cause one generate and get one token.
-    """
+    """Two hundred requests of one caller at once cause one generate and get one token."""
     harness.reset(users=[JESSICA], latency=0.2)
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(harness.vend, [JESSICA["email"]] * 200))
@@ -66,9 +62,7 @@ def test_storm(*, known: bool) -> None:
 
 
 def test_everybody_is_served_while_aurora_has_room(harness: Harness) -> None:
-    """
-    As many as Aurora takes in a minute come at once, and none of them is refused by it.
-    """
+    """As many as Aurora takes in a minute come at once, and none of them is refused by it."""
     users = people(80)
     harness.reset(users=users, rate_limit=90)
     harness.warm_up()
@@ -99,9 +93,7 @@ def test_turns_are_kept() -> None:
 
 
 def test_key_rotation_under_load(harness: Harness) -> None:
-    """
-    A key that is changed in the secret and at Aurora while requests run fails none of them.
-    """
+    """A key that is changed in the secret and at Aurora while requests run fails none of them."""
     users, new_key = people(60), "sk_sand_the_next_one"
     early, late = users[:30], users[30:]
     harness.reset(users=users, rate_limit=90)

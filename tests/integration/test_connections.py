@@ -1,6 +1,4 @@
-"""
-Which connections to Aurora are used again: a Lambda that froze cannot tell that one has died.
-"""
+"""Which connections to Aurora are used again: a Lambda that froze cannot tell that one has died."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ ROBERT = "robert.johnson@aurorasolar.com"
 
 @pytest.fixture
 def accepted(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """
-    Collect the addresses from which the fake Aurora's server accepts connections.
-    """
+    """Collect the addresses from which the fake Aurora's server accepts connections."""
     addresses: list[Any] = []
     server: Any = deployment.aurora._server
     process = server.process_request

@@ -32,9 +32,7 @@ LATE = 1.0
 
 @dataclass(frozen=True)
 class Step:
-    """
-    Where on its way the holder dies; `mention` is what only this request's body holds.
-    """
+    """Where on its way the holder dies; `mention` is what only this request's body holds."""
 
     name: str
     when: Literal["before", "after", "late"]
@@ -43,9 +41,7 @@ class Step:
 
     @property
     def at_aurora(self) -> bool:
-        """
-        Tell on which of the two wires the step is seen.
-        """
+        """Tell on which of the two wires the step is seen."""
         return self.operation.startswith("/")
 
 
@@ -69,9 +65,7 @@ FIRST_TIME = [
 
 @pytest.fixture(scope="module")
 def harness() -> Iterator[Harness]:
-    """
-    Environments for those who come after the crash; the one that dies is started apart.
-    """
+    """Environments for those who come after the crash; the one that dies is started apart."""
     with Harness(
         processes=2,
         settings={
@@ -85,9 +79,7 @@ def harness() -> Iterator[Harness]:
 
 
 def crash(harness: Harness, email: str, step: Step, body: object = None) -> float:
-    """
-    Kill the environment that serves `email` at `step`; return when that was.
-    """
+    """Kill the environment that serves `email` at `step`; return when that was."""
     with Wire(harness.ministack.url) as aws, Wire(harness.aurora.url) as aurora:
         environment = harness.start_environment(AWS_ENDPOINT_URL=aws.url, AURORA_URL=aurora.url)
         # Init is not part of an invocation's time on Lambda.
@@ -114,9 +106,7 @@ def crash(harness: Harness, email: str, step: Step, body: object = None) -> floa
 
 
 def end_leases(harness: Harness, email: str, died_at: float) -> None:
-    """
-    Let the leases that the dead one may hold end now; no such lease is longer than its time.
-    """
+    """Let the leases that the dead one may hold end now; no such lease is longer than its time."""
     for key in (harness.key(email), harness.tenant_key("DIRECTORY")):
         item = harness.dynamodb.get_item(TableName=TABLE, Key=key).get("Item", {})
         if "lease_until" in item:
@@ -130,9 +120,7 @@ def end_leases(harness: Harness, email: str, died_at: float) -> None:
 
 
 def served_after(harness: Harness, email: str, died_at: float) -> None:
-    """
-    Ask again when the lease of the one that died is over: served, with a token that is live.
-    """
+    """Ask again when the lease of the one that died is over: served, with a token that is live."""
     end_leases(harness, email, died_at)
     after = visit(harness, email)
     assert after.answer.status == 200
@@ -148,9 +136,7 @@ def served_after(harness: Harness, email: str, died_at: float) -> None:
     ],
 )
 def test_crash_of_a_renewal(harness: Harness, kill: str) -> None:
-    """
-    The request after the lease gets a live token, wherever the renewing holder died.
-    """
+    """The request after the lease gets a live token, wherever the renewing holder died."""
     harness.reset(users=people(40), kill=kill)
     emails = [user["email"] for user in people(len(KNOWN))]
 
@@ -165,9 +151,7 @@ def test_crash_of_a_renewal(harness: Harness, kill: str) -> None:
 
 @pytest.mark.parametrize("step", FIRST_TIME, ids=lambda step: f"{step.when} {step.name}")
 def test_crash_of_a_first_request(harness: Harness, step: Step) -> None:
-    """
-    Neither the caller's lease nor that of the directory keeps anybody out for longer than its time.
-    """
+    """Neither the caller's lease nor the directory's keeps anybody out beyond its time."""
     harness.reset(users=people(40), kill="at_once")
     email = people(1)[0]["email"]
     served_after(harness, email, crash(harness, email, step))

@@ -1,6 +1,4 @@
-"""
-The queue for Aurora's requests has an end: whoever comes beyond it is sent away without a place.
-"""
+"""The queue for Aurora has an end: whoever comes beyond it gets no place."""
 
 from __future__ import annotations
 
@@ -22,17 +20,13 @@ CALLERS = [f"caller-{number}@example.com" for number in range(8)]
 
 
 def reserved_until(deployment: Deployment) -> float:
-    """
-    Return when the ring's only place is free again, in seconds: it moves with every slot.
-    """
+    """Return when the ring's only place is free again, in seconds: it moves with every slot."""
     return float(deployment.tenant_item("PLACE#0")["slot"]) / 1e6 + INTERVAL
 
 
 @pytest.fixture
 def rush(deployment: Deployment) -> list[Answer]:
-    """
-    Let eight people with accounts come at once, at six calls a minute and a queue of half a minute.
-    """
+    """Let eight people with accounts come at once: six calls a minute, half a minute's queue."""
     deployment.aurora.add_users({"email": email} for email in CALLERS)
     deployment.vend()
     deployment.clock.advance(60)
@@ -63,9 +57,7 @@ def test_who_finds_the_queue_full_is_told_when_to_ask_again(rush: list[Answer]) 
 def test_nothing_is_reserved_in_a_full_queue(
     deployment: Deployment, rush: list[Answer], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    Otherwise the queue would grow with those who will not come back; the metric says it is full.
-    """
+    """Otherwise it would grow with those who will not come back; the metric says it is full."""
     assert rush[-1].slug == "aurora-busy"
     before, calls = reserved_until(deployment), deployment.calls()
     capsys.readouterr()
@@ -81,9 +73,7 @@ def budget_left(capsys: pytest.CaptureFixture[str]) -> list[list[float]]:
 
 
 def test_those_who_find_it_full_do_not_all_come_back_at_once(deployment: Deployment) -> None:
-    """
-    One place comes free at a time: told to come for that, thousands would ask every second.
-    """
+    """One place comes free at a time: told to come for that, thousands would ask every second."""
     deployment.aurora.add_users({"email": email} for email in CALLERS)
     deployment.restart(PATIENCE="0", QUEUE_HORIZON="900")
     deployment.vend()

@@ -1,6 +1,4 @@
-"""
-Whatever Aurora answers to a generate: reloads end a session at most once, and cost few generates.
-"""
+"""Whatever Aurora answers to a generate: reloads end at most one session, and cost little."""
 
 from __future__ import annotations
 

@@ -41,9 +41,7 @@ def scene(
 
 
 def people(scene: Scene, kind: str, number: int) -> list[str]:
-    """
-    Give Aurora some accounts, and return their addresses.
-    """
+    """Give Aurora some accounts, and return their addresses."""
     emails = [f"{kind}-{each:04}@example.com" for each in range(number)]
     scene.deployment.aurora.add_users(
         {"email": email, "first_name": "Caller", "last_name": "Person"} for email in emails
@@ -52,17 +50,13 @@ def people(scene: Scene, kind: str, number: int) -> list[str]:
 
 
 def minutes(scene: Scene, number: int, coming: Iterable[str] = ()) -> None:
-    """
-    Play some minutes that are all alike.
-    """
+    """Play some minutes that are all alike."""
     for _ in range(number):
         scene.minute(*coming)
 
 
 def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> None:
-    """
-    The alarms of each cause are on while it lasts, off after it, and in the end everybody is in.
-    """
+    """Each cause's alarms are on while it lasts, off after it; in the end everybody is in."""
     steady, rush = people(scene, "steady", 20), people(scene, "rush", 33)
     outage, rejected = people(scene, "outage", 5), people(scene, "rejected", 3)
     aurora, key = scene.deployment.aurora, scene.deployment.aurora.api_key
@@ -95,9 +89,7 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
 
 
 def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A lease ends while Aurora works, and another environment generates for the same caller.
-    """
+    """A lease ends while Aurora works, and another environment generates for the same caller."""
     caller, other = people(scene, "caller", 2)
     minutes(scene, 2, [other])
     happened = []
@@ -117,9 +109,7 @@ def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table_errors(scene: Scene) -> None:
-    """
-    Once DynamoDB refuses to read, and once to keep what was generated.
-    """
+    """Once DynamoDB refuses to read, and once to keep what was generated."""
     callers, wire = people(scene, "caller", 4), Wire(scene.deployment)
     minutes(scene, 2, callers[:2])
     wire.refuse("BatchGetItem")
@@ -138,9 +128,7 @@ def test_table_errors(scene: Scene) -> None:
 
 
 def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
-    """
-    Aurora lists and refuses to generate: the key's fault; those with a stored token notice nothing.
-    """
+    """Aurora lists and refuses to generate: the key's fault; stored tokens go on."""
     steady, newcomers = people(scene, "steady", 4), people(scene, "newcomer", 9)
     minutes(scene, 3, steady)
     scene.deployment.aurora.behave(forbidden=["generate_token"])
@@ -154,9 +142,7 @@ def test_a_key_without_the_right_to_generate(scene: Scene) -> None:
 
 
 def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
-    """
-    Only the person is told, however often it comes back.
-    """
+    """Only the person is told, however often it comes back."""
     (caller,) = people(scene, "caller", 1)
     aurora = scene.deployment.aurora
     [account] = [user for user in aurora.users() if user["email"] == caller]
@@ -175,9 +161,7 @@ def test_one_person_whom_aurora_refuses_is_no_alarm(scene: Scene) -> None:
     ],
 )
 def test_no_traffic(scene: Scene, begins: datetime, on: dict[str, list[int]]) -> None:
-    """
-    An hour in which nobody asks, until somebody does or the business hours are over.
-    """
+    """An hour in which nobody asks, until somebody does or the business hours are over."""
     (caller,) = people(scene, "caller", 1)
     scene.begin(begins)
     for _ in range(3):

@@ -1,6 +1,4 @@
-"""
-How long items live: those of a caller for a month, and a lease until its holder is dead.
-"""
+"""How long items live: those of a caller for a month, and a lease until its holder is dead."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ A_REQUEST = 60
 
 
 def lives_for_thirty_days(deployment: Deployment, item: dict[str, Any]) -> bool:
-    """
-    Tell whether DynamoDB is asked to keep the item for thirty days from the last request on.
-    """
+    """Tell whether DynamoDB is asked to keep the item for thirty days from the last request on."""
     left = item["ttl"] - deployment.clock.now
     return 30 * DAY - A_REQUEST < left <= 30 * DAY
 
@@ -44,9 +40,7 @@ def lives_for_thirty_days(deployment: Deployment, item: dict[str, Any]) -> bool:
 def test_item_of_a_caller_lives_for_thirty_days(
     deployment: Deployment, email: str, sk: str
 ) -> None:
-    """
-    Longer than any token, so that whoever comes back within a month costs no listing.
-    """
+    """Longer than any token, so that whoever comes back within a month costs no listing."""
     deployment.aurora.add_users([{"email": LEFT, "account_status": "inactive"}])
     deployment.restart(INVITE_LEVEL="Team Member")
     assert deployment.vend().status == 200

@@ -39,18 +39,14 @@ MEASURED = {
 
 
 class Walk:
-    """
-    What the service has emitted, at each step and on the whole way.
-    """
+    """What the service has emitted, at each step and on the whole way."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
         self.series: dict[str, set[frozenset[tuple[str, str]]]] = {}
 
     def happened(self) -> Counter[str]:
-        """
-        Read the lines since the last step, and count what they say has happened.
-        """
+        """Read the lines since the last step, and count what they say has happened."""
         counts: Counter[str] = Counter()
         for text in self._capsys.readouterr().out.splitlines():
             if '"_aws"' not in text:
@@ -68,9 +64,7 @@ class Walk:
 
 
 def lose_the_lease(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
-    """
-    Let the next lease end while Aurora works, and another environment generate in the meantime.
-    """
+    """Let the next lease end while Aurora works, and another environment generate meanwhile."""
     lost: list[str] = []
 
     def lose(operation: str) -> None:
@@ -84,9 +78,7 @@ def lose_the_lease(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, emai
 
 
 def ordinary_days(deployment: Deployment, walk: Walk) -> None:
-    """
-    Sign-ins and sign-outs, a token that failed, and a key that the operator rotates.
-    """
+    """Sign-ins and sign-outs, a token that failed, and a key that the operator rotates."""
     jessica = deployment.vend().jti
     first = {Metric.COLD_START: 1, Metric.DIRECTORY_READ: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
     assert walk.happened() == first
@@ -117,9 +109,7 @@ def ordinary_days(deployment: Deployment, walk: Walk) -> None:
 
 
 def waits(deployment: Deployment, walk: Walk) -> None:
-    """
-    Aurora down, a lease that another environment gives up, and a turn that is kept.
-    """
+    """Aurora down, a lease that another environment gives up, and a turn that is kept."""
     clock = deployment.clock
     # Past the refresh margin, but alive.
     clock.advance(11.5 * HOUR)
@@ -145,9 +135,7 @@ def waits(deployment: Deployment, walk: Walk) -> None:
 
 
 def a_night(deployment: Deployment, walk: Walk) -> None:
-    """
-    Generate a token before its owner comes.
-    """
+    """Generate a token before its owner comes."""
     deployment.clock.advance(13 * HOUR)
     recorder.start("a run")
     deadline = Deadline(deployment.clock.now + 25, deployment.clock, deployment.clock.sleep)
@@ -157,9 +145,7 @@ def a_night(deployment: Deployment, walk: Walk) -> None:
 
 
 def switched(deployment: Deployment, walk: Walk) -> None:
-    """
-    Operators block a person, stop generating, and stop inviting.
-    """
+    """Operators block a person, stop generating, and stop inviting."""
     refused = {Metric.SWITCHED_OFF: 1, Metric.PROBLEM: 1}
     deployment.switch(("block", ROBERT))
     deployment.vend(ROBERT)
@@ -175,9 +161,7 @@ def switched(deployment: Deployment, walk: Walk) -> None:
 
 
 def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    DynamoDB does not take a token, and a lease ends before its holder.
-    """
+    """DynamoDB does not take a token, and a lease ends before its holder."""
     deployment.clock.advance(13 * HOUR)
     # The lease, the ticket and its place are written; the token is not.
     Wire(deployment).refuse("UpdateItem", after=3)
@@ -213,9 +197,7 @@ def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) 
 def test_walk_emits_every_metric(
     deployment: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    With the dimensions that `DIMENSIONS` names, without which no dashboard would find it.
-    """
+    """With the dimensions that `DIMENSIONS` names, without which no dashboard would find it."""
     monkeypatch.setattr(recorder, "_cold", True)
     walk = Walk(capsys)
     ordinary_days(deployment, walk)

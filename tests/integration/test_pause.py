@@ -1,6 +1,4 @@
-"""
-Aurora asks for a pause while people wait for their turns: the whole queue moves, in its order.
-"""
+"""Aurora asks for a pause while people wait: the whole queue moves, in its order."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ def turn(answer: Answer) -> float:
 
 
 def queue(deployment: Deployment) -> list[Turn]:
-    """
-    Let more people come than Aurora allows in a minute, and return the turns that they were given.
-    """
+    """Let more people come than Aurora allows in a minute; return the turns they were given."""
     users = people(WAITING + 1)
     deployment.aurora.set_users(users)
     deployment.restart(PATIENCE="0.5")
@@ -51,9 +47,7 @@ def queue(deployment: Deployment) -> list[Turn]:
 def test_nobody_calls_during_the_pause_and_everybody_keeps_their_place(
     deployment: Deployment,
 ) -> None:
-    """
-    Kept turns move, too: without that, each would be another call that Aurora refuses.
-    """
+    """Kept turns move, too: without that, each would be another call that Aurora refuses."""
     turns = queue(deployment)
     order = [email for _, email in turns]
     assert len(order) > 80
@@ -82,9 +76,7 @@ def test_nobody_calls_during_the_pause_and_everybody_keeps_their_place(
 
 
 def test_who_waits_inside_a_request_hears_of_the_pause(deployment: Deployment) -> None:
-    """
-    Somebody else is refused while this one sleeps until its slot: it does not call either.
-    """
+    """Somebody else is refused while this one sleeps until its slot: it does not call either."""
     users = people(3)
     deployment.aurora.set_users(users)
     first, second, waits = [user["email"] for user in users]

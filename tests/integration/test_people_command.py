@@ -1,6 +1,4 @@
-"""
-`token-vendor people unused`, `export` and `erase`, on the table that the service writes.
-"""
+"""`token-vendor people unused`, `export` and `erase`, on the table that the service writes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Generating before people come, over the whole service: table, account, ring and Aurora.
-"""
+"""Generating before people come, over the whole service: table, account, ring and Aurora."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What people report of software like this: one test for each kind.
-"""
+"""What people report of software like this: one test for each kind."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Nobody is vended another person's token, whatever happens to addresses, accounts and identities.
-"""
+"""Nobody is vended another's token, whatever happens to addresses and accounts."""
 
 from __future__ import annotations
 

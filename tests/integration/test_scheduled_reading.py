@@ -1,6 +1,4 @@
-"""
-The list is read before the working day, with calls that nobody waits for.
-"""
+"""The list is read before the working day, with calls that nobody waits for."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What everybody shares is remembered once: a list that fails, its turn, and when it may be read.
-"""
+"""What everybody shares is kept once: a list that fails, its turn, when it may be read."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`token-vendor show`: the cause in the first line, of what the service itself has just decided.
-"""
+"""`token-vendor show`: the cause in the first line, of what the service itself has just decided."""
 
 from __future__ import annotations
 

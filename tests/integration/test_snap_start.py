@@ -1,6 +1,4 @@
-"""
-What SnapStart needs: copies of one snapshot, which hold the same memory, must not go on alike.
-"""
+"""What SnapStart needs: copies of one snapshot, with one memory, must not go on alike."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ TIMEOUT = 120
 
 
 def drawn_after_restore(folder: Path) -> float:
-    """
-    Let the runtime import the handler, snapshot and restore it, and draw one random number.
-    """
+    """Let the runtime import the handler, snapshot and restore it, and draw one random number."""
     (folder / "restored.py").write_text(PROGRAM)
     path = [str(build_asset()), str(runtime_folder(folder)), str(folder)]
     environment = Environment(
@@ -52,7 +48,5 @@ def drawn_after_restore(folder: Path) -> float:
 
 
 def test_randomness_is_renewed_after_a_restore(tmp_path: Path) -> None:
-    """
-    Without it, restored environments would wait the same jitter, in step.
-    """
+    """Without it, restored environments would wait the same jitter, in step."""
     assert drawn_after_restore(tmp_path) != random.Random(SEED).random()  # noqa: S311

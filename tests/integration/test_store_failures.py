@@ -66,9 +66,7 @@ def test_stored_token_costs_one_read(deployment: Deployment, wire: Wire) -> None
 def test_write_that_is_sent_again_is_known_to_its_writer(
     deployment: Deployment, capsys: pytest.CaptureFixture[str], write: str
 ) -> None:
-    """
-    The answer to a write is lost: botocore sends it again, and it fails on itself.
-    """
+    """The answer to a write is lost: botocore sends it again, and it fails on itself."""
     update_item = deployment.dynamodb.update_item
 
     def lost(**arguments: Any) -> Any:

@@ -1,6 +1,4 @@
-"""
-`token-vendor switch` on a table and a log: what it writes is what the service obeys.
-"""
+"""`token-vendor switch` on a table and a log: what it writes is what the service obeys."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-Switches: effective at the next request, at no call more, and never by accident.
-"""
+"""Switches: effective at the next request, at no call more, and never by accident."""
 
 from __future__ import annotations
 

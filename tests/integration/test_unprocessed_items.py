@@ -1,6 +1,4 @@
-"""
-BatchWriteItem may succeed and leave items unwritten: they are written again, or it is a problem.
-"""
+"""BatchWriteItem may succeed and leave items: they are written again, or it is a problem."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ ALWAYS = 99
 
 
 class Throttle:
-    """
-    Leave Robert's mapping out of the next writes, and say so as DynamoDB does.
-    """
+    """Leave Robert's mapping out of the next writes, and say so as DynamoDB does."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.left = 0
@@ -55,9 +51,7 @@ def pauses(throttle: Throttle) -> list[float]:
 
 
 def test_unprocessed_item_is_written_again(deployment: Deployment, throttle: Throttle) -> None:
-    """
-    Left out, it would have its owner invited, who has an account.
-    """
+    """Left out, it would have its owner invited, who has an account."""
     throttle.left = 1
     assert deployment.vend().status == 200
     pause, *_ = pauses(throttle)
@@ -70,9 +64,7 @@ def test_unprocessed_item_is_written_again(deployment: Deployment, throttle: Thr
 def test_item_that_stays_unprocessed_is_a_problem(
     deployment: Deployment, throttle: Throttle
 ) -> None:
-    """
-    Each attempt waits twice as long as the last; then the directory does not count as read.
-    """
+    """Each attempt waits twice as long as the last; then the directory does not count as read."""
     throttle.left = ALWAYS
     answer = deployment.vend()
     assert (answer.status, answer.slug) == (503, "token-store-unavailable")

@@ -57,9 +57,7 @@ def test_token_near_its_end_is_generated_anew(deployment: Deployment) -> None:
 
 
 def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None:
-    """
-    Where pages came before, a 403 is somebody's firewall: nobody further down may be invited.
-    """
+    """Where pages came before, a 403 is somebody's firewall: nobody further down may be invited."""
     users = people(450)
     last = users[-1]["email"]
     deployment.aurora.set_users(users)

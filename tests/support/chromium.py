@@ -1,6 +1,4 @@
-"""
-A Chromium for browser tests, and a small site on loopback for tests without another server.
-"""
+"""A Chromium for browser tests, and a small site on loopback for tests without another server."""
 
 from __future__ import annotations
 
@@ -70,9 +68,7 @@ class Site(ThreadingHTTPServer):
 
 @contextmanager
 def site() -> Iterator[Site]:
-    """
-    Serve until the block ends.
-    """
+    """Serve until the block ends."""
     with serving(Site()) as server:
         try:
             yield server
@@ -111,9 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
 
     def log_message(self, *_arguments: Any) -> None:
-        """
-        Say nothing between the dots of pytest.
-        """
+        """Say nothing between the dots of pytest."""
 
     def _send(self, body: bytes, kind: str = "application/json") -> None:
         self.send_response(200)

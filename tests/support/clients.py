@@ -1,6 +1,4 @@
-"""
-Callers who ask at the same moment and obey Retry-After, as the browser helper does.
-"""
+"""Callers who ask at the same moment and obey Retry-After, as the browser helper does."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ MOST_REQUESTS = 10
 
 @dataclass(kw_only=True)
 class Visit:
-    """
-    One caller's way to a token; times in seconds since the epoch.
-    """
+    """One caller's way to a token; times in seconds since the epoch."""
 
     email: str
     answers: list[Answer] = field(default_factory=list)
@@ -33,16 +29,12 @@ class Visit:
 
     @property
     def answer(self) -> Answer:
-        """
-        The last answer.
-        """
+        """The last answer."""
         return self.answers[-1]
 
 
 def visit(harness: Harness, email: str) -> Visit:
-    """
-    Ask until served, coming back exactly when told to.
-    """
+    """Ask until served, coming back exactly when told to."""
     done = Visit(email=email, arrived_at=time.time())
     while len(done.answers) < MOST_REQUESTS:
         done.answers.append(harness.vend(email))
@@ -57,17 +49,13 @@ def visit(harness: Harness, email: str) -> Visit:
 
 
 def rush(harness: Harness, emails: Sequence[str]) -> list[Visit]:
-    """
-    Let everybody ask at once.
-    """
+    """Let everybody ask at once."""
     with ThreadPoolExecutor(len(emails)) as pool:
         return list(pool.map(lambda email: visit(harness, email), emails))
 
 
 def people(count: int) -> list[dict[str, str]]:
-    """
-    Make up `count` active users of Aurora.
-    """
+    """Make up `count` active users of Aurora."""
     return [
         {
             "id": f"00000000-0000-4000-8000-{number:012d}",

@@ -1,6 +1,4 @@
-"""
-A time that a test controls.
-"""
+"""A time that a test controls."""
 
 from __future__ import annotations
 
@@ -22,14 +20,10 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """
-        Let seconds pass.
-        """
+        """Let seconds pass."""
         self.now += seconds
 
     def sleep(self, seconds: float) -> None:
-        """
-        Pass the time at once, and remember how much of it.
-        """
+        """Pass the time at once, and remember how much of it."""
         self.slept.append(seconds)
         self.now += seconds

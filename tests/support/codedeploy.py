@@ -1,6 +1,4 @@
-"""
-CodeDeploy as its hook sees it at the wire while a version is being deployed, and Lambda.
-"""
+"""CodeDeploy as its hook sees it at the wire while a version is being deployed, and Lambda."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ class CodeDeploy:
 
     @property
     def statuses(self) -> list[str]:
-        """
-        Return what CodeDeploy was told of this very execution.
-        """
+        """Return what CodeDeploy was told of this very execution."""
         assert all(
             each["deploymentId"] == DEPLOYMENT["DeploymentId"]
             and each["lifecycleEventHookExecutionId"] == "an-execution"
@@ -70,9 +66,7 @@ class CodeDeploy:
         return [each["status"] for each in self.reported]
 
     def invoke(self, function: str, event: Any) -> tuple[int, dict[str, str], bytes]:
-        """
-        Answer as Lambda's Invoke.
-        """
+        """Answer as Lambda's Invoke."""
         if self.refusals or function != VERSION or not self._version:
             self.refusals -= 1
             return 403, {"x-amzn-ErrorType": "AccessDeniedException"}, b'{"Message": "no policy"}'
@@ -84,9 +78,7 @@ class CodeDeploy:
             return 200, {"X-Amz-Function-Error": "Unhandled"}, json.dumps(crash).encode()
 
     def call(self, operation: str, body: Any) -> tuple[int, dict[str, str], bytes]:
-        """
-        Answer as CodeDeploy.
-        """
+        """Answer as CodeDeploy."""
         match operation:
             case "GetDeployment" if self.creator:
                 info = {"deploymentInfo": {**body, "creator": self.creator}}
@@ -126,6 +118,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing: `asked` and `reported` are the log.
-        """
+        """Log nothing: `asked` and `reported` are the log."""

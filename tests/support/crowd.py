@@ -1,6 +1,4 @@
-"""
-Many people in a test's own time, each of whom comes back exactly when told to.
-"""
+"""Many people in a test's own time, each of whom comes back exactly when told to."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Crowd:
-    """
-    What became of each person: when it was served after it first came, and how often it asked.
-    """
+    """What became of each person: when served after it first came, and how often it asked."""
 
     served: dict[str, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -29,18 +25,14 @@ class Crowd:
 
     @property
     def longest(self) -> float:
-        """
-        Return how long the last one waited, in seconds.
-        """
+        """Return how long the last one waited, in seconds."""
         return max(self.served.values(), default=0)
 
 
 def crowd(
     clock: Clock, ask: Callable[[str], Answer], people: Iterable[str], *, within: float
 ) -> Crowd:
-    """
-    Let people come at the same moment; nobody asks later than `within` seconds after that.
-    """
+    """Let people come at the same moment; nobody asks later than `within` seconds after that."""
     began, number, result = clock.now, count(), Crowd()
     coming = [(began, next(number), person) for person in people]
     while coming:

@@ -1,6 +1,4 @@
-"""
-The browsers with other engines than Chromium: where they are, and how they start quietly.
-"""
+"""The browsers with other engines than Chromium: where they are, and how they start quietly."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def firefox(profile: Path, **settings: int | str | bool) -> list[str]:
 
 
 def mini_browser() -> str:
-    """
-    Give the path of WebKitGTK's own browser; skip the test where it cannot run.
-    """
+    """Give the path of WebKitGTK's own browser; skip the test where it cannot run."""
     found = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"))
     if not (found and shutil.which("xvfb-run") and shutil.which("WebKitWebDriver")):
         pytest.skip("no WebKitGTK: apt-get install webkit2gtk-driver xvfb xauth")
@@ -50,9 +46,7 @@ def mini_browser() -> str:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """
-    Give the environment in which each of them starts, also as root and without a GPU.
-    """
+    """Give the environment in which each of them starts, also as root and without a GPU."""
     return os.environ | {
         "HOME": str(home),
         "MOZ_DISABLE_AUTO_SAFE_MODE": "1",

@@ -1,6 +1,4 @@
-"""
-One execution environment: a process of AWS's runtime interface client and its Runtime API.
-"""
+"""One execution environment: a process of AWS's runtime interface client and its Runtime API."""
 
 from __future__ import annotations
 
@@ -27,9 +25,7 @@ RUNTIME = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"
 
 
 def runtime_folder(parent: Path) -> Path:
-    """
-    Make a folder with the runtime interface client and what it needs, and nothing else.
-    """
+    """Make a folder with the runtime interface client and what it needs, and nothing else."""
     folder = parent / "runtime"
     folder.mkdir()
     for name in RUNTIME:
@@ -43,9 +39,7 @@ def runtime_folder(parent: Path) -> Path:
 
 
 class InvocationLostError(Exception):
-    """
-    Say that an environment ended, was killed, or ran into its deadline without an answer.
-    """
+    """Say that an environment ended, was killed, or ran into its deadline without an answer."""
 
 
 class Environment:
@@ -94,16 +88,12 @@ class Environment:
         return outcome.response
 
     def kill(self) -> None:
-        """
-        End the process at once, as Lambda does with one that overstays.
-        """
+        """End the process at once, as Lambda does with one that overstays."""
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """
-        End process and Runtime API.
-        """
+        """End process and Runtime API."""
         self.kill()
         self._api.stop()
 

@@ -1,6 +1,4 @@
-"""
-What API Gateway would send in, and what it would send on.
-"""
+"""What API Gateway would send in, and what it would send on."""
 
 from __future__ import annotations
 
@@ -10,9 +8,7 @@ from typing import Any
 
 
 def event(claims: dict[str, Any], body: Any = None, *, method: str = "POST") -> dict[str, Any]:
-    """
-    Make an event of payload format 2.0 as an HTTP API with a JWT authorizer sends it.
-    """
+    """Make an event of payload format 2.0 as an HTTP API with a JWT authorizer sends it."""
     return {
         "version": "2.0",
         "routeKey": f"{method} /token",
@@ -28,9 +24,7 @@ def event(claims: dict[str, Any], body: Any = None, *, method: str = "POST") -> 
 
 
 def token_event(email: str, body: Any = None, *, method: str = "POST") -> dict[str, Any]:
-    """
-    Make the event of somebody with a verified address.
-    """
+    """Make the event of somebody with a verified address."""
     # Real API Gateway hands every claim over as a string.
     claims = {
         "email": email,
@@ -43,9 +37,7 @@ def token_event(email: str, body: Any = None, *, method: str = "POST") -> dict[s
 
 @dataclass(frozen=True)
 class Answer:
-    """
-    The response of one invocation.
-    """
+    """The response of one invocation."""
 
     status: int
     headers: dict[str, str]
@@ -53,22 +45,16 @@ class Answer:
 
     @classmethod
     def from_response(cls, response: dict[str, Any]) -> Answer:
-        """
-        Read what the handler returned.
-        """
+        """Read what the handler returned."""
         body = response.get("body")
         return cls(response["statusCode"], response["headers"], json.loads(body) if body else None)
 
     @property
     def jti(self) -> str:
-        """
-        The vended token's own name.
-        """
+        """The vended token's own name."""
         return str(self.body["token"]["jti"])
 
     @property
     def slug(self) -> str:
-        """
-        The problem's name in the catalogue.
-        """
+        """The problem's name in the catalogue."""
         return str(self.body["type"]).rpartition(":")[2]

@@ -1,6 +1,4 @@
-"""
-The parts put together: MiniStack with table and secret, the fake Aurora, N environments.
-"""
+"""The parts put together: MiniStack with table and secret, the fake Aurora, N environments."""
 
 from __future__ import annotations
 
@@ -86,9 +84,7 @@ class Harness:
     # Requests ---------------------------------------------------------------------------------
 
     def vend(self, email: str, body: Any = None) -> Answer:
-        """
-        Send `POST /token` as somebody with a verified address.
-        """
+        """Send `POST /token` as somebody with a verified address."""
         return self.invoke(token_event(email, body))
 
     def invoke(self, event: dict[str, Any]) -> Answer:
@@ -112,9 +108,7 @@ class Harness:
         return answer
 
     def warm_up(self) -> None:
-        """
-        Let every environment answer once, with a problem that costs no call to AWS.
-        """
+        """Let every environment answer once, with a problem that costs no call to AWS."""
         unknown = token_event("nobody@example.com", method="PUT")
         with ThreadPoolExecutor(self._processes) as pool:
             list(pool.map(self.invoke, [unknown] * self._processes))
@@ -122,9 +116,7 @@ class Harness:
     # State ------------------------------------------------------------------------------------
 
     def variables(self, **others: str) -> dict[str, str]:
-        """
-        Give the environment variables of the function.
-        """
+        """Give the environment variables of the function."""
         return (
             clean_environment(
                 PYTHONPATH=os.pathsep.join([str(self.asset), str(self._runtime)]),
@@ -142,18 +134,14 @@ class Harness:
         )
 
     def start_environment(self, handler: str = HANDLER, **variables: str) -> Environment:
-        """
-        Start one more process; it is not among those that `invoke` uses.
-        """
+        """Start one more process; it is not among those that `invoke` uses."""
         environment = Environment(handler, variables=self.variables(**variables), log=self.log)
         with self._lock:
             self._environments.add(environment)
         return environment
 
     def reset(self, *, users: Iterable[dict[str, Any]], **behaviour: Any) -> None:
-        """
-        Empty table and fake; the environments stay as warm as they are.
-        """
+        """Empty table and fake; the environments stay as warm as they are."""
         self.dynamodb.delete_table(TableName=TABLE)
         create_table(self.dynamodb, TABLE)
         self.aurora.reset()
@@ -162,9 +150,7 @@ class Harness:
         self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=self.aurora.api_key)
 
     def item(self, email: str, sk: str = "TOKEN") -> dict[str, Any]:
-        """
-        Return a caller's item as plain values.
-        """
+        """Return a caller's item as plain values."""
         item = self.dynamodb.get_item(TableName=TABLE, Key=self.key(email, sk)).get("Item", {})
         return {
             name: float(value["N"]) if "N" in value else next(iter(value.values()))
@@ -172,21 +158,15 @@ class Harness:
         }
 
     def key(self, email: str, sk: str = "TOKEN") -> dict[str, Any]:
-        """
-        Give the key of a caller's item.
-        """
+        """Give the key of a caller's item."""
         return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": sk}}
 
     def tenant_key(self, sk: str) -> dict[str, Any]:
-        """
-        Give the key of an item that is about nobody in particular.
-        """
+        """Give the key of an item that is about nobody in particular."""
         return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}"}, "sk": {"S": sk}}
 
     def calls(self) -> dict[str, int]:
-        """
-        Count what Aurora was asked, by operation.
-        """
+        """Count what Aurora was asked, by operation."""
         calls: dict[str, int] = self.aurora.stats()["calls"]
         return calls
 

@@ -1,6 +1,4 @@
-"""
-A CloudWatch metric filter: what it makes of the lines of a log.
-"""
+"""A CloudWatch metric filter: what it makes of the lines of a log."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ OPERATORS = {"=": operator.eq, "!=": operator.ne, ">=": operator.ge}
 
 
 class MetricFilter:
-    """
-    Read the properties of `AWS::Logs::MetricFilter`, whose pattern is conditions joined by &&.
-    """
+    """Read an `AWS::Logs::MetricFilter`, whose pattern is conditions joined by &&."""
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         text = properties["FilterPattern"].strip().removeprefix("{").removesuffix("}")
@@ -32,9 +28,7 @@ class MetricFilter:
         self._value = float(transformation["MetricValue"])
 
     def sample(self, line: Mapping[str, Any]) -> dict[str, Any] | None:
-        """
-        Return the metric that a line makes, as EMF without its time.
-        """
+        """Return the metric that a line makes, as EMF without its time."""
         for path, compare, text, number in self._conditions:
             value: Any = line
             for name in path.split("."):

@@ -1,6 +1,4 @@
-"""
-Programs of Node's for tests: the package as `npm pack` makes it, and esbuild.
-"""
+"""Programs of Node's for tests: the package as `npm pack` makes it, and esbuild."""
 
 from __future__ import annotations
 
@@ -51,24 +49,18 @@ def run(
 
 
 def esbuild(*arguments: str | Path, cwd: Path = INFRA, text: str = "") -> str:
-    """
-    Run esbuild on files, or on what is given as text.
-    """
+    """Run esbuild on files, or on what is given as text."""
     return run(MODULES / ".bin" / "esbuild", *arguments, cwd=cwd, text=text)
 
 
 def pack(into: Path) -> Path:
-    """
-    Make the package's tarball in a folder, without a look at the network.
-    """
+    """Make the package's tarball in a folder, without a look at the network."""
     command = ("npm", "pack", "--offline", "--silent", "--pack-destination", into)
     return into / run(*command, cwd=WEB).split()[-1]
 
 
 def installed(folder: Path, into: Path) -> Path:
-    """
-    Copy a project, and have npm install the tarball that `npm pack` makes.
-    """
+    """Copy a project, and have npm install the tarball that `npm pack` makes."""
     shutil.copytree(folder, into, copy_function=_link, symlinks=True)
     tarball = pack(into)
     command = ("npm", "install", "--no-save", "--offline", "--ignore-scripts", "--no-audit")
@@ -88,9 +80,7 @@ def _link(source: str, target: str) -> None:
 
 
 def built_files(folder: Path) -> dict[str, tuple[bytes, str]]:
-    """
-    Give what a build has put into a folder by its path in the address, with content types.
-    """
+    """Give what a build has put into a folder by its path in the address, with content types."""
     return {
         f"/{file.relative_to(folder)}": (
             file.read_bytes(),

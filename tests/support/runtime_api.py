@@ -1,6 +1,4 @@
-"""
-Lambda's Runtime API for one execution environment, as far as the runtime interface client uses it.
-"""
+"""Lambda's Runtime API for one environment, as far as its runtime client uses it."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:live
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """
-    One event on its way into an environment; the deadline is in milliseconds since the epoch.
-    """
+    """One event on its way into an environment; the deadline is in milliseconds since the epoch."""
 
     id: str
     event: dict[str, Any]
@@ -28,9 +24,7 @@ class Invocation:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """
-    What came out: the handler's response, or the error that it or its import raised.
-    """
+    """What came out: the handler's response, or the error that it or its import raised."""
 
     invocation_id: str
     response: Any = None
@@ -39,9 +33,7 @@ class Outcome:
 
 @dataclass
 class RuntimeApi:
-    """
-    Hand out what lies in `events`, collect what comes back in `outcomes`.
-    """
+    """Hand out what lies in `events`, collect what comes back in `outcomes`."""
 
     events: queue.Queue[Invocation | None] = field(default_factory=queue.Queue)
     outcomes: queue.Queue[Outcome] = field(default_factory=queue.Queue)
@@ -55,9 +47,7 @@ class RuntimeApi:
         self._thread.start()
 
     def stop(self) -> None:
-        """
-        Close the port; a runtime that still asks for its next event is refused.
-        """
+        """Close the port; a runtime that still asks for its next event is refused."""
         self.events.put(None)
         self._server.shutdown()
         self._thread.join()
@@ -73,9 +63,7 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """
-        Say nothing about runtimes that were killed in the middle of a request.
-        """
+        """Say nothing about runtimes that were killed in the middle of a request."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,6 +114,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing: what a test needs to know is in the outcomes.
-        """
+        """Log nothing: what a test needs to know is in the outcomes."""

@@ -1,6 +1,4 @@
-"""
-A site on loopback, for tests that need one which is not the project's.
-"""
+"""A site on loopback, for tests that need one which is not the project's."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def site(files: Mapping[str, str]) -> Iterator[str]:
-    """
-    Serve texts by path until the block ends, and give the address; `files` may change meanwhile.
-    """
+    """Serve texts by path until the block ends; `files` may change meanwhile."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,6 +1,4 @@
-"""
-The storm: everybody signs in at the same moment, at a limit speeded up to what two cores sustain.
-"""
+"""The storm: everybody signs in at once, at a limit speeded up to what two cores sustain."""
 
 from __future__ import annotations
 
@@ -29,9 +27,7 @@ GRACE = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Storm:
-    """
-    What came of it; rates are calls per minute.
-    """
+    """What came of it; rates are calls per minute."""
 
     visits: list[Visit]
     stats: dict[str, Any]
@@ -46,29 +42,21 @@ class Storm:
 
     @property
     def slowness(self) -> float:
-        """
-        How much longer it took than the calls take at the configured rate.
-        """
+        """How much longer it took than the calls take at the configured rate."""
         return self.seconds * self.rate / 60 / self.total_calls
 
     @property
     def efficiency(self) -> float:
-        """
-        Which part of what Aurora allows was used.
-        """
+        """Which part of what Aurora allows was used."""
         return self.total_calls / (self.seconds * self.limit / 60)
 
     @property
     def refused(self) -> int:
-        """
-        How many calls Aurora answered with 429.
-        """
+        """How many calls Aurora answered with 429."""
         return sum(answers.get("429", 0) for answers in self.stats["answers"].values())
 
     def served_by(self) -> list[float]:
-        """
-        Give the moments, in seconds from the start, at which tokens were vended.
-        """
+        """Give the moments, in seconds from the start, at which tokens were vended."""
         start = min(visit.arrived_at for visit in self.visits)
         return sorted(visit.served_at - start for visit in self.visits)
 
@@ -76,9 +64,7 @@ class Storm:
 def settings(
     limit: int, *, window: float = WINDOW, grace: float = GRACE, slack: float = SLACK
 ) -> dict[str, str]:
-    """
-    Give the settings under which no window of Aurora's holds more than its limit.
-    """
+    """Give the settings under which no window of Aurora's holds more than its limit."""
     burst = round(limit * window / 60)
     return {
         "AURORA_RATE_LIMIT": str(limit),

@@ -1,6 +1,4 @@
-"""
-What a page with a token source has and gets: a caller's token, and the service's answer.
-"""
+"""What a page with a token source has and gets: a caller's token, and the service's answer."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ JESSICA = {"id": "3fa85f64-5717-4562-b3fc-2c963f66afa6", "email": "jessica.smith
 
 
 def jwt(**claims: Any) -> str:
-    """
-    Give a caller's token as far as a browser reads it.
-    """
+    """Give a caller's token as far as a browser reads it."""
     body = {"iss": "https://idp.example.com", "sub": "jessica", "exp": NOW.timestamp() + 600}
     text = json.dumps(body | claims).encode()
     return f"e30.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.c2ln"

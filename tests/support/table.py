@@ -1,6 +1,4 @@
-"""
-The table of a stage, as the stack declares it.
-"""
+"""The table of a stage, as the stack declares it."""
 
 from __future__ import annotations
 
@@ -8,9 +6,7 @@ from typing import Any
 
 
 def create_table(dynamodb: Any, name: str) -> None:
-    """
-    Create it, with the keys that every item has.
-    """
+    """Create it, with the keys that every item has."""
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",

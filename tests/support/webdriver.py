@@ -44,17 +44,13 @@ OVER_HTTP = {
 
 
 class Transport(Protocol):
-    """
-    Carries one command to a browser, and gives what it answers.
-    """
+    """Carries one command to a browser, and gives what it answers."""
 
     def send(self, command: str, **parameters: Any) -> Any: ...
 
 
 class Driver:
-    """
-    A browser with one tab after the other in front.
-    """
+    """A browser with one tab after the other in front."""
 
     def __init__(self, transport: Transport) -> None:
         self._send = transport.send
@@ -75,9 +71,7 @@ class Driver:
         self._send("ElementSendKeys", id=self._visible(selector), text=text)
 
     def wait_until(self, condition: str, *arguments: Any) -> None:
-        """
-        Wait for a JavaScript expression to be true; raise AssertionError with it otherwise.
-        """
+        """Wait for a JavaScript expression to be true; raise AssertionError with it otherwise."""
         until = time.monotonic() + PATIENCE
         while not self.evaluate(condition, *arguments):
             page = self.evaluate("document.body.textContent")
@@ -85,9 +79,7 @@ class Driver:
             time.sleep(0.05)
 
     def reads(self, selector: str, text: str) -> None:
-        """
-        Wait until an element is in sight with a text that contains this one.
-        """
+        """Wait until an element is in sight with a text that contains this one."""
         found = "(document.querySelector(arguments[0])?.checkVisibility()"
         self.wait_until(
             f"{found} && document.querySelector(arguments[0]).textContent.includes(arguments[1]))",
@@ -116,9 +108,7 @@ class Driver:
 
 @contextmanager
 def webdriver(engine: str, home: Path) -> Iterator[Driver]:
-    """
-    Start a browser with an empty profile until the block ends; skip the test where there is none.
-    """
+    """Start a browser with an empty profile until the block ends; skip where there is none."""
     with {"firefox": _firefox, "webkit": _webkit}[engine](home) as transport:
         yield Driver(transport)
 
@@ -148,9 +138,7 @@ def _webkit(home: Path) -> Iterator[_HTTP]:
 
 
 class _Marionette:
-    """
-    Each message is a JSON array behind its length: [0, number, command, parameters], and back.
-    """
+    """A message is a JSON array behind its length: [0, number, command, parameters]."""
 
     def __init__(self, connection: socket.socket, answers: BinaryIO) -> None:
         self._connection = connection
@@ -174,9 +162,7 @@ class _Marionette:
 
 
 class _HTTP:
-    """
-    Each command is a request, as https://www.w3.org/TR/webdriver2/ has it.
-    """
+    """Each command is a request, as https://www.w3.org/TR/webdriver2/ has it."""
 
     def __init__(self, url: str, capabilities: dict[str, Any]) -> None:
         self._url = f"{url}/session"
@@ -210,9 +196,7 @@ def _program(command: list[str], home: Path) -> Iterator[None]:
 
 
 def _until[T](attempt: Callable[[], T]) -> T:
-    """
-    Try until it is there.
-    """
+    """Try until it is there."""
     until = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < until:
         with suppress(OSError, ValueError, urllib3.exceptions.HTTPError):

@@ -1,6 +1,4 @@
-"""
-A proxy between one environment and AWS or Aurora: counts what passes, and can act at a step.
-"""
+"""A proxy between one environment and AWS or Aurora: counts what passes, and can act at a step."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """
-    One request and the size of its answer, in bytes; `service` is what a signed one is for.
-    """
+    """One request and the size of its answer, in bytes; `service` is what a signed one is for."""
 
     operation: str
     service: str
@@ -37,18 +33,14 @@ class Passage:
 
 
 def signed_for(authorization: str) -> str:
-    """
-    Read the service out of an AWS signature; IAM's actions begin with the same name.
-    """
+    """Read the service out of an AWS signature; IAM's actions begin with the same name."""
     _, is_signature, scope = authorization.partition("AWS4-HMAC-SHA256 Credential=")
     return scope.split("/")[3] if is_signature else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trap:
-    """
-    Call `before` or `after` around the first request whose operation and body match.
-    """
+    """Call `before` or `after` around the first request whose operation and body match."""
 
     operation: str
     mention: bytes = b""
@@ -60,9 +52,7 @@ class Trap:
 
 
 class Wire:
-    """
-    Forward to `upstream` until the block ends; `passages` is what went through.
-    """
+    """Forward to `upstream` until the block ends; `passages` is what went through."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
@@ -83,15 +73,11 @@ class Wire:
         self.pool.clear()
 
     def operations(self) -> list[str]:
-        """
-        Name what passed, in order.
-        """
+        """Name what passed, in order."""
         return [passage.operation for passage in self.passages]
 
     def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
-        """
-        Pass one request on, springing the trap if it matches.
-        """
+        """Pass one request on, springing the trap if it matches."""
         operation = headers.get("X-Amz-Target", "").rpartition(".")[2] or path
         trap = self.trap if self.trap and self.trap.catches(operation, body) else None
         if trap:
@@ -125,9 +111,7 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """
-        Say nothing about environments that were killed while they waited.
-        """
+        """Say nothing about environments that were killed while they waited."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -156,6 +140,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing: `Wire.passages` is the log.
-        """
+        """Log nothing: `Wire.passages` is the log."""

@@ -1,6 +1,4 @@
-"""
-Every link of README and docs leads somewhere, and every target of make that they name exists.
-"""
+"""Every link of README and docs leads somewhere, and every target of make that they name exists."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ TARGET = re.compile(r"`make ([a-z][a-z-]*)")
 
 
 def anchors(page: Path) -> set[str]:
-    """
-    Return the anchors of a page's headings as GitHub makes them, and those that it sets itself.
-    """
+    """Return the anchors of a page's headings as GitHub makes them, and those it sets itself."""
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     slugs = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}

@@ -1,6 +1,4 @@
-"""
-The fake Aurora behaves as documented, at the wire; everything else is tested against it.
-"""
+"""The fake Aurora behaves as documented, at the wire; everything else is tested against it."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ LAURA = {"first_name": "Laura", "last_name": "Chen", "email": "caller-0001@examp
 
 
 class Client:
-    """
-    The three calls as any HTTP client makes them.
-    """
+    """The three calls as any HTTP client makes them."""
 
     def __init__(self, aurora: FakeAurora) -> None:
         self.aurora = aurora

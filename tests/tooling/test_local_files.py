@@ -1,6 +1,4 @@
-"""
-The small parts of the local stack: what MiniStack lacks, signing in, and the demo page's server.
-"""
+"""Small parts of the local stack: what MiniStack lacks, signing in, the page's server."""
 
 from __future__ import annotations
 
@@ -112,9 +110,7 @@ def test_sign_in_without_a_provider() -> None:
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """
-    Serve a page of two files, of which one is none of the browser's business.
-    """
+    """Serve a page of two files, of which one is none of the browser's business."""
     (tmp_path / "index.html").write_text("<title>Demo</title>")
     (tmp_path / "browser.py").write_text("pass")
     monkeypatch.setattr(demo, "FILES", {"index.html": tmp_path / "index.html"})

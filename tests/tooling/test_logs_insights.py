@@ -1,6 +1,4 @@
-"""
-The saved queries, run on audit events as the function logs them.
-"""
+"""The saved queries, run on audit events as the function logs them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What MiniStack lacks, made up for.
-"""
+"""What MiniStack lacks, made up for."""
 
 from __future__ import annotations
 
@@ -14,9 +12,7 @@ MOST = 4
 
 
 class Logs:
-    """
-    Answer as MiniStack does: the first events from a moment on, and no token to go on with.
-    """
+    """Answer as MiniStack does: the first events from a moment on, and no token to go on with."""
 
     def __init__(self, timestamps: list[int]) -> None:
         self._events = [

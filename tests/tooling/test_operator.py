@@ -1,6 +1,4 @@
-"""
-What the operator's command line computes by itself: a burst, CloudWatch's arithmetic, alarms.
-"""
+"""What the operator's command line computes by itself: a burst, CloudWatch's arithmetic, alarms."""
 
 from __future__ import annotations
 
@@ -412,9 +410,7 @@ def known(**parts: Any) -> Known:
 def test_data_is_printed_as_it_is(
     answer: Any, times: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    People and AWS may write what looks like the markup or an emoji of the terminal's library.
-    """
+    """People and AWS may write what looks like the markup or an emoji of the terminal's library."""
     monkeypatch.setenv("COLUMNS", "500")
     terminal.show(answer(LOOKS_LIKE_MARKUP))
     assert capsys.readouterr().out.count(LOOKS_LIKE_MARKUP) == times
@@ -437,9 +433,7 @@ def timed(data: str) -> dict[str, Any]:
 
 
 def test_one_moment_makes_a_page() -> None:
-    """
-    Just after the start there is only one period: no axis to draw it on, but a page all the same.
-    """
+    """Just after the start there is one period: no axis to draw it on, but a page."""
     samples = Samples([emf(NOON, "Latency", 5)])
     assert "No data" in dashboard_html.page("service", [graph("Other")], samples, {})
     assert "plotly" in dashboard_html.page("service", [graph("Latency")], samples, {})
@@ -455,9 +449,7 @@ def test_axis_has_no_label_twice(minutes: int) -> None:
 
 
 def test_page_says_units_and_what_is_counted() -> None:
-    """
-    The unit of each axis and the day, and of AWS's own metrics where they come from.
-    """
+    """The unit of each axis and the day, and of AWS's own metrics where they come from."""
     own, aws = graph("Latency"), graph("Invocations")
     own["properties"]["yAxis"] = {"left": {"label": "ms"}, "right": {"label": "calls a minute"}}
     aws["properties"]["metrics"] = [["AWS/Lambda", "Invocations", "FunctionName", "f"]]

@@ -1,6 +1,4 @@
-"""
-The tools' way to Aurora and identity providers: through a company's proxy, with its certificates.
-"""
+"""The tools' way to Aurora and identity providers: a company's proxy and certificates."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ FOREIGN = "http://aurora.example.com/users"
 
 
 class Proxy(HTTPServer):
-    """
-    Answer every request by itself, as a proxy that forbids all may, and keep what was asked.
-    """
+    """Answer every request by itself, as a proxy that forbids all may, and keep what was asked."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -1,6 +1,4 @@
-"""
-`token-vendor-probe`: every unknown that the fake Aurora can play is classified, none is guessed.
-"""
+"""`token-vendor-probe`: every unknown that the fake can play is classified, none guessed."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ INACTIVE = {
 
 
 class Unpaced:
-    """
-    Let every call pass, where no table is needed.
-    """
+    """Let every call pass, where no table is needed."""
 
     def before(self, operation: str) -> None:
         pass
@@ -88,9 +84,7 @@ def probe(
     sessions: Sessions | None = None,
     **options: str,
 ) -> tuple[Record, People]:
-    """
-    Probe the fake without a dialogue, on a clock that nobody waits for.
-    """
+    """Probe the fake without a dialogue, on a clock that nobody waits for."""
     clock = Clock(time.time())
     known = People(addresses=people)
     made = Line(
@@ -480,9 +474,7 @@ SESSIONS: dict[tuple[str, str], tuple[str, str, str, str]] = {
 
 
 class Browser:
-    """
-    Do what the operator is told, with the tabs' own tokens and the fake's sessions.
-    """
+    """Do what the operator is told, with the tabs' own tokens and the fake's sessions."""
 
     def __init__(self, aurora: FakeAurora) -> None:
         self.aurora = aurora
@@ -595,9 +587,7 @@ def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:
 
 
 class Stage:
-    """
-    A stage's table, and two who use its budget: the function and the probe.
-    """
+    """A stage's table, and two who use its budget: the function and the probe."""
 
     def __init__(self, **options: Any) -> None:
         self.clock = Clock(time.time())
@@ -971,17 +961,13 @@ def test_doctor_names_a_damaged_report(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """
-    Work in an empty folder.
-    """
+    """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run(aurora: FakeAurora, *arguments: str, said: str, key: str = "") -> Result:
-    """
-    Run the command on a stage that calls this Aurora, with a table in memory.
-    """
+    """Run the command on a stage that calls this Aurora, with a table in memory."""
     memory = MemoryTable(lambda _: None, time.time)
     deployed: Any = Deployed(
         stage="sandbox",

@@ -1,6 +1,4 @@
-"""
-A release says one version everywhere, and what is new in it.
-"""
+"""A release says one version everywhere, and what is new in it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-`make audit` with the real pip-audit, which asks an advisory service on loopback.
-"""
+"""`make audit` with the real pip-audit, which asks an advisory service on loopback."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ ADVISORY = {
 
 
 class AdvisoryService(ThreadingHTTPServer):
-    """
-    OSV's only call; `advisories` by package, and `asked` for what was looked up.
-    """
+    """OSV's only call; `advisories` by package, and `asked` for what was looked up."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Query)
@@ -59,9 +55,7 @@ class _Query(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: Any) -> None:
-        """
-        Log nothing.
-        """
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -123,8 +117,6 @@ def test_unreachable_service_is_one_line() -> None:
     ],
 )
 def test_what_nobody_looked_up_does_not_pass(packages: list[dict[str, Any]], line: str) -> None:
-    """
-    What pip-audit calls "No known vulnerabilities found", and exits with 0.
-    """
+    """What pip-audit calls "No known vulnerabilities found", and exits with 0."""
     with pytest.raises(AdvisoriesError, match=line):
         judge({"dependencies": packages})

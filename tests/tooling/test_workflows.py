@@ -1,6 +1,4 @@
-"""
-What the workflows leave to nobody: their actions, the token on disk, the folders that are kept up.
-"""
+"""What the workflows pin: their actions, the token on disk, the folders that are kept up."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-What is believed of a JWT, claim by claim.
-"""
+"""What is believed of a JWT, claim by claim."""
 
 from __future__ import annotations
 

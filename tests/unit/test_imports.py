@@ -1,6 +1,4 @@
-"""
-What a cold start imports, and which way imports point.
-"""
+"""What a cold start imports, and which way imports point."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ ORDER = [
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    """
-    Name the modules of a fresh process after the handler's import.
-    """
+    """Name the modules of a fresh process after the handler's import."""
     program = "import sys, json, token_vendor.handler; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -74,23 +70,17 @@ def imported() -> set[str]:
 
 @pytest.mark.parametrize("module", HEAVY)
 def test_heavy_module_is_not_imported_at_init(module: str, imported: set[str]) -> None:
-    """
-    What only some requests need, or none, is not paid for by every cold start.
-    """
+    """What only some requests need, or none, is not paid for by every cold start."""
     assert not [each for each in imported if each == module or each.startswith(f"{module}.")]
 
 
 def test_number_of_modules(imported: set[str]) -> None:
-    """
-    An import that brings hundreds of others shows here first.
-    """
+    """An import that brings hundreds of others shows here first."""
     assert len(imported) <= MOST_MODULES
 
 
 def inner_imports(path: Path) -> set[str]:
-    """
-    Name the modules of the package that a file imports, and every other top-level package.
-    """
+    """Name the modules of the package that a file imports, and every other top-level package."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -103,9 +93,7 @@ def inner_imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
 def test_imports_point_one_way(path: Path) -> None:
-    """
-    From handler over vendor and adapters to values; nothing that ships knows of infra or tests.
-    """
+    """From handler over vendor to values; nothing that ships knows of infra or tests."""
     names = inner_imports(path)
     inner = {each.removeprefix("token_vendor.") for each in names if "token_vendor." in each}
     assert inner <= set(ORDER[ORDER.index(path.stem) + 1 :])
@@ -113,17 +101,13 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_hook_shares_nothing_with_the_version_that_it_tries() -> None:
-    """
-    It imports neither the package nor what ships with it, but what Lambda's own image has.
-    """
+    """It imports neither the package nor what ships with it, but what Lambda's own image has."""
     names = set().union(*map(inner_imports, (FUNCTIONS / "before_traffic").glob("*.py")))
     tops = {name.partition(".")[0] for name in names}
     assert tops - sys.stdlib_module_names == {"botocore"}
 
 
 def test_only_entry_points_read_the_environment() -> None:
-    """
-    Every variable goes through the settings, which check it once.
-    """
+    """Every variable goes through the settings, which check it once."""
     readers = {path.stem for path in PACKAGE.glob("*.py") if "os.environ" in path.read_text()}
     assert readers <= {"handler", "prewarm", "scheduled", "settings"}

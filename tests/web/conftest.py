@@ -1,6 +1,4 @@
-"""
-A Chromium, and a small site for it.
-"""
+"""A Chromium, and a small site for it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""
-The React hooks and the Vue composables, each in an app in a real browser.
-"""
+"""The React hooks and the Vue composables, each in an app in a real browser."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ def start(context: BrowserContext, loopback: Site, bundle: bytes) -> Start:
 
 
 def reads(page: Page, **texts: str) -> None:
-    """
-    Wait until these elements have these texts.
-    """
+    """Wait until these elements have these texts."""
     for name, text in texts.items():
         element = name.replace("_", "-")
         page.wait_for_function(
@@ -102,9 +98,7 @@ def test_components_share_the_session_that_one_of_them_loads_again(start: Start)
 
 
 def test_reloads_and_leaving_on_the_way_leave_no_session_open(start: Start) -> None:
-    """
-    Each is closed before the next is loaded, in the order in which the loader was asked.
-    """
+    """Each is closed before the next is loaded, in the order in which the loader was asked."""
     page = start(vended("first"))
     reads(page, sdk_1="session 1")
     page.evaluate(

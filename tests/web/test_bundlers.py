@@ -47,9 +47,7 @@ def bundlers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_page(context: BrowserContext, loopback: Site) -> tuple[Page, list[str]]:
-    """
-    Open a page that sees Aurora's loader at its real address, and list what it asks for there.
-    """
+    """Open a page that sees Aurora's loader at its real address; list what it asks for."""
     loopback.answers = [json.dumps(each["body"]).encode() for each in (vended("first"),)]
     loopback.release.set()
     asked: list[str] = []
@@ -88,9 +86,7 @@ def test_bundle_imports_the_loader_from_auroras_address(
 def test_first_steps_of_the_docs_lead_to_a_page(
     tmp_path: Path, context: BrowserContext, loopback: Site, steps: int
 ) -> None:
-    """
-    In a clean folder, with the package as installed from the tarball.
-    """
+    """In a clean folder, with the package as installed from the tarball."""
     blocks = re.findall(r"^   ```js\n(.*?)^   ```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
     page_folder = installed(BUNDLERS, tmp_path / "my-page")
     (page_folder / "src").mkdir()
@@ -121,9 +117,7 @@ def test_first_steps_of_the_docs_lead_to_a_page(
 def test_example_app_lives_through_its_session(
     tmp_path: Path, context: BrowserContext, loopback: Site
 ) -> None:
-    """
-    Built with its types checked, and driven from loading to a session opened elsewhere.
-    """
+    """Built with its types checked, and driven from loading to a session opened elsewhere."""
     example = installed(EXAMPLE, tmp_path / "example")
     settings = {"VITE_TOKEN_URL": "/token", "VITE_ISSUER": ISSUER, "VITE_CLIENT_ID": "example"}
     run("npm", "run", "build", cwd=example, environment=settings)

@@ -38,9 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class _Vendor(ThreadingHTTPServer):
-    """
-    Answer as the contract says: vend once, then ask to wait, and forget.
-    """
+    """Answer as the contract says: vend once, then ask to wait, and forget."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
@@ -67,9 +65,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: Any) -> None:
-        """
-        Say nothing between the dots of pytest.
-        """
+        """Say nothing between the dots of pytest."""
 
     def _note(self, body: Any) -> None:
         self.server.seen.append((self.command, self.headers.get("Authorization"), body))
@@ -84,9 +80,7 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 def answers(*command: str | Path, cwd: Path) -> tuple[Any, list[tuple[str, str | None, Any]]]:
-    """
-    Run a client against a vendor; give what it printed, and what the vendor was asked.
-    """
+    """Run a client against a vendor; give what it printed, and what the vendor was asked."""
     with serving(_Vendor()) as server:
         url = f"http://127.0.0.1:{server.server_port}"
         return json.loads(run(*command, url, cwd=cwd)), server.seen

@@ -1,6 +1,4 @@
-"""
-The helper over what Node and each engine itself offers: Chromium, Firefox ESR and WebKitGTK.
-"""
+"""The helper over what Node and each engine itself offers: Chromium, Firefox ESR and WebKitGTK."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ WITHIN = 600  # Seconds for a first start on a busy machine, and for every scene
 
 
 def command(engine: str, profile: Path) -> list[str]:
-    """
-    Give the command that opens the address that is put behind it.
-    """
+    """Give the command that opens the address that is put behind it."""
     if engine == "chromium":
         path = chromium_path() or pytest.fail("no Chromium: python -m infra.web.chromium")
         return [path, *chromium_arguments(), "--headless", f"--user-data-dir={profile}"]
@@ -56,9 +52,7 @@ def command(engine: str, profile: Path) -> list[str]:
 
 @contextmanager
 def opened(engine: str, url: str, profile: Path) -> Iterator[None]:
-    """
-    Start a browser, and keep a page open in it until the block ends.
-    """
+    """Start a browser, and keep a page open in it until the block ends."""
     with (profile / "log").open("wb") as log:
         browser = subprocess.Popen(
             [*command(engine, profile), url],
@@ -75,9 +69,7 @@ def opened(engine: str, url: str, profile: Path) -> Iterator[None]:
 
 
 def report(engine: str, loopback: Site, profile: Path) -> dict[str, Any]:
-    """
-    Open the page, and wait for what its program posts.
-    """
+    """Open the page, and wait for what its program posts."""
     with opened(engine, f"{loopback.url}/engine.html", profile):
         body: dict[str, Any] = json.loads(loopback.reports.get(timeout=WITHIN))
     return body
@@ -87,9 +79,7 @@ def report(engine: str, loopback: Site, profile: Path) -> dict[str, Any]:
     "engine", ["node", "chromium", *(pytest.param(each, marks=NIGHTLY) for each in OTHERS)]
 )
 def test_every_scene_ends_as_it_should(engine: str, loopback: Site, tmp_path: Path) -> None:
-    """
-    What is wrong is listed by the scene's name in pages/scenes.js.
-    """
+    """What is wrong is listed by the scene's name in pages/scenes.js."""
     if engine == "node":
         program = SCENES.format(site=WEB.as_uri(), pages=PAGES.as_uri(), catalogue=STATUSES)
         program += "console.log(text); process.exit();"

@@ -67,9 +67,7 @@ END_OF_SESSION = "window['session.ended']()"
 
 
 def in_docs(framework: str, language: str) -> str:
-    """
-    Give the code block below the line that begins with this name.
-    """
+    """Give the code block below the line that begins with this name."""
     pattern = rf"^{re.escape(framework)}.*?^```{language}\n(.*?)^```$"
     block = re.search(pattern, DOCS.read_text(), re.MULTILINE | re.DOTALL)
     assert block, f"docs/frontend.md has no lines for {framework}"
@@ -77,9 +75,7 @@ def in_docs(framework: str, language: str) -> str:
 
 
 def project(framework: str, tmp_path: Path) -> Path:
-    """
-    Copy what is around the lines, with the package as installed from `npm pack`.
-    """
+    """Copy what is around the lines, with the package as installed from `npm pack`."""
     folder = FRAMEWORKS / framework
     if not (folder / "node_modules").exists():
         pytest.skip(f"{framework} is not installed: make web does it")
@@ -87,9 +83,7 @@ def project(framework: str, tmp_path: Path) -> Path:
 
 
 def open_page(context: BrowserContext, loopback: Site) -> Page:
-    """
-    Open `/index.html` for a person who is signed in, with Aurora's loader at its real address.
-    """
+    """Open `/index.html` for a signed-in person, with Aurora's loader at its real address."""
 
     def aurora(route: Route) -> None:
         headers = {"Access-Control-Allow-Origin": "*"}
@@ -120,9 +114,7 @@ def test_plain_html_loads_the_sdk_and_says_when_its_session_is_over(
 
 
 def bundled(files: dict[str, str], folder: Path) -> dict[str, tuple[bytes, str]]:
-    """
-    Bundle `main.jsx` of these files with esbuild, and give a site of it and one page.
-    """
+    """Bundle `main.jsx` of these files with esbuild, and give a site of it and one page."""
     files = files | {"aurora.js": in_docs("Keep one token source", "js")}
     (folder / "node_modules").mkdir()
     (folder / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
@@ -164,9 +156,7 @@ def test_component_loads_the_sdk_into_its_element_and_loads_it_again(
 def test_next_builds_the_client_component_which_loads_the_sdk(
     tmp_path: Path, context: BrowserContext, loopback: Site
 ) -> None:
-    """
-    The build checks the types and renders the page on the server, which must ask for nothing.
-    """
+    """The build checks the types and renders the page on the server, which must ask for nothing."""
     app = project("next", tmp_path)
     (app / "app" / "design.tsx").write_text(in_docs("Next.js", "tsx"))
     settings = {"NEXT_PUBLIC_TOKEN_URL": "/token", "NEXT_TELEMETRY_DISABLED": "1"}

@@ -1,6 +1,4 @@
-"""
-The helper as an npm package: what is in it, how large it is, where it runs, and its types.
-"""
+"""The helper as an npm package: what is in it, how large it is, where it runs, and its types."""
 
 from __future__ import annotations
 
@@ -101,9 +99,7 @@ def test_problems_are_in_the_docs_as_people_read_them() -> None:
 
 
 def test_publint_and_attw_find_nothing(tarball: Path) -> None:
-    """
-    Only that CommonJS cannot `require` it, as Node before 22 cannot.
-    """
+    """Only that CommonJS cannot `require` it, as Node before 22 cannot."""
     programs = Path(__file__).parent / "bundlers" / "node_modules" / ".bin"
     if not (programs / "attw").exists():
         pytest.skip("publint and attw are not installed: make web does it")
@@ -115,9 +111,7 @@ def test_publint_and_attw_find_nothing(tarball: Path) -> None:
     "file", ["aurora-token.js", "sdk.js", "sources.js", "hooks.js", "react.js", "vue.js"]
 )
 def test_oldest_browsers_need_no_rewriting(file: str) -> None:
-    """
-    What esbuild would lower for them, they would not understand.
-    """
+    """What esbuild would lower for them, they would not understand."""
     as_is = esbuild("--format=esm", WEB / file)
     assert esbuild("--format=esm", f"--target={OLDEST}", WEB / file) == as_is
     assert "Chrome and Edge 91, Firefox 79, Safari 14.1 or newer" in (WEB / "README.md").read_text()
@@ -139,9 +133,7 @@ def test_unused_helper_leaves_nothing_in_a_bundle(tmp_path: Path) -> None:
 
 
 def test_source_works_in_node_and_keeps_no_process_alive(tmp_path: Path) -> None:
-    """
-    A server that renders and a test that forgets `close` both end.
-    """
+    """A server that renders and a test that forgets `close` both end."""
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "aurora-token-vendor").symlink_to(WEB)
     shutil.copyfile(PAGES / "anywhere.js", tmp_path / "page.mjs")

@@ -1,6 +1,4 @@
-"""
-A stand-in for Aurora's Client SDK: what a browser loads of it, and the push service it listens to.
-"""
+"""A stand-in for Aurora's Client SDK: what a browser loads, and its push service."""
 
 import base64
 import hashlib
@@ -20,9 +18,7 @@ _TEXT, _CLOSE = 0x81, 0x88
 
 
 def handshake(key: str) -> dict[str, str]:
-    """
-    Give the headers that accept a web socket whose `Sec-WebSocket-Key` is this one.
-    """
+    """Give the headers that accept a web socket whose `Sec-WebSocket-Key` is this one."""
     # The RFC's choice of hash; it guards nothing.
     accept = hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()
     return {

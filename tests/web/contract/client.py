@@ -1,6 +1,4 @@
-"""
-Use a client by openapi-python-client: it vends, is told to wait, and forgets.
-"""
+"""Use a client by openapi-python-client: it vends, is told to wait, and forgets."""
 
 import json
 import sys
