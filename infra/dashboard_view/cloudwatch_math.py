@@ -18,9 +18,7 @@ from typing import Any
 
 Name = tuple[str, str, frozenset[tuple[str, str]]]
 Values = Mapping[int, float]
-"""
-Values by the number of their period; periods without a value are left out.
-"""
+"""Values by the number of their period; periods without a value are left out."""
 OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -18,9 +18,7 @@ from infra.dashboard_view.charts import LIBRARY, MINUTE, ROW, WIDTH, picture
 from infra.dashboard_view.cloudwatch_math import Samples, alarm_periods, widget_queries
 
 ROWS = 10
-"""
-Rows of a query that its widget has room for.
-"""
+"""Rows of a query that its widget has room for."""
 ANYBODY = "CALLER_SHA256"
 
 

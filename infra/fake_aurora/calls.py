@@ -9,9 +9,7 @@ from infra.fake_aurora.behaviour import Behaviour
 
 MINUTE = 60.0
 ALWAYS = ("list_users", "invite_user", "generate_token")
-"""
-The calls of Aurora's "Access Token" page, which are counted also where none was made.
-"""
+"""The calls of Aurora's "Access Token" page, which are counted also where none was made."""
 
 
 @dataclass(kw_only=True)

@@ -16,13 +16,9 @@ from token_vendor.places import MICROSECONDS, Pace
 
 DAY = 86_400
 PAGE = 100
-"""
-Rows after which the list of users goes on on another page.
-"""
+"""Rows after which the list of users goes on on another page."""
 CALLS = {"known": 1, "new": 2}
-"""
-Generate; or invite and generate.
-"""
+"""Generate; or invite and generate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +34,7 @@ class Burst:
     fullest_minute: int
     turned_away: int
     ahead_by_minute: tuple[tuple[int, int], ...] = ()
-    """
-    Generates before the first minute, by how many minutes before.
-    """
+    """Generates before the first minute, by how many minutes before."""
 
     @property
     def longest(self) -> float:

@@ -49,9 +49,7 @@ REFUSED = {
         "look why the page says that its tokens fail",
     ),
 }
-"""
-What a person hears and what to do about it, by the last problem.
-"""
+"""What a person hears and what to do about it, by the last problem."""
 
 
 @dataclass(frozen=True, kw_only=True)

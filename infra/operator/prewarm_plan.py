@@ -14,9 +14,7 @@ from infra.operator.tokens import AURORA_LIFE, table
 
 SHIFTS = (8, 9, 10)
 MARGINS = (5, 15, 60)
-"""
-Hours of a working day, and minutes of refresh margin, that the table of `coverage` has.
-"""
+"""Hours of a working day, and minutes of refresh margin, that the table of `coverage` has."""
 
 
 @dataclass(frozen=True, kw_only=True)

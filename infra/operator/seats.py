@@ -23,9 +23,7 @@ from infra.operator.tokens import table
 
 LAST_GENERATE = ("expires_at", "lifetime", "ahead", "came")
 CREDENTIAL = "jwt"
-"""
-What an export leaves out: a credential of Aurora's, and nothing about the person.
-"""
+"""What an export leaves out: a credential of Aurora's, and nothing about the person."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,7 @@ Bytes of request line and headers that an HTTP API takes.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 """
 OTHER_HEADERS = 2_000
-"""
-Bytes that a browser's other headers may well have.
-"""
+"""Bytes that a browser's other headers may well have."""
 LARGE_TOKENS = "docs/identity-providers.md, Large tokens"
 
 

@@ -22,14 +22,10 @@ from infra.operator.exits import OperatorError, UsageError
 from infra.operator.tokens import table
 
 LONGEST = 30 * 86_400
-"""
-Seconds: what is to last for longer is an option of cdk.json, or a deactivation at Aurora.
-"""
+"""Seconds: what is to last for longer is an option of cdk.json, or a deactivation at Aurora."""
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 STREAM = "operators"
-"""
-The log stream of what people switched, in the function's own log group.
-"""
+"""The log stream of what people switched, in the function's own log group."""
 MOST_ENTRIES, LONGEST_REASON = 100, 200
 LOWERED = {Switch.RATE: "request_rate", Switch.BURST: "request_burst"}
 

@@ -17,9 +17,7 @@ from infra.probe.pacing import HaltedError
 from infra.probe.tabs import Sessions
 
 READING_CALLS, ALL_CALLS = 8, 23
-"""
-The most calls of a probe that only reads, and of one with throw-away people.
-"""
+"""The most calls of a probe that only reads, and of one with throw-away people."""
 NO_VERSION = "1900-01-01"
 LEVEL = "SDK User"
 NAMES = {"first_name": "Throw-away", "last_name": "Person"}

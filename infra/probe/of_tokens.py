@@ -11,9 +11,7 @@ CLAIMS = {"id", "email", "exp", "jti"}
 TOKEN_LIFE = 43_200
 MINUTE = 60
 CLOCKS = 60
-"""
-Seconds by which a life may seem off, since Aurora signs before it answers.
-"""
+"""Seconds by which a life may seem off, since Aurora signs before it answers."""
 
 
 @question("generate", "The key generates tokens.")

@@ -22,13 +22,9 @@ from token_vendor.table import Table
 from infra.operator.exits import OperatorError
 
 LEFT_TO_OTHERS = 20
-"""
-Calls of a minute that a probe never comes near.
-"""
+"""Calls of a minute that a probe never comes near."""
 PATIENCE = 70
-"""
-Seconds to wait for a slot: more than one turn of any ring.
-"""
+"""Seconds to wait for a slot: more than one turn of any ring."""
 GET_TOGETHER = 100
 
 

@@ -53,9 +53,7 @@ class Question:
 
 
 QUESTIONS: dict[str, Question] = {}
-"""
-By name, in the order in which `reading.py` imports those who ask.
-"""
+"""By name, in the order in which `reading.py` imports those who ask."""
 
 
 def question(name: str, statement: str) -> Callable[[Reader], Reader]:

@@ -60,9 +60,7 @@ COLORS = {
     Metric.DOUBLE_GENERATE: "#8b1a1a",
     Metric.WRONG_ACCOUNT: "#ff6b6b",
 }
-"""
-The colours of series that mean something, by problem, source or name.
-"""
+"""The colours of series that mean something, by problem, source or name."""
 
 
 class Measures:

@@ -15,9 +15,7 @@ from infra.stack.function import StageFunction
 from infra.stage import StageConfig
 
 LONGEST = 15
-"""
-Minutes; the most that Lambda gives. What is left then, the next run or the next caller does.
-"""
+"""Minutes; the most that Lambda gives. What is left then, the next run or the next caller does."""
 
 NEXT_RUN = (
     "What a run did not do, the next one or the next caller does: a queue would keep an event that "

@@ -35,9 +35,7 @@ STAND_INS: Mapping[str, Any] = {
     "aurora_tenant_id": "tenant",
     "stage": "stage",
 }
-"""
-Values for required options that are missing or wrong, while the others are looked at.
-"""
+"""Values for required options that are missing or wrong, while the others are looked at."""
 
 
 def is_issuer(text: str) -> bool:

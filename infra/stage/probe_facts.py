@@ -11,13 +11,9 @@ from token_vendor.options import WrongValueError, rule_of
 from token_vendor.settings import Options
 
 RATE_SHARE = Options.request_rate / Options.aurora_rate_limit
-"""
-Calls made by calls granted; what is left is for jitter on the way.
-"""
+"""Calls made by calls granted; what is left is for jitter on the way."""
 LARGEST_MARGIN = 1 / 4
-"""
-Part of a token's life that the function makes of any larger refresh margin.
-"""
+"""Part of a token's life that the function makes of any larger refresh margin."""
 COMPARED = (
     "aurora_rate_limit",
     "request_burst",

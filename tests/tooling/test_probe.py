@@ -118,9 +118,7 @@ READING = {
     "retrieve": SEEN,
     "unknown-user": SEEN,
 }
-"""
-What a probe that only reads sees of the fake with its defaults; all else is undetermined.
-"""
+"""What a probe that only reads sees of the fake with its defaults; all else is undetermined."""
 WITH_PEOPLE = READING | {
     "generate-unknown": SEEN,
     "invite": SEEN,
