@@ -6,15 +6,14 @@ leaves room for the people who use the key.
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import batched
 from math import ceil
 
 from token_vendor.control import CONTROL, Control
 from token_vendor.models import Deadline
-from token_vendor.places import MICROSECONDS, PLACE, Pace
-from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
+from token_vendor.places import MICROSECONDS, PLACE
+from token_vendor.problems import ProblemError
 from token_vendor.request_budget import RequestBudget
 from token_vendor.settings import MINUTE, Settings
 from token_vendor.table import Table
@@ -35,18 +34,8 @@ class HaltedError(Exception):
 class Reserved:
     """Reserve each call in the stage's ring of places, as the function does."""
 
-    def __init__(
-        self,
-        table: Table,
-        settings: Settings,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
+    def __init__(self, table: Table, settings: Settings) -> None:
         self._table = table
-        self._settings = settings
-        self._clock = clock
-        self._sleep = sleep
         self._budget = RequestBudget(table, replace(settings, patience=PATIENCE))
         self._history: deque[tuple[float, int]] = deque()
 
@@ -65,14 +54,12 @@ class Reserved:
             raise OperatorError(f"the key rests for {wait:.0f} s more; try again then")
         taken = self._taken()
         if taken + calls + LEFT_TO_OTHERS > limit:
-            switched = " (as switched)" if limit < self._settings.aurora_rate_limit else ""
             raise OperatorError(
-                f"the key is in use: {taken} of this minute's {limit} calls{switched} are "
-                f"reserved. A probe "
-                f"of {calls} calls leaves {LEFT_TO_OTHERS} to others; try again at a quiet time"
+                f"the key is in use: {taken} of the {limit} calls of a minute are reserved. A "
+                f"probe of {calls} leaves {LEFT_TO_OTHERS} to others; try again at a quiet time"
             )
         # What is reserved now counts for a minute, as if it had been reserved at this moment.
-        self._history = deque([(self._clock(), ring.tickets - taken)])
+        self._history = deque([(self._table.now(), ring.tickets - taken)])
 
     def before(self, operation: str) -> None:
         """
@@ -84,19 +71,16 @@ class Reserved:
         """
         try:
             control = self._control()
-            tickets = self._budget.look().tickets
-            now = self._clock()
+            tickets, now = self._budget.look().tickets, self._table.now()
             while len(self._history) > 1 and self._history[1][0] <= now - MINUTE:
                 self._history.popleft()
             if tickets - self._history[0][1] + 1 + LEFT_TO_OTHERS > self._limit(control):
                 raise HaltedError("others began to use the key")
-            deadline = Deadline(now + 2 * PATIENCE, self._clock, self._sleep)
+            deadline = Deadline(now + 2 * PATIENCE, self._table.clock, self._table.sleep)
             self._budget.allowance(deadline, control).take(operation)
-            self._history.append((self._clock(), tickets + 1))
-        except AuroraBusyError as problem:
+            self._history.append((self._table.now(), tickets + 1))
+        except ProblemError as problem:
             raise HaltedError(f"no call was free: {problem.cause}") from problem
-        except TokenStoreUnavailableError as problem:
-            raise HaltedError(str(problem.cause)) from problem
 
     def pause(self, seconds: float, operation: str) -> None:
         self._budget.pause(seconds, operation)
@@ -105,23 +89,18 @@ class Reserved:
         return Control.of(self._table.get(CONTROL), now=self._table.now())
 
     def _limit(self, control: Control) -> int:
-        """
-        Return how many calls a minute may hold with what is switched.
-
-        A lowered rate says that Aurora, or the people who wait for it, are to have fewer.
-        """
-        share = self._budget.pace.under(control).rate / self._settings.request_rate
-        return round(self._settings.aurora_rate_limit * share)
+        """Return how many calls a minute the function makes, with what is switched."""
+        return round(self._budget.pace.under(control).rate)
 
     def _taken(self) -> int:
         """Return the most calls that may be queued or were reserved in the last minute."""
-        burst, now = self._settings.request_burst, self._budget.virtual_now()
-        turn = Pace(self._settings.request_rate, burst).turnaround
-        since = now - max(turn, MINUTE * MICROSECONDS)
-        places = [(PLACE.format(number), "") for number in range(burst)]
+        turn, burst = self._budget.pace.turnaround, self._budget.pace.burst
+        since = self._budget.virtual_now() - max(turn, MINUTE * MICROSECONDS)
         used = 0
-        for some in batched(places, GET_TOGETHER, strict=False):
-            for item in self._table.get_all(some).values():
+        for some in batched(range(burst), GET_TOGETHER, strict=False):
+            for item in self._table.get_all(
+                [(PLACE.format(number), "") for number in some]
+            ).values():
                 used += max(item.get("slot", 0), item.get("used", 0)) > since
         # A place tells its last use only; before that it may have been used once in each turn.
         return used * ceil(MINUTE * MICROSECONDS / turn)

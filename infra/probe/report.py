@@ -17,7 +17,7 @@ class Outcome:
     """
     What a probe found; `at` is seconds since the epoch, `changes` are options of cdk.json.
 
-    `left_behind` counts the throw-away people; their addresses are not kept.
+    `left_behind` counts the throw-away person, whose address is not kept.
     """
 
     stage: str

@@ -187,7 +187,7 @@ def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path)
     """From consent to cdk.json, on the stage's table; doctor then warns until it is deployed."""
     shutil.copy(Path(__file__).parents[2] / "cdk.json", tmp_path)
     deployed.aurora.behave(token_lifetime=3600)
-    said = "2\nyou+probe1@example.com\nyou+probe2@example.com\nskip\n"
+    said = "2\nyou+probe@example.com\nskip\n"
     result = run("--write", stdin=said, command=probe_app)
     assert result.exit_code == 0, result.output
     assert "Open http://localhost:" in result.stderr
@@ -195,7 +195,7 @@ def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path)
         TableName=deployed.stack.outputs.table_name,
         Key={"pk": {"S": f"sandbox#{deployed.aurora.tenant_id}"}, "sk": {"S": "RING"}},
     )["Item"]
-    assert int(ring["tickets"]["N"]) == len(deployed.aurora.calls()) == 13
+    assert int(ring["tickets"]["N"]) == len(deployed.aurora.calls()) == 9
     stages = json.loads((tmp_path / "cdk.json").read_text())["context"]["stages"]
     assert stages["local"]["refresh_margin"] == 900
     assert "refresh_margin" not in stages["production"]
@@ -207,14 +207,14 @@ def test_a_probe_is_reserved_kept_and_written(deployed: Running, tmp_path: Path)
 
 
 def test_a_probe_leaves_a_key_in_use_alone(deployed: Running) -> None:
-    """Sixty-three calls of the minute are reserved: eight more would come too near."""
+    """Sixty-three calls of the minute are reserved: six more would come too near."""
     table = tokens.table(Deployed.find("local"))
     budget = RequestBudget(table, settings())
     deadline = Deadline(time.time() + 60, time.time, time.sleep)
     budget.allowance(deadline, Control()).reserve(63)
     result = run(stdin="1\n", command=probe_app)
     assert result.exit_code == 1
-    assert "in use: 63 of this minute's 90" in result.stderr
+    assert "in use: 63 of the 88 calls" in result.stderr
     assert not deployed.aurora.calls()
 
 
