@@ -63,8 +63,8 @@ def drawn(
         raise OperatorError(str(error)) from error
     found = {name: str(path) for name, path in written.items()}
     if png:
-        pictures = {name: str(path.with_suffix(".png")) for name, path in written.items()}
-        found |= {f"{name} (picture)": path for name, path in pictures.items()}
+        pictures = {name: path.with_suffix(".png") for name, path in written.items()}
+        found |= {f"{name} (picture)": str(path) for name, path in pictures.items()}
     return found
 
 

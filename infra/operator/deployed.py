@@ -59,7 +59,7 @@ class Deployed:
         local = _local_outputs() if stage == LOCAL else {}
         name = f"AuroraTokenVendor-{stage}"
         try:
-            session = _local_session(local) if local else _session()
+            session = _session(local)
             client = _client(session, "cloudformation", local)
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -125,12 +125,10 @@ def stages() -> list[str]:
         return []
 
 
-def _session() -> boto3.Session:
-    # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
-    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
-
-
-def _local_session(local: "Mapping[str, str]") -> boto3.Session:
+def _session(local: "Mapping[str, str]") -> boto3.Session:
+    if not local:
+        # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
+        return boto3.Session(region_name=os.environ.get("AWS_REGION"))
     # A profile that this machine does not know would be refused, though none is needed here.
     for variable in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         os.environ.pop(variable, None)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from token_vendor.caller import identify
@@ -40,11 +40,11 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
         fix="sign in at the stage's issuer, or set issuer in cdk.json and deploy",
     )
     audience = claims.get("aud", claims.get("client_id", []))
-    audiences = {audience} if isinstance(audience, str) else set(audience)
+    audiences = [audience] if isinstance(audience, str) else audience
     yield judged(
         "token: audience",
-        f"aud is {_listed(audiences)}; the stage expects {_listed(expected['Audience'])}",
-        good=bool(audiences & set(expected["Audience"])),
+        f"aud is {', '.join(audiences)}; the stage expects {', '.join(expected['Audience'])}",
+        good=bool(set(audiences) & set(expected["Audience"])),
         fix="set audiences in cdk.json to the app's client id and deploy",
     )
     left = float(claims.get("exp", 0)) - time.time()
@@ -81,7 +81,3 @@ def _size(token: str, claims: dict[str, Any]) -> Finding:
         good=size <= LARGEST - OTHER_HEADERS,
         fix=LARGE_TOKENS,
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

@@ -43,9 +43,7 @@ def board(deployed: Deployed) -> Board:
     return Board(entries=Control.of(item, now=time.time()).entries, version=item.get("version"))
 
 
-def entry(  # noqa: PLR0913 - what there is to say of a switch.
-    name: str, value: str, *, until: str, reason: str, by: str = "", now: float
-) -> Entry:
+def entry(name: str, value: str, *, until: str, reason: str, now: float) -> Entry:
     """
     Check what an operator wants to set; that a number lowers the stage's is seen when it is set.
 
@@ -53,13 +51,13 @@ def entry(  # noqa: PLR0913 - what there is to say of a switch.
         UsageError: Saying what is wrong with it.
 
     """
-    named = _entry(name, reason=reason, by=by)
+    named = _entry(name, reason=reason)
     return replace(
         named, value=_value(named.switch, value), until=moment(until, now, option="--until")
     )
 
 
-def ended(name: str, value: str, *, reason: str, by: str = "") -> Entry:
+def ended(name: str, value: str, *, reason: str) -> Entry:
     """
     Check what an operator wants to clear; of rate and burst there is one each, whatever its value.
 
@@ -67,7 +65,7 @@ def ended(name: str, value: str, *, reason: str, by: str = "") -> Entry:
         UsageError: Saying what is wrong with it.
 
     """
-    named = _entry(name, reason=reason, by=by)
+    named = _entry(name, reason=reason)
     return replace(named, value=_blocked(value)) if named.switch is Switch.BLOCK else named
 
 
@@ -83,10 +81,10 @@ def set_(deployed: Deployed, wanted: Entry) -> None:
         most = getattr(deployed.settings, option)
         if float(wanted.value) >= most:
             raise UsageError(f"{wanted.value!r}: a switch only lowers {option}, which is {most:g}")
-    found = board(deployed)
-    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
-    _write(deployed, found, (*others, wanted))
-    _tell(deployed, wanted, "switched")
+    found, mine = board(deployed), _signed(deployed, wanted)
+    others = tuple(each for each in found.entries if _name(each) != _name(mine))
+    _write(deployed, found, (*others, mine))
+    _tell(deployed, mine, "switched")
 
 
 def clear(deployed: Deployed, wanted: Entry) -> None:
@@ -102,7 +100,7 @@ def clear(deployed: Deployed, wanted: Entry) -> None:
     if others == found.entries:
         raise OperatorError(f"{' '.join(_name(wanted)).strip()} is not switched")
     _write(deployed, found, others)
-    _tell(deployed, wanted, "switch cleared")
+    _tell(deployed, _signed(deployed, wanted), "switch cleared")
 
 
 def tidy(deployed: Deployed) -> None:
@@ -112,18 +110,19 @@ def tidy(deployed: Deployed) -> None:
         _write(deployed, found, found.entries)
 
 
-def operator(deployed: Deployed) -> str:
-    return str(deployed.client("sts").get_caller_identity()["Arn"])
+def _signed(deployed: Deployed, wanted: Entry) -> Entry:
+    """Return what is wanted with who wants it."""
+    return replace(wanted, by=str(deployed.client("sts").get_caller_identity()["Arn"]))
 
 
-def _entry(name: str, *, reason: str, by: str) -> Entry:
+def _entry(name: str, *, reason: str) -> Entry:
     if name not in Switch:
         raise UsageError(f"{name} is no switch: choose from {', '.join(Switch)}")
     if not reason.strip():
         raise UsageError("say why with --reason, for those who read the audit log")
     if len(reason) > LONGEST_REASON:
         raise UsageError(f"--reason: {LONGEST_REASON} characters at most")
-    return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by=by)
+    return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by="")
 
 
 def _name(each: Entry) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ from infra.operator.person import Known
 from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
 from infra.operator.vend import Vend
+from tests.model.test_request_budget import PROMPT, Morning, coming
 
 PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
-RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
 
@@ -65,26 +66,36 @@ def emf(minute: int, metric: str, *values: float, **dimensions: str) -> dict[str
 
 def test_everybody_gets_in_at_the_rate() -> None:
     """1,000 calls take eleven turns of the ring, of 61.4 s each."""
-    burst = simulate(users=1000, known=1, over=0.1, **RING)
-    assert 669 < burst.longest < 676
+    burst = simulate(users=1000, known=1, over=0.1, rate=88)
+    assert 669 < burst.longest_wait < 676
     assert sum(burst.calls_by_minute) == 1000
     assert burst.turned_away == 0
 
 
+def test_simulated_ring_is_that_of_the_function() -> None:
+    """It is written again, because it answers at once: 300 people come to both at one moment."""
+    played = Morning(88, 90, [0])
+    played.play(coming([PROMPT] * 300), [])
+    by_minute = Counter(int(moment // 60) for moment in played.moments)
+    simulated = simulate(users=300, known=1, over=0.0001, rate=88)
+    assert simulated.calls_by_minute == tuple(by_minute[minute] for minute in range(4))
+    assert simulated.longest_wait == pytest.approx(played.moments[-1], abs=5)
+
+
 def test_newcomers_cost_two_calls_and_one_reading_of_the_list() -> None:
-    burst = simulate(users=100, known=0, over=5, **RING)
+    burst = simulate(users=100, known=0, over=5, rate=88)
     assert sum(burst.calls_by_minute) == 1 + 200
 
 
 def test_aurora_never_sees_more_than_its_limit_in_a_minute() -> None:
-    burst = simulate(users=3000, known=0.5, over=5, **RING)
+    burst = simulate(users=3000, known=0.5, over=5, rate=88)
     assert burst.fullest_minute == 90
     assert burst.turned_away > 0
 
 
 def test_few_people_do_not_wait() -> None:
     """Nor do many, as long as Aurora has room for them."""
-    assert simulate(users=80, known=1, over=0.1, **RING).longest == 0
+    assert simulate(users=80, known=1, over=0.1, rate=88).longest_wait == 0
 
 
 # Metric math ----------------------------------------------------------------------------
@@ -171,9 +182,9 @@ def test_simulate_burst_for_people() -> None:
 
 def test_prewarm_moves_the_calls_before_the_morning() -> None:
     """By the plan that the function follows: nobody who comes as expected waits."""
-    without = simulate(users=1000, known=1, over=5, **RING)
-    ahead = simulate(users=1000, known=1, over=5, prewarmed=0.95, **RING)
-    assert ahead.longest == 0 < without.longest
+    without = simulate(users=1000, known=1, over=5, rate=88)
+    ahead = simulate(users=1000, known=1, over=5, prewarmed=0.95, rate=88)
+    assert ahead.longest_wait == 0 < without.longest_wait
     assert sum(calls for _, calls in ahead.ahead_by_minute) == 950
     assert sum(ahead.calls_by_minute) == 50
     # The last one ends a lead before its owner comes.
@@ -196,7 +207,6 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
     table = coverage(rate=88)
     assert table[9][5] == 12_672
     assert table[9][60] == 8316
-    assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
     for shift, row in table.items():
         cells = " | ".join(f"{people:,}" for people in row.values())
         assert f"| {shift} h | {cells} |" in PREWARM.read_text(), "docs/prewarm.md"
