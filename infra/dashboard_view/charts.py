@@ -109,13 +109,7 @@ def as_html(figure: go.Figure) -> Markup:
 
 
 def picture(source: Path, png: Path, *, height: int, width: int = WIDTH + 32) -> None:
-    """
-    Draw a page with Chromium.
-
-    Raises:
-        PictureError: There is no Chromium, or it failed.
-
-    """
+    """Draw a page with Chromium, or raise `PictureError`."""
     chromium = chromium_path()
     if chromium is None:
         raise PictureError("no Chromium for the picture: python -m infra.web.chromium")

@@ -17,13 +17,7 @@ The message of what an operator switched. It is no request: it has neither statu
 
 
 def address(email: str) -> str:
-    """
-    Return an e-mail in the form in which it is stored.
-
-    Raises:
-        UsageError: `email` is not an address.
-
-    """
+    """Return an e-mail in the form in which it is stored, or raise `UsageError`."""
     try:
         return normalised_email(email)
     except ValueError as error:

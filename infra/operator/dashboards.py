@@ -30,11 +30,7 @@ def drawn(
     Draw the dashboards with what the local stack has emitted; return where each one is.
 
     `period` is the seconds that count as CloudWatch's minute: less than 60 shows a scene that was
-    played fast.
-
-    Raises:
-        OperatorError: A picture cannot be drawn.
-
+    played fast. A picture that cannot be drawn raises `OperatorError`.
     """
     since = time.time() - hours * 3600
     logged = list(audit_log.lines(deployed, since=since))

@@ -50,9 +50,7 @@ class Deployed:
         """
         Look the stage up in the AWS account of the usual credentials, or on this machine.
 
-        Raises:
-            NotDeployedError: There is no such stack, or AWS cannot be asked.
-
+        Where there is no such stack, or AWS cannot be asked, `NotDeployedError` says what to do.
         """
         if (known := stages()) and stage not in known:
             raise NotDeployedError(f"cdk.json has no stage {stage}; it has {', '.join(known)}")

@@ -95,13 +95,7 @@ def request(
     headers: Mapping[str, str] = {},
     **arguments: Any,
 ) -> urllib3.BaseHTTPResponse:
-    """
-    Send one request about the tenant's users, with the version that the stage pins.
-
-    Raises:
-        urllib3.exceptions.HTTPError: There is no answer.
-
-    """
+    """Send one request about the tenant's users, with the version that the stage pins."""
     url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{path}"
     sent = {
         "Accept": "application/json",

@@ -60,9 +60,8 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
     """
     List who has an active account and was vended nothing for so many days.
 
-    Raises:
-        OperatorError: The table does not remember that long, or the list was never read whole.
-
+    If the table does not remember that long, or the list was never read whole, raise
+    `OperatorError`.
     """
     if days > (remembered := deployed.settings.kept_days):
         raise OperatorError(
@@ -108,9 +107,7 @@ def erase(deployed: Deployed, email: str) -> Erased:
     """
     Delete all items of a person, and look through the whole table for what is left of it.
 
-    Raises:
-        OperatorError: The person is blocked: the block names it, and has to be cleared first.
-
+    A block names its person and has to be cleared first: that raises `OperatorError`.
     """
     if any(each.value == email for each in switches.board(deployed).entries):
         raise OperatorError(f"{email} is blocked: token-vendor switch block {email} --clear first")

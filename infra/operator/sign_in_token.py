@@ -26,9 +26,7 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
     """
     Check size, issuer, audience, expiry and e-mail; claims are named, their values are not.
 
-    Raises:
-        OperatorError: `token` is not a JWT.
-
+    What is no JWT raises `OperatorError`.
     """
     claims = _claims(token)
     yield _size(token, claims)

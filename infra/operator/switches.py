@@ -45,11 +45,9 @@ def board(deployed: Deployed) -> Board:
 
 def entry(name: str, value: str, *, until: str, reason: str, now: float) -> Entry:
     """
-    Check what an operator wants to set; that a number lowers the stage's is seen when it is set.
+    Return what an operator wants to set, or raise `UsageError`.
 
-    Raises:
-        UsageError: Saying what is wrong with it.
-
+    That a number lowers the stage's is seen when it is set.
     """
     named = _entry(name, reason=reason)
     return replace(
@@ -59,11 +57,9 @@ def entry(name: str, value: str, *, until: str, reason: str, now: float) -> Entr
 
 def ended(name: str, value: str, *, reason: str) -> Entry:
     """
-    Check what an operator wants to clear; of rate and burst there is one each, whatever its value.
+    Return what an operator wants to clear, or raise `UsageError`.
 
-    Raises:
-        UsageError: Saying what is wrong with it.
-
+    Of rate and burst there is one each, whatever its value.
     """
     named = _entry(name, reason=reason)
     return replace(named, value=_blocked(value)) if named.switch is Switch.BLOCK else named
@@ -73,9 +69,7 @@ def set_(deployed: Deployed, wanted: Entry) -> None:
     """
     Set a switch in the place of the same one, and note it in the audit log.
 
-    Raises:
-        UsageError: It raises what it is to lower.
-
+    One that raises what it is to lower is a `UsageError`.
     """
     if option := LOWERED.get(wanted.switch):
         most = getattr(deployed.settings, option)
@@ -88,13 +82,7 @@ def set_(deployed: Deployed, wanted: Entry) -> None:
 
 
 def clear(deployed: Deployed, wanted: Entry) -> None:
-    """
-    Clear a switch, and note it in the audit log.
-
-    Raises:
-        OperatorError: It is not set.
-
-    """
+    """Clear a switch and note it in the audit log; raise `OperatorError` where it is not set."""
     found = board(deployed)
     others = tuple(each for each in found.entries if _name(each) != _name(wanted))
     if others == found.entries:

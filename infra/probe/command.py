@@ -26,12 +26,8 @@ def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcom
     """
     Ask the operator, then Aurora, then the operator again; return what was found.
 
-    `person` tells whom the probe has invited. Without a cdk.json no options are compared.
-
-    Raises:
-        OperatorError: Nothing may be asked, or Aurora refuses the key.
-        NotDeployedError: Aurora cannot be reached.
-
+    `person` tells whom the probe has invited. Without a cdk.json no options are compared. An
+    `OperatorError` says why nothing was asked, or that Aurora refuses the key.
     """
     settings, api_key = deployed.settings, deployed.api_key()
     try:
@@ -80,13 +76,7 @@ def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcom
 
 
 def finish(outcome: Outcome, *, write: bool) -> list[str]:
-    """
-    Keep the report and, if wanted, change cdk.json as it is by now; return a line for each.
-
-    Raises:
-        OperatorError: A file cannot be written.
-
-    """
+    """Keep the report and, if wanted, change cdk.json as it is by now; return a line for each."""
     try:
         done = [f"kept in {outcome.keep(Path())}"]
         if write and outcome.changes:

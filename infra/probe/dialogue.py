@@ -32,9 +32,7 @@ def consent(settings: Settings, *, stage: str) -> bool:
     """
     Show in one screen what a probe may do; return whether a throw-away person is allowed.
 
-    Raises:
-        OperatorError: The operator allows nothing.
-
+    If the operator allows nothing, raise `OperatorError`.
     """
     tenant = settings.aurora_tenant_id
     typer.echo(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage), err=True)
@@ -45,13 +43,7 @@ def consent(settings: Settings, *, stage: str) -> bool:
 
 
 def production(settings: Settings, *, allowed: bool) -> None:
-    """
-    Have the operator confirm that this is production.
-
-    Raises:
-        OperatorError: It is not meant.
-
-    """
+    """Have the operator confirm that this is production, or raise `OperatorError`."""
     if not allowed:
         origin = settings.aurora_origin
         raise OperatorError(f"{origin} is production: probe a sandbox, or add --production")

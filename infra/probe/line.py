@@ -45,9 +45,7 @@ class Line:
         """
         Make one call and record it; `call` is how reports name it, with ids left out.
 
-        Raises:
-            HaltedError: The call was not made, or Aurora is not to be asked again for now.
-
+        `HaltedError` says that it was not made, or that Aurora is not to be asked again for now.
         """
         if not self._left:
             raise HaltedError("every call that was allowed has been made")

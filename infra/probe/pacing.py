@@ -40,13 +40,7 @@ class Reserved:
         self._history: deque[tuple[float, int]] = deque()
 
     def admit(self, calls: int) -> None:
-        """
-        Let a probe of so many calls begin.
-
-        Raises:
-            OperatorError: They would come too near to the limit of a key that is in use.
-
-        """
+        """Let a probe of so many calls begin, or raise `OperatorError`: the key is in use."""
         limit = self._limit(self._control())
         ring, now = self._budget.look(), self._budget.now()
         if ring.held_until > now:
@@ -62,13 +56,7 @@ class Reserved:
         self._history = deque([(self._table.now(), ring.tickets - taken)])
 
     def before(self, operation: str) -> None:
-        """
-        Reserve a call, and wait for its slot.
-
-        Raises:
-            HaltedError: Others need the key.
-
-        """
+        """Reserve a call and wait for its slot; raise `HaltedError` if others need the key."""
         try:
             control = self._control()
             tickets, now = self._budget.look().tickets, self._table.now()

@@ -23,13 +23,7 @@ class StageFile:
 
     @classmethod
     def read(cls, stage: str) -> "StageFile":
-        """
-        Read the stage.
-
-        Raises:
-            OperatorError: There is no such file or stage.
-
-        """
+        """Read the stage; raise `OperatorError` if there is no such file or stage."""
         try:
             content = json.loads(CDK_JSON.read_text(encoding="utf-8"))
             given = content["context"]["stages"][stage]

@@ -24,27 +24,25 @@ NEXT_RUN = (
 
 
 class ScheduledFunction(StageFunction):
-    def __init__(  # noqa: PLR0913 - what two functions differ in.
+    def __init__(
         self,
         scope: Construct,
         id_: str,
         *,
         stage: StageConfig,
-        variables: Mapping[str, str],
         handler: str,
-        does: str,
         attempts: int,
+        **further: Any,
     ) -> None:
         super().__init__(
             scope,
             id_,
             stage=stage,
-            variables=variables,
             code=lambda_.Code.from_asset(str(build_asset())),
             handler=f"token_vendor.{handler}.handler",
-            does=does,
             timeout=Duration.minutes(LONGEST),
             no_queue=NEXT_RUN,
+            **further,
         )
         self._time_zone = TimeZone.of(stage.time_zone)
         # The right to call an alias is one to call nothing else.

@@ -147,16 +147,10 @@ class StageConfig(GivenOptions):
     @classmethod
     def read(cls, stages: Mapping[str, Any], stage: object, override: Mapping[str, Any]) -> Self:
         """
-        Return the options of one stage.
+        Return the options of one stage, or raise `StageError` with a line for each that is wrong.
 
-        Args:
-            stages: the `stages` object of cdk.json.
-            stage: the name given with `-c stage=`.
-            override: options that are known only at the time of the call; they win.
-
-        Raises:
-            StageError: with a line for each option that is wrong.
-
+        `stages` is that object of cdk.json, `stage` the name given with `-c stage=`. What stands in
+        `override` is known only at the time of the call, and wins.
         """
         if not isinstance(stage, str) or stage not in stages:
             known = ", ".join(sorted(stages))
@@ -183,13 +177,7 @@ class StageConfig(GivenOptions):
 
     @classmethod
     def of(cls, stage: str, **options: Any) -> Self:
-        """
-        Return the options of a stage that another CDK app declares in Python.
-
-        Raises:
-            StageError: with a line for each option that is wrong.
-
-        """
+        """Return the options of a stage that another CDK app declares; raise as `read`."""
         return cls.read({stage: options}, stage, {})
 
     @property
@@ -242,9 +230,7 @@ def parse_override(text: str | None) -> Mapping[str, Any]:
     """
     Parse `-c override='{"option": value}'`: options that are known only when the app runs.
 
-    Raises:
-        StageError: the text is not a JSON object.
-
+    What is no JSON object raises `StageError`.
     """
     try:
         override = json.loads(text or "{}")

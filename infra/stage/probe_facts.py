@@ -32,9 +32,7 @@ def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
     """
     Return the newest report of a stage and its facts, or None where there is none.
 
-    Raises:
-        ReportError: A report of the stage is damaged.
-
+    A damaged report of the stage raises `ReportError`.
     """
     found = []
     for path in folder.glob(f"probe-{stage}-*.json"):
