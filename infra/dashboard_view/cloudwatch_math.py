@@ -74,9 +74,6 @@ class Samples:
                     period = int(meta["Timestamp"] / 1000 // self.period)
                     series[period] += value if isinstance(value, list) else [value]
 
-    def names(self) -> set[Name]:
-        return set(self._samples)
-
     def found(self, queries: Sequence[Query]) -> list[Query]:
         """Return the queries with one in place of each search for every series that it finds."""
         found = []

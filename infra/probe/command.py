@@ -18,8 +18,9 @@ from infra.probe.questions import Record
 from infra.probe.reading import answers, facts
 from infra.probe.report import Outcome
 from infra.probe.stage_file import CDK_JSON, StageFile, replace_file
-from infra.probe.tabs import Sessions, open_tabs
+from infra.probe.tabs import Sessions, Tabs
 from infra.stage.probe_facts import implied_options
+from infra.web.loopback import serving
 
 
 def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcome:
@@ -45,7 +46,7 @@ def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcom
     pacing = Reserved(tokens.table(deployed), settings)
     pacing.admit(most)
     line = Line(settings, api_key, pacing, most=most, clock=time.time)
-    with open_tabs(settings.aurora_origin) as tabs:
+    with serving(Tabs(settings.aurora_origin)) as tabs:
         sessions = Sessions(tabs)
         halted = make_calls(line, person, use_known=dialogue.use_known, sessions=sessions)
     if (listed := line.exchanges.get("list")) is None or not listed.status:
@@ -66,7 +67,7 @@ def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcom
         aurora=settings.aurora_origin,
         at=time.time(),
         halted=halted,
-        left_behind=int(bool(person.left_behind)),
+        left_behind=bool(person.left_behind),
         answers=tuple(answers(record)),
         facts=known,
         changes=changes,

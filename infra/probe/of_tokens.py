@@ -5,10 +5,10 @@ from math import isfinite
 
 from token_vendor.settings import MINUTE
 
+from infra.operator.tokens import AURORA_LIFE
 from infra.probe.questions import Found, Record, is_seen, names, question
 
 CLAIMS = {"id", "email", "exp", "jti"}
-TOKEN_LIFE = 43_200
 CLOCKS = 60
 """Seconds by which a life may seem off, since Aurora signs before it answers."""
 
@@ -53,7 +53,7 @@ def _id(record: Record) -> Found:
 @question("token-life", "A token lives 12 hours.")
 def _token_life(record: Record) -> Found:
     if life := life_of(record):
-        return abs(life - TOKEN_LIFE) <= CLOCKS, f"{life} s", record["generate"]
+        return abs(life - AURORA_LIFE) <= CLOCKS, f"{life} s", record["generate"]
     return None, "there is no token with an end", record["generate"]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from token_vendor.settings import Options
 
 from infra.operator.exits import OperatorError
-from infra.stage.probe_facts import COMPARED
 from infra.stage.reader import read_options
 
 CDK_JSON = Path("cdk.json")
@@ -41,12 +40,13 @@ class StageFile:
         return given
 
     def options(self, deployed: Options) -> Options:
-        """Return the options as this file has them; those that no probe concerns, as deployed."""
+        """Return the options as this file has them; those that are wrong here, as deployed."""
         # What is wrong with an option is told at the next synth.
-        right, _ = read_options(Options, self.given)
-        return replace(
-            deployed, **{name: right.get(name, getattr(Options, name)) for name in COMPARED}
-        )
+        right, wrong = read_options(Options, self.given)
+        left_out: dict[str, Any] = {
+            each.name: each.default for each in fields(Options) if each.name not in wrong
+        }
+        return replace(deployed, **(left_out | right))
 
     def changed(self, changes: Mapping[str, Any]) -> str:
         content: dict[str, Any] = json.loads(json.dumps(self.content))

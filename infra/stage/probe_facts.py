@@ -14,14 +14,6 @@ RATE_SHARE = Options.request_rate / Options.aurora_rate_limit
 """Calls made by calls granted; what is left is for jitter on the way."""
 LARGEST_MARGIN = 1 / 4
 """Part of a token's life that the function makes of any larger refresh margin."""
-COMPARED = (
-    "aurora_rate_limit",
-    "request_burst",
-    "request_rate",
-    "refresh_margin",
-    "aurora_version_header",
-    "aurora_version",
-)
 
 
 class ReportError(Exception):

@@ -44,9 +44,10 @@ from infra.probe.questions import QUESTIONS, Record
 from infra.probe.reading import answers, facts
 from infra.probe.report import Outcome
 from infra.probe.stage_file import StageFile
-from infra.probe.tabs import Sessions, open_tabs
+from infra.probe.tabs import Sessions, Tabs
 from infra.stage import probe_facts
 from infra.stage.probe_facts import implied_options, newest
+from infra.web.loopback import serving
 from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
 from tests.support.clock import Clock
@@ -442,7 +443,7 @@ def test_sessions_are_classified(
     with FakeAurora.running(kill=behaviour[0], second_session=behaviour[1]) as aurora:
         # A terminal cannot be played with answers that depend on the question.
         monkeypatch.setattr(typer, "prompt", Browser(aurora))
-        with open_tabs(aurora.url) as tabs:
+        with serving(Tabs(aurora.url)) as tabs:
             record = probe(aurora, sessions=Sessions(tabs))
         assert aurora.stats()["answers"]["generate_token"] == {"200": 2}
     assert verdicts(record) == expected(
@@ -453,7 +454,7 @@ def test_sessions_are_classified(
 def test_the_same_token_is_not_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
     with FakeAurora.running(second_generate="same") as aurora:
         monkeypatch.setattr(typer, "prompt", Browser(aurora))
-        with open_tabs(aurora.url) as tabs:
+        with serving(Tabs(aurora.url)) as tabs:
             record = probe(aurora, sessions=Sessions(tabs))
     found = verdicts(record)
     assert found["loader-option"] == SEEN
@@ -467,21 +468,21 @@ def test_what_was_not_looked_at_is_not_known(
     """A loader that does not load may have another reason than the name of its option."""
     asked: list[str] = []
     monkeypatch.setattr(typer, "prompt", lambda text, **_: asked.append(text) or answer)
-    with open_tabs(fake_aurora.url) as tabs:
+    with serving(Tabs(fake_aurora.url)) as tabs:
         record = probe(fake_aurora, sessions=Sessions(tabs))
     assert verdicts(record) == expected(WITH_PEOPLE, {})
     assert len(asked) == 1
 
 
 def test_tabs_are_found_only_by_their_address(fake_aurora: FakeAurora) -> None:
-    with open_tabs(fake_aurora.url) as tabs:
+    with serving(Tabs(fake_aurora.url)) as tabs:
         url = tabs.show("first", "e.y.J<")
         assert urllib3.request("GET", url).status == 200
         assert b"J<" not in urllib3.request("GET", url).data
         for other in ("/", "/first", "//first", f"{tabs.folder}second", tabs.folder):
             answer = urllib3.request("GET", f"http://localhost:{tabs.server_port}{other}")
             assert (answer.status, b"e.y.J" in answer.data) == (404, False)
-    with open_tabs(fake_aurora.url) as others:
+    with serving(Tabs(fake_aurora.url)) as others:
         assert others.folder != tabs.folder
         assert len(others.folder) > 20
 
@@ -493,7 +494,7 @@ def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:
         fake_aurora.answer(GENERATE, fake_aurora.tenant_id, fake_aurora.api_key, JESSICA["id"])
         for _ in range(2)
     ]
-    with open_tabs(fake_aurora.url) as tabs, chromium() as browser:
+    with serving(Tabs(fake_aurora.url)) as tabs, chromium() as browser:
         context = browser.new_context()
         context.set_default_timeout(10_000)
         pages = []
@@ -849,7 +850,7 @@ def outcome(at: float, stage: str = "sandbox", **known: Any) -> Outcome:
         aurora="https://api-sandbox.aurorasolar.com",
         at=at,
         halted="",
-        left_behind=0,
+        left_behind=False,
         answers=tuple(answers(Record(exchanges={}))),
         facts=known,
         changes={},
@@ -982,7 +983,7 @@ def test_nothing_private_is_told_or_kept(here: Path) -> None:
     }
     for text in (kept.read_text(), told):
         assert not {each for each in private if each in text}
-    assert json.loads(told)["left_behind"] == 1
+    assert json.loads(told)["left_behind"] is True
     assert not {each for each in private - {ADDRESS} if each in result.stderr}
     assert f"{ADDRESS}: throw-away person, exists" in result.stderr
     assert newest(here, "sandbox") is not None
