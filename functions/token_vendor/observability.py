@@ -116,14 +116,14 @@ class Recorder:
         They share a line, because each line costs time and money. Scheduled work is not `timed`:
         nobody waits for it, and it takes minutes.
         """
-        latency = (self.timer() - self._started) * 1000
+        latency = round((self.timer() - self._started) * 1000, 1)
         if timed:
             self.count(Metric.LATENCY, latency)
             if self._cold:
                 self.count(Metric.COLD_START)
         audit = self.event | {
             "cold_start": self._cold,
-            "duration_ms": round(latency, 1),
+            "duration_ms": latency,
             "phases_ms": {name: round(ms, 1) for name, ms in self._phases.items()},
         }
         self._cold = False
