@@ -60,8 +60,8 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         return ""
     # A claim may hold half a surrogate pair, which no request to Aurora could carry.
-    words = ("".join(c for c in word if c.isprintable()) for word in value.split())
-    return " ".join(word for word in words if word)[:LONGEST_NAME]
+    words = ("".join(filter(str.isprintable, word)) for word in value.split())
+    return " ".join(filter(None, words))[:LONGEST_NAME]
 
 
 def _single(value: Any) -> Any:

@@ -255,7 +255,8 @@ def normalised_email(text: str) -> str:
         or len(email) > LONGEST_EMAIL
         or "@" in local
         or "#" in domain
-        or any(c.isspace() or unicodedata.category(c).startswith("C") for c in email)
+        or " " in email
+        or not email.isprintable()
     ):
         raise ValueError("not an e-mail address")
     return email

@@ -113,32 +113,33 @@ class Recorder:
         """
         Write the audit event and the metrics of this request.
 
-        Scheduled work is not `timed`: nobody waits for it, and it takes minutes.
+        They share a line, because each line costs time and money. Scheduled work is not `timed`:
+        nobody waits for it, and it takes minutes.
         """
-        latency = (self.timer() - self._started) * 1000
+        latency = round((self.timer() - self._started) * 1000, 1)
         if timed:
             self.count(Metric.LATENCY, latency)
             if self._cold:
                 self.count(Metric.COLD_START)
-        logger.info(
-            "audit",
-            extra={
-                "audit": self.event
-                | {
-                    "cold_start": self._cold,
-                    "duration_ms": round(latency, 1),
-                    "phases_ms": {name: round(ms, 1) for name, ms in self._phases.items()},
-                }
-            },
-        )
+        audit = self.event | {
+            "cold_start": self._cold,
+            "duration_ms": latency,
+            "phases_ms": {name: round(ms, 1) for name, ms in self._phases.items()},
+        }
         self._cold = False
-        self.emit()
+        self.emit({"level": "INFO", "message": "audit", "audit": audit})
 
-    def emit(self) -> None:
-        """Write the metrics so far, as of now: scheduled work takes minutes, and calls it often."""
-        for document in self._documents():
-            # CloudWatch takes the documents from the function's log.
-            print(json.dumps(document, separators=(",", ":")))  # noqa: T201
+    def emit(self, event: dict[str, Any] | None = None) -> None:
+        """
+        Write the metrics so far, as of now, and the event in the line of the first ones.
+
+        Scheduled work takes minutes, and calls it often.
+        """
+        first, *others = self._documents() or [{}]
+        for document in ((event or {}) | first, *others):
+            if document:
+                # CloudWatch takes the documents from the function's log.
+                print(json.dumps(document, separators=(",", ":")))  # noqa: T201
         self._values = {}
 
     def _documents(self) -> list[dict[str, Any]]:

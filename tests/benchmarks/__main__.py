@@ -38,10 +38,10 @@ LOCAL = Path(__file__).resolve().parents[2] / ".local"
 COLD = 40
 WARM = 2000
 STAMPEDE = 500
-STORM = {"limit": 900, "callers": 300, "slack": 90 / 88}
+STORM = {"limit": 450, "callers": 150, "slack": 90 / 88}
 """
-Ten times Aurora's limit, so that the ring decides and not two cores; a place rests as much longer
-than Aurora's minute as it does by default.
+Five times Aurora's limit: two cores answer the 75 who come at once in a second, so that the ring
+decides. A place rests as much longer than Aurora's minute as it does by default.
 """
 STORMS = 3
 RUSH = 80
@@ -239,7 +239,7 @@ def rushed() -> Row:
 
 
 def in_the_storm(*, known: bool) -> Row:
-    """Use as much of Aurora's limit as 300 first-time callers can; the median of storms."""
+    """Use as much of Aurora's limit as 150 first-time callers can; the median of storms."""
     done = [storm(known=known, **STORM) for _ in range(STORMS)]
     part = [round(each.efficiency, 3) for each in done]
     each = done[part.index(median(part))]

@@ -111,8 +111,8 @@ class Counted:
 
 
 # As `make bench` counted them on 2026-11-25; docs/cost.md is computed from these.
-STORED = Counted(calls=1, read_units=2, write_units=0, log_bytes=925, log_lines=2)
-GENERATED = Counted(calls=6, read_units=3, write_units=6, log_bytes=1643, log_lines=3)
+STORED = Counted(calls=1, read_units=2, write_units=0, log_bytes=810, log_lines=1)
+GENERATED = Counted(calls=6, read_units=3, write_units=6, log_bytes=1525, log_lines=2)
 
 
 @dataclass(frozen=True)

@@ -170,9 +170,10 @@ class Deployment:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Collect what the function logs; its handler keeps the stream that it was made with."""
+    """Collect what the function logs and prints; its handler keeps the stream it was made with."""
     stream = io.StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    monkeypatch.setattr("sys.stdout", stream)
     return stream
 
 

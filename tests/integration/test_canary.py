@@ -74,9 +74,7 @@ class Watch:
     and when an alarm is on.
     """
 
-    def __init__(
-        self, template: Template, scene: Scene, log: io.StringIO, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def __init__(self, template: Template, scene: Scene, log: io.StringIO) -> None:
         schedule = template.properties("AWS::Scheduler::Schedule")
         assert schedule["ScheduleExpression"] == "rate(1 minute)"
         self._event = json.loads(schedule["Target"]["Input"])
@@ -84,7 +82,6 @@ class Watch:
         self._function = template.properties("AWS::Lambda::Alias")["FunctionName"]
         self._scene = scene
         self._log = log
-        self._capsys = capsys
         self._minute = 0
 
     def minutes(self, number: int, version: Version) -> None:
@@ -101,11 +98,10 @@ class Watch:
             for line in map(json.loads, self._log.getvalue().splitlines()):
                 if sample := self._filter.sample(line):
                     self._scene.emitted(sample)
+                if "_aws" in line:
+                    self._scene.emitted(line)
             self._log.seek(0)
             self._log.truncate()
-            for text in self._capsys.readouterr().out.splitlines():
-                if '"_aws"' in text:
-                    self._scene.emitted(json.loads(text))
             # What Lambda itself counts.
             self._scene.emitted(errors(self._function, crashed))
 
@@ -130,10 +126,8 @@ def scene(template: Template, deployment: Deployment, capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
-def watch(
-    template: Template, scene: Scene, log: io.StringIO, capsys: pytest.CaptureFixture[str]
-) -> Watch:
-    return Watch(template, scene, log, capsys)
+def watch(template: Template, scene: Scene, log: io.StringIO) -> Watch:
+    return Watch(template, scene, log)
 
 
 @pytest.fixture

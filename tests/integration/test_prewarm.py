@@ -19,8 +19,6 @@ from tests.integration.test_store_failures import Wire
 from tests.support.clients import people
 
 if TYPE_CHECKING:
-    import io
-
     from tests.integration.conftest import Deployment
 
 
@@ -134,10 +132,7 @@ def test_pause_is_left_to_people(noting: Deployment) -> None:
 
 
 def test_entry_point_tells_how_many(
-    noting: Deployment,
-    monkeypatch: pytest.MonkeyPatch,
-    log: io.StringIO,
-    capsys: pytest.CaptureFixture[str],
+    noting: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And emits no latency: nobody waited for it."""
     before_the_morning(noting)
@@ -145,12 +140,11 @@ def test_entry_point_tells_how_many(
     monkeypatch.setattr(prewarm, "wire", lambda *_, **__: parts(noting, PREWARM="true"))
     for name, value in (ENVIRONMENT | {"AURORA_URL": noting.aurora.url}).items():
         monkeypatch.setenv(name, value)
-    log.truncate(0)
     capsys.readouterr()
     assert prewarm.handler({}, Context(remaining=900)) == {"prewarmed": 12}
-    audit = json.loads(log.getvalue().strip("\x00\n").splitlines()[-1])["audit"]
-    assert (audit["outcome"], audit["people"]) == ("prewarmed", 12)
     emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    audit = emitted[-1]["audit"]
+    assert (audit["outcome"], audit["people"]) == ("prewarmed", 12)
     # Each as it happened: CloudWatch takes a line as of the moment at which it is written.
     counted = [line["Prewarmed"] for line in emitted if "Prewarmed" in line]
     assert counted == [[1.0]] * 12
