@@ -209,11 +209,6 @@ def test_switch_only_lowers(stage: Deployed, name: str, value: str) -> None:
     assert told(stage) == []
 
 
-def test_switch_without_a_reason_is_refused() -> None:
-    with pytest.raises(OperatorError, match="--reason"):
-        switches.entry("rate", "9", until="1h", reason=" ", now=NOW)
-
-
 def test_moment_may_be_given() -> None:
     """With any offset."""
     entry = wanted("stop-inviting", until="2025-06-15T18:00:00+02:00", now=1_750_000_000)

@@ -131,9 +131,6 @@ def test_demo_page(page: str) -> None:
     assert "default-src 'none'" in policy
     assert f"script-src 'self' {OUTPUTS.aurora_url} 'unsafe-eval';" in policy
     assert f"connect-src 'self' {OUTPUTS.issuer}" in policy
-
-
-def test_demo_page_is_told_where_everything_is(page: str) -> None:
     config = get(f"{page}/config.json").json()
     assert config["token_url"] == OUTPUTS.token_url
     assert config["loader_url"] == f"{OUTPUTS.aurora_url}/client-sdk-loader.next.js"

@@ -242,14 +242,10 @@ def test_every_behaviour_is_classified(behaviour: dict[str, Any], change: dict[s
 
 READ_ONLY: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "the defaults": ({}, {}),
-    "pages": ({"page_size": 1}, PAGED),
     "no right to list": (
         {"forbidden": ("list_users",)},
         dict.fromkeys(READING, UNKNOWN) | {"list": NOT},
     ),
-    # A refusal may mean the unknown id, or that the key lacks the right.
-    "no right to generate": ({"forbidden": ("generate_token",)}, {}),
-    "an unknown id is 403": ({"unknown_status": 403}, {"unknown-user": NOT}),
     "a limit at once": (
         {"rate_limit": 1, "retry_after": "float"},
         {"retry-after": NOT} | dict.fromkeys(("retrieve", "unknown-user"), UNKNOWN),
@@ -895,9 +891,15 @@ def test_doctor_names_a_damaged_report(tmp_path: Path, monkeypatch: pytest.Monke
 # The command ----------------------------------------------------------------------------------
 
 
-def run(aurora: FakeAurora, *arguments: str, said: str, key: str = "") -> Result:
+def run(
+    aurora: FakeAurora,
+    *arguments: str,
+    said: str,
+    key: str = "",
+    memory: MemoryTable | None = None,
+) -> Result:
     """Run the command on a stage that calls this Aurora, with a table in memory."""
-    memory = MemoryTable(lambda _: None, time.time)
+    memory = memory or MemoryTable(lambda _: None, time.time)
     deployed: Any = Deployed(
         stage="sandbox",
         region="",
@@ -967,6 +969,33 @@ def test_an_aurora_that_is_not_there(fake_aurora: FakeAurora) -> None:
 
 def test_without_a_stage_it_is_wrong_usage() -> None:
     assert CliRunner().invoke(app, []).exit_code == 2
+
+
+def test_a_probe_is_reserved_kept_and_written(here: Path) -> None:
+    """From consent to cdk.json; doctor then warns until it is deployed."""
+    (here / "cdk.json").write_text(CDK_JSON)
+    memory = MemoryTable(lambda _: None, time.time)
+    with FakeAurora.running(token_lifetime=3600) as aurora:
+        result = run(aurora, "--write", said=f"2\n{ADDRESS}\nskip\n", memory=memory)
+        calls = len(aurora.calls())
+    assert result.exit_code == 0, result.output
+    assert "Open http://localhost:" in result.stderr
+    [ring] = [item for (_, sk), item in memory.items.items() if sk == "RING"]
+    assert int(ring["tickets"]["N"]) == calls == 9
+    stages = json.loads((here / "cdk.json").read_text())["context"]["stages"]
+    assert [each["refresh_margin"] for each in stages.values()] == [900, 3600]
+    [(state, found)] = findings(SETTINGS)
+    assert (state, "asks for 900" in found) == ("warn", True)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_key_in_use_is_not_probed() -> None:
+    stage = Stage()
+    stage.vend(63)
+    with FakeAurora.running(tenant_id="tenant") as aurora:
+        result = run(aurora, said="1\n", memory=stage.memory)
+        assert not aurora.calls()
+    assert (result.exit_code, "in use: 63 of the 88 calls" in result.stderr) == (1, True)
 
 
 def test_nothing_private_is_told_or_kept(here: Path) -> None:
