@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Running
 
 THREADS = 3
-"""As many execution environments MiniStack starts."""
+"""
+As many execution environments MiniStack starts.
+"""
 RATE = 8
-"""Requests to Aurora a minute: more than those make who come back again and again in the outage."""
+"""
+Requests to Aurora a minute: more than those make who come back again and again in the outage.
+"""
 DOCS = Path(__file__).parents[2] / "docs"
 ROTATED = "sk_sand_rotated"
 RUSH = [f"rush-{number}@example.com" for number in range(72)]

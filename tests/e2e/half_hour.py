@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Running
 
 REQUESTS = 30
-"""A minute, by those who hold a token; `failed-share` looks at minutes of 20 and more."""
+"""
+A minute, by those who hold a token; `failed-share` looks at minutes of 20 and more.
+"""
 LONGEST = 60
-"""Seconds that a phase may take beyond its minutes, and an answer at all."""
+"""
+Seconds that a phase may take beyond its minutes, and an answer at all.
+"""
 STEADY = [f"steady-{number}@example.com" for number in range(8)]
 
 

@@ -17,7 +17,9 @@ from tests.infrastructure.test_template_lint import REFERENCE
 CANARY = "canary@example.com"
 FUNCTION, ALIAS, POLICY = "AWS::Lambda::Function", "AWS::Lambda::Alias", "AWS::IAM::Policy"
 INIT = 10
-"""Seconds that Lambda gives a function to load."""
+"""
+Seconds that Lambda gives a function to load.
+"""
 
 
 @pytest.fixture(scope="module")
