@@ -65,7 +65,7 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
     """
     if days > (remembered := deployed.settings.kept_days):
         raise OperatorError(
-            f"--unused {days}d: the table remembers a person for {remembered} days at most; set "
+            f"--days {days}: the table remembers a person for {remembered} days at most; set "
             f"kept_days in cdk.json, which holds for the tokens of the days to come"
         )
     reading = table(deployed).get(Reading.sk)

@@ -83,12 +83,12 @@ def set_(deployed: Deployed, wanted: Entry) -> None:
 
 def clear(deployed: Deployed, wanted: Entry) -> None:
     """Clear a switch and note it in the audit log; raise `OperatorError` where it is not set."""
-    found = board(deployed)
-    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
+    found, mine = board(deployed), _signed(deployed, wanted)
+    others = tuple(each for each in found.entries if _name(each) != _name(mine))
     if others == found.entries:
-        raise OperatorError(f"{' '.join(_name(wanted)).strip()} is not switched")
+        raise OperatorError(f"{' '.join(_name(mine)).strip()} is not switched")
     _write(deployed, found, others)
-    _tell(deployed, _signed(deployed, wanted), "switch cleared")
+    _tell(deployed, mine, "switch cleared")
 
 
 def tidy(deployed: Deployed) -> None:
