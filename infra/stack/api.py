@@ -1,6 +1,7 @@
 """The only way in: an HTTP API whose two routes ask for the caller's own OIDC token."""
 
 import json
+from math import ceil
 
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigw
@@ -105,7 +106,7 @@ class Api(Construct):
             stage_name="$default",
             auto_deploy=True,
             throttle=apigw.ThrottleSettings(
-                rate_limit=stage.throttle_rate, burst_limit=stage.throttle_burst
+                rate_limit=stage.throttle_rate, burst_limit=ceil(2 * stage.throttle_rate)
             ),
         )
         resource = deployed.node.default_child

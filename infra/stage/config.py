@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from math import ceil
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -179,10 +178,6 @@ class StageConfig(GivenOptions):
     def of(cls, stage: str, **options: Any) -> Self:
         """Return the options of a stage that another CDK app declares; raise as `read`."""
         return cls.read({stage: options}, stage, {})
-
-    @property
-    def throttle_burst(self) -> int:
-        return ceil(2 * self.throttle_rate)
 
     def variables(self) -> dict[str, str]:
         values = {each.name.upper(): to_text(getattr(self, each.name)) for each in fields(Options)}
