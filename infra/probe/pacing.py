@@ -84,11 +84,10 @@ class Reserved:
         """Return the most calls that may be queued or were reserved in the last minute."""
         turn, burst = self._budget.pace.turnaround, self._budget.pace.burst
         since = self._budget.virtual_now() - max(turn, MINUTE * MICROSECONDS)
+        places = [(PLACE.format(number), "") for number in range(burst)]
         used = 0
-        for some in batched(range(burst), GET_TOGETHER, strict=False):
-            for item in self._table.get_all(
-                [(PLACE.format(number), "") for number in some]
-            ).values():
+        for some in batched(places, GET_TOGETHER, strict=False):
+            for item in self._table.get_all(some).values():
                 used += max(item.get("slot", 0), item.get("used", 0)) > since
         # A place tells its last use only; before that it may have been used once in each turn.
         return used * ceil(MINUTE * MICROSECONDS / turn)
