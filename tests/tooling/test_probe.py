@@ -551,10 +551,6 @@ class Stage:
             for name, value in item.items()
         }
 
-    @property
-    def places_used(self) -> int:
-        return sum("PLACE#" in sk for _, sk in self.memory.items)
-
 
 SETTINGS = Settings(
     stage="sandbox",
@@ -563,16 +559,6 @@ SETTINGS = Settings(
     table_name="tokens",
     aurora_secret_arn="secret",
 )
-
-
-def test_each_call_is_reserved_like_the_functions_own(fake_aurora: FakeAurora) -> None:
-    stage = Stage()
-    stage.reserved.admit(ALL_CALLS)
-    record = probe(fake_aurora, paced=stage.reserved)
-    assert not record.halted
-    calls = len(fake_aurora.calls())
-    assert stage.item("RING")["tickets"] == calls
-    assert stage.places_used == calls
 
 
 @pytest.mark.parametrize(
@@ -965,10 +951,6 @@ def test_a_key_that_aurora_does_not_know(fake_aurora: FakeAurora, key: str) -> N
 def test_an_aurora_that_is_not_there(fake_aurora: FakeAurora) -> None:
     with fake_aurora.down():
         assert run(fake_aurora, said="1\n").exit_code == 3
-
-
-def test_without_a_stage_it_is_wrong_usage() -> None:
-    assert CliRunner().invoke(app, []).exit_code == 2
 
 
 def test_a_probe_is_reserved_kept_and_written(here: Path) -> None:
