@@ -18,13 +18,7 @@ NETWORK = "look at this machine's network and HTTPS_PROXY first"
 
 
 def request(method: str, url: str, **arguments: Any) -> urllib3.BaseHTTPResponse:
-    """
-    Send a request once, without following redirects.
-
-    Raises:
-        urllib3.exceptions.HTTPError: There is no answer.
-
-    """
+    """Send a request once, without following redirects; no answer is urllib3's `HTTPError`."""
     manager = _manager(_proxy(url), next(filter(None, map(os.environ.get, CA_BUNDLES)), None))
     return manager.request(method, url, retries=False, redirect=False, **arguments)
 

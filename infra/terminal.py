@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Cell = str | tuple[str, str]
-"""
-A text, or one with its style.
-"""
+"""A text, or one with its style."""
 WIDEST = 10_000
 
 

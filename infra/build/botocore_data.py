@@ -45,13 +45,9 @@ def operations(data: Path) -> set[str]:
 
 def check_calls(sources: Iterable[Path], known: set[str]) -> None:
     """
-    Compare what the sources call with what ships.
+    Raise `BundlingError` where a source calls an operation that does not ship.
 
     A name that is an operation's is taken for a call of it, whatever it is called on.
-
-    Raises:
-        BundlingError: An operation is called that does not ship.
-
     """
     shipped = {xform_name(name) for names in CALLED.values() for name in names}
     missing = (known | WITHOUT_FILES) - shipped
@@ -65,13 +61,7 @@ def check_calls(sources: Iterable[Path], known: set[str]) -> None:
 
 
 def trim(data: Path) -> None:
-    """
-    Trim the folder `botocore/data` in place.
-
-    Raises:
-        BundlingError: The folder is not as this program knows it, or lacks an operation.
-
-    """
+    """Trim `botocore/data` in place; raise `BundlingError` where it is not as it is known here."""
     found = {path.name for path in data.iterdir() if path.is_file()}
     if found != SHARED:
         raise BundlingError(f"botocore/data has other files: {sorted(found ^ SHARED)}")

@@ -35,15 +35,6 @@ def cdk(*arguments: str) -> list[str]:
     return [str(CLI), *arguments]
 
 
-def environment() -> dict[str, str]:
-    """Return this process's environment with the project's Node and Python found first."""
-    return {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "CDK_DISABLE_CLI_TELEMETRY": "true",
-    }
-
-
 def main() -> int:
     """Run one verb; whatever stops it is told in one line."""
     replace_what_it_cannot_show()
@@ -75,7 +66,10 @@ def main() -> int:
     quiet = ["--quiet"] if chosen.verb == "synth" else []
     context = ["-c", f"stage={chosen.stage}", "-c", f"override={chosen.override}"]
     command = cdk(chosen.verb, *context, *quiet, *rest)
-    code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+    # The project's own Node and Python are found first.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    env = os.environ | {"PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     if code and chosen.verb == "deploy" and stage.deployment == "canary":
         print(REFUSED.format(stage=chosen.stage), file=sys.stderr)
     if chosen.verb == "synth" and code == 0:

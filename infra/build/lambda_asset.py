@@ -39,11 +39,7 @@ def build_asset(cache: Path = CACHE) -> Path:
 
     The folder is never changed once it is there; other sources make another folder.  The network
     is needed only where the lock's dependencies are neither in `cache` nor in uv's own cache.
-
-    Raises:
-        BundlingError: uv is absent or could not install, this Python is not the Lambda's, or
-            what ships of botocore is not what the functions call.
-
+    `BundlingError` says why it cannot be built.
     """
     if (built := Path(__file__).with_name(ASSET_IN_WHEEL)).exists():
         return built

@@ -28,9 +28,7 @@ def judge(report: dict[str, Any]) -> str:
     """
     Return what a report of pip-audit says in one line.
 
-    Raises:
-        AdvisoriesError: A package is vulnerable, or was not looked up.
-
+    A package that is vulnerable, or was not looked up, raises `AdvisoriesError`.
     """
     packages = report["dependencies"]
     vulnerable = [
@@ -49,13 +47,7 @@ def judge(report: dict[str, Any]) -> str:
 
 
 def audit(*options: str) -> str:
-    """
-    Let pip-audit look up every locked package that ships, and return its verdict.
-
-    Raises:
-        AdvisoriesError: As `judge`; or the advisory service cannot be reached.
-
-    """
+    """Let pip-audit look up every locked package that ships, and return its verdict as `judge`."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text(locked_requirements())

@@ -45,13 +45,7 @@ __all__ = ["StageConfig", "StageError", "TokenVendor"]
 
 
 def build_wheel(to: Path = TO) -> Path:
-    """
-    Return the wheel, built into the folder `to`.
-
-    Raises:
-        BundlingError: The Lambda's folder could not be built.
-
-    """
+    """Return the wheel, built into the folder `to`, or raise `BundlingError`."""
     with tempfile.TemporaryDirectory() as folder:
         _stage_sources(Path(folder))
         to.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,7 @@ NOTES = {
     "ConsumedReadCapacityUnits": "Locally: counted on the wire. A unit for each item read or "
     "written, two for writing one with a JWT.",
 }
-"""
-What a widget shows on the local page, by its first metric's name or namespace.
-"""
+"""What a widget shows on the local page, by its first metric's name or namespace."""
 
 
 def lines(

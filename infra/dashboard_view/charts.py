@@ -14,14 +14,10 @@ from infra.dashboard_view.cloudwatch_math import Samples, widget_queries
 from infra.web.chromium import chromium_arguments, chromium_path
 
 ROW = 46
-"""
-Pixels of one unit of a widget's height.
-"""
+"""Pixels of one unit of a widget's height."""
 WIDTH = 1500
 DRAWN_WITHIN = 60
-"""
-Seconds for Chromium to draw a page.
-"""
+"""Seconds for Chromium to draw a page."""
 MINUTE = 60
 LIBRARY = "plotly.min.js"
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
@@ -113,13 +109,7 @@ def as_html(figure: go.Figure) -> Markup:
 
 
 def picture(source: Path, png: Path, *, height: int, width: int = WIDTH + 32) -> None:
-    """
-    Draw a page with Chromium.
-
-    Raises:
-        PictureError: There is no Chromium, or it failed.
-
-    """
+    """Draw a page with Chromium, or raise `PictureError`."""
     chromium = chromium_path()
     if chromium is None:
         raise PictureError("no Chromium for the picture: python -m infra.web.chromium")

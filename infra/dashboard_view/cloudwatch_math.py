@@ -18,9 +18,7 @@ from typing import Any
 
 Name = tuple[str, str, frozenset[tuple[str, str]]]
 Values = Mapping[int, float]
-"""
-Values by the number of their period; periods without a value are left out.
-"""
+"""Values by the number of their period; periods without a value are left out."""
 OPERATORS: dict[type[ast.operator | ast.cmpop], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -75,9 +73,6 @@ class Samples:
                     series = self._samples[directive["Namespace"], metric["Name"], dimensions]
                     period = int(meta["Timestamp"] / 1000 // self.period)
                     series[period] += value if isinstance(value, list) else [value]
-
-    def names(self) -> set[Name]:
-        return set(self._samples)
 
     def found(self, queries: Sequence[Query]) -> list[Query]:
         """Return the queries with one in place of each search for every series that it finds."""

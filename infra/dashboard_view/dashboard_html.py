@@ -18,9 +18,7 @@ from infra.dashboard_view.charts import LIBRARY, MINUTE, ROW, WIDTH, picture
 from infra.dashboard_view.cloudwatch_math import Samples, alarm_periods, widget_queries
 
 ROWS = 10
-"""
-Rows of a query that its widget has room for.
-"""
+"""Rows of a query that its widget has room for."""
 ANYBODY = "CALLER_SHA256"
 
 
@@ -36,11 +34,8 @@ def render(  # noqa: PLR0913 - what a page is made of.
     """
     Write one page for each dashboard below the folder `to`, and the library that draws them.
 
-    Widgets and alarms are by name; `lines` is what was logged, for the queries.
-
-    Raises:
-        PictureError: A picture cannot be drawn.
-
+    Widgets and alarms are by name; `lines` is what was logged, for the queries. A picture that
+    cannot be drawn raises `PictureError`.
     """
     to.mkdir(parents=True, exist_ok=True)
     (to / LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")

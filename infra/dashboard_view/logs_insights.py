@@ -19,9 +19,7 @@ def run(query: str, lines: Iterable[Mapping[str, Any]]) -> list[Row]:
     """
     Return the rows that a query finds, each value under the name of its column.
 
-    Raises:
-        ValueError: The query has a form that is not read here.
-
+    A form of query that is not read here raises `ValueError`.
     """
     # The first part names the log group.
     commands = [part.strip() for part in re.split(r"\s\| ", query)][1:]

@@ -16,9 +16,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 TAPPED = "/_local/tapped"
 MOST = 100_000
-"""
-Passages that are kept; the oldest go first.
-"""
+"""Passages that are kept; the oldest go first."""
 DYNAMODB = "DynamoDB_20120810"
 API = re.compile(r"/_aws/execute-api/(\w+)/|(\w+)\.execute-api\.")
 READ_UNIT = 4096

@@ -78,8 +78,6 @@ class Behaviour(_FromJson):
     # What a page after the last one holds is unknown: nothing, the last page again, the first, or
     # a refusal.
     past_end: Literal["empty", "last", "wraps", "refused"] = "empty"
-    # Whether the list of users takes `per_page`, as that of projects does, is unknown.
-    per_page: Literal["honoured", "ignored", "refused"] = "honoured"
     # Nor is it said that pages have numbers, or whether a total stands beside them. The other usual
     # forms: `next_cursor`, `nextPageToken`, an address in a Link header (RFC 8288) or in
     # `links.next` (JSON:API), `meta.next_page`, `meta.offset` with a total; and two that name no
@@ -113,13 +111,9 @@ class Behaviour(_FromJson):
     retrieve_status: Literal[200, 403, 404, 405] = 200
     # Aurora documents 404 for an id that does not exist; other services answer 403 or 422.
     unknown_status: int = 404
-    # Aurora says that arrays have no guaranteed order: it may even be another in each answer, and
-    # pages then overlap and leave people out.
-    order: Literal["inserted", "shuffled", "unstable"] = "inserted"
+    # Aurora says that arrays have no guaranteed order.
+    order: Literal["inserted", "shuffled"] = "inserted"
 
-    # Nothing says which members are required; these are all of the page's sample but the phone
-    # number, which many identity providers do not have.
-    invite_required: tuple[str, ...] = ("first_name", "last_name", "email", "user_level")
     # Success code and answer are unknown; sibling endpoints answer the created object, wrapped or
     # not, and Aurora's page on status codes has 200, 202 and 204. The last three forms are a faulty
     # Aurora's: the id, the e-mail or the whole record of somebody else in the tenant.
@@ -152,10 +146,9 @@ class Behaviour(_FromJson):
     # "One Client SDK session at a time": which of two loses is unknown.
     second_session: Literal["takes_over", "refused"] = "takes_over"
 
-    # Requests per window and key, 0 for no limit. Whether the window slides is unknown.
+    # Requests per sliding window and key, 0 for no limit.
     rate_limit: int = 90
     rate_window: float = 60
-    rate_window_kind: Literal["sliding", "fixed"] = "sliding"
     # "Individual endpoints may have their own rate limits": of generate alone, 0 for none.
     generate_limit: int = 0
     # The header's form is unknown.

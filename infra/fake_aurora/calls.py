@@ -5,13 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.fake_aurora.behaviour import Behaviour
-
 MINUTE = 60.0
 ALWAYS = ("list_users", "invite_user", "generate_token")
-"""
-The calls of Aurora's "Access Token" page, which are counted also where none was made.
-"""
+"""The calls of Aurora's "Access Token" page, which are counted also where none was made."""
 
 
 @dataclass(kw_only=True)
@@ -41,9 +37,9 @@ class Calls:
         self._calls.append(call)
         return call
 
-    def wait(self, key: str, behaviour: Behaviour, now: float, *, limit: int) -> float | None:
+    def wait(self, key: str, length: float, now: float, *, limit: int) -> float | None:
         """
-        Count a call against its key's limit: None where it fits, else the seconds until one fits.
+        Count a call: None where it fits its key's limit of `length` seconds, else when one fits.
 
         Aurora's limit is per key over all requests. A refused call does not count, because a limit
         that counts its own refusals never lets a caller back in who retries.
@@ -51,16 +47,12 @@ class Calls:
         if not limit:
             return None
         window = self._counted.setdefault(key, deque())
-        length = behaviour.rate_window
-        fixed = behaviour.rate_window_kind == "fixed"
-        begin = now // length * length if fixed else now - length
-        while window and window[0] <= begin:
+        while window and window[0] <= now - length:
             window.popleft()
         if len(window) < limit:
             window.append(now)
             return None
-        opens = begin if fixed else window[len(window) - limit]
-        return opens + length - now
+        return window[len(window) - limit] + length - now
 
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(call) for call in self._calls]

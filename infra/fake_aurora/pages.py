@@ -7,8 +7,6 @@ from infra.fake_aurora.behaviour import Behaviour
 from infra.fake_aurora.replies import RefusedError, Reply
 
 Rows = list[dict[str, Any]]
-# Aurora's list of projects takes at most this `per_page`; nothing says that users differ.
-MOST_PER_PAGE = 250
 
 
 def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
@@ -30,12 +28,10 @@ def listing(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Reply:
 
 
 def _numbered(rows: Rows, query: dict[str, str], behaviour: Behaviour) -> Rows:
-    if "per_page" in query and behaviour.per_page == "refused":
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "Unknown parameter: per_page.")
-    if behaviour.per_page == "ignored":
-        query = {name: text for name, text in query.items() if name != "per_page"}
-    size = min(_positive(query, "per_page", behaviour.page_size), MOST_PER_PAGE)
-    number, pages = _positive(query, "page", 1), max(1, -(-len(rows) // size))
+    text, size = query.get("page", "1"), behaviour.page_size
+    if not text.isdecimal() or int(text) < 1:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "page is a positive number.")
+    number, pages = int(text), max(1, -(-len(rows) // size))
     if number > pages and behaviour.past_end == "refused":
         raise RefusedError(HTTPStatus.BAD_REQUEST, "No such page.")
     if number > pages:
@@ -89,10 +85,3 @@ PARAMETERS = {
     "offset": "offset",
     "total": "skip",
 }
-
-
-def _positive(query: dict[str, str], name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not text.isdecimal() or int(text) < 1:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is a positive number.")
-    return int(text)

@@ -201,7 +201,7 @@ class Rules:
 
     def _limit(self, key: str, limit: int) -> None:
         now = self._clock()
-        wait = self._calls.wait(key, self.behaviour, now, limit=limit)
+        wait = self._calls.wait(key, self.behaviour.rate_window, now, limit=limit)
         if wait is None:
             return
         forms = {

@@ -6,7 +6,6 @@ Beside the fake Aurora, the page's buttons make a queue, an outage and a takeove
 """
 
 import json
-from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
@@ -22,7 +21,6 @@ from infra.web.demo_files import (
     at_one_origin,
     security_headers,
 )
-from infra.web.loopback import serving
 
 # What each button does at the fake Aurora, for the next call that generates a token.
 SCENES: dict[str, dict[str, Any]] = {
@@ -72,10 +70,6 @@ class Demo(ThreadingHTTPServer):
         self.headers = security_headers(
             sdk=sdk, connects=[outputs.issuer, outputs.aws_endpoint_url]
         )
-
-
-def demo_page(port: int) -> AbstractContextManager[Demo]:
-    return serving(Demo(port))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -19,9 +19,7 @@ def held(file: Path) -> Iterator[None]:
     """
     Hold the folder's lock, which the system drops with the process; the file names the process.
 
-    Raises:
-        LocalStackError: Another process holds it.
-
+    Where another process holds it, `LocalStackError` says which.
     """
     file.parent.mkdir(exist_ok=True)
     with file.open("a+") as lock:
@@ -39,9 +37,7 @@ def end(file: Path) -> int:
     """
     End the stack that holds the lock as Ctrl-C does, wait for it, and return its process id.
 
-    Raises:
-        LocalStackError: None runs here, or it does not end.
-
+    If none runs here, or it does not end, raise `LocalStackError`.
     """
     with suppress(FileNotFoundError), file.open("a+") as lock:
         if not _taken(lock):

@@ -11,11 +11,12 @@ from typing import Any
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local import sign_in as oidc
-from infra.local.demo import demo_page
+from infra.local.demo import Demo
 from infra.local.deployment import TIMEOUT, Deployment
 from infra.local.ministack import REGION, MiniStack, ministack
 from infra.local.outputs import Outputs
 from infra.local.processes import free_port
+from infra.web.loopback import serving
 
 Step = Callable[[str], AbstractContextManager[None]]
 
@@ -92,7 +93,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
                     environment=fake.behaviour.environment,
                     api_key=fake.api_key,
                 )
-            demo = life.enter_context(demo_page(free_port(ports.demo)))
+            demo = life.enter_context(serving(Demo(free_port(ports.demo))))
             origins = [demo.url, EXAMPLE_ORIGIN, *DEV_ORIGINS]
             issuer = life.enter_context(
                 oidc.oidc_provider(port=free_port(ports.issuer), people=PEOPLE, origins=origins)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from token_vendor.models import normalised_email
@@ -17,13 +17,7 @@ The message of what an operator switched. It is no request: it has neither statu
 
 
 def address(email: str) -> str:
-    """
-    Return an e-mail in the form in which it is stored.
-
-    Raises:
-        UsageError: `email` is not an address.
-
-    """
+    """Return an e-mail in the form in which it is stored, or raise `UsageError`."""
     try:
         return normalised_email(email)
     except ValueError as error:
@@ -87,12 +81,7 @@ def events(deployed: Deployed, *, since: float, containing: str) -> list[dict[st
 
 
 def await_event(
-    deployed: Deployed,
-    *,
-    since: float,
-    containing: str,
-    patience: float,
-    sleep: Callable[[float], None] = time.sleep,
+    deployed: Deployed, *, since: float, containing: str, patience: float
 ) -> dict[str, Any] | None:
     """Return the newest such event, waiting for CloudWatch to have it, or None."""
     give_up_at = time.monotonic() + patience
@@ -101,4 +90,4 @@ def await_event(
             return found[-1]
         if time.monotonic() > give_up_at:
             return None
-        sleep(1)
+        time.sleep(1)

@@ -7,7 +7,7 @@ usage, 3 the stage cannot be reached.
 """
 
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -120,18 +120,16 @@ def switch(  # noqa: PLR0913 - one option each.
     """Show what is switched, or switch it for the next requests."""
     from infra.operator import output, switches
 
-    if name:
-        # What was typed is looked at before AWS is asked.
-        wanted = (
-            switches.ended(name, value, reason=reason)
-            if off
-            else switches.entry(name, value, until=until, reason=reason, now=time.time())
-        )
-        deployed = find(stage)
-        by_whom = replace(wanted, by=switches.operator(deployed))
-        (switches.clear if off else switches.set_)(deployed, by_whom)
-    else:
-        deployed = find(stage)
+    if not name:
+        return output.switched(switches.board(find(stage)).entries)
+    # What was typed is looked at before AWS is asked.
+    wanted = (
+        switches.ended(name, value, reason=reason)
+        if off
+        else switches.entry(name, value, until=until, reason=reason, now=time.time())
+    )
+    deployed = find(stage)
+    (switches.clear if off else switches.set_)(deployed, wanted)
     return output.switched(switches.board(deployed).entries)
 
 
@@ -247,22 +245,13 @@ def burst(
     ] = 0,
 ) -> Answer:
     """Simulate a morning without stored tokens: how long people wait, and what Aurora sees."""
-    from functools import partial
-
-    from token_vendor.settings import Options, Settings
+    from token_vendor.settings import Options
 
     from infra.operator import output
     from infra.operator.burst_simulation import simulate
 
-    morning = partial(
-        simulate,
-        users=users,
-        known=known,
-        over=over,
-        rate=rate or Options.request_rate,
-        burst=Options.request_burst,
-        horizon=Settings.queue_horizon,
-    )
+    rate = rate or Options.request_rate
+    morning = partial(simulate, users=users, known=known, over=over, rate=rate)
     mornings = {"as it is": morning()}
     if prewarmed:
         mornings["with prewarm"] = morning(prewarmed=prewarmed)

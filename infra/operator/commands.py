@@ -35,9 +35,7 @@ MOVED = {
     "simulate-burst": " plan burst",
     "probe": "-probe",
 }
-"""
-Commands of 0.2 and their new names, which 0.3 still tells.
-"""
+"""Commands of 0.2 and their new names, which 0.3 still tells."""
 
 
 class Sections(TyperGroup):

@@ -30,11 +30,7 @@ def drawn(
     Draw the dashboards with what the local stack has emitted; return where each one is.
 
     `period` is the seconds that count as CloudWatch's minute: less than 60 shows a scene that was
-    played fast.
-
-    Raises:
-        OperatorError: A picture cannot be drawn.
-
+    played fast. A picture that cannot be drawn raises `OperatorError`.
     """
     since = time.time() - hours * 3600
     logged = list(audit_log.lines(deployed, since=since))
@@ -63,8 +59,8 @@ def drawn(
         raise OperatorError(str(error)) from error
     found = {name: str(path) for name, path in written.items()}
     if png:
-        pictures = {name: str(path.with_suffix(".png")) for name, path in written.items()}
-        found |= {f"{name} (picture)": path for name, path in pictures.items()}
+        pictures = {name: path.with_suffix(".png") for name, path in written.items()}
+        found |= {f"{name} (picture)": str(path) for name, path in pictures.items()}
     return found
 
 

@@ -50,16 +50,14 @@ class Deployed:
         """
         Look the stage up in the AWS account of the usual credentials, or on this machine.
 
-        Raises:
-            NotDeployedError: There is no such stack, or AWS cannot be asked.
-
+        Where there is no such stack, or AWS cannot be asked, `NotDeployedError` says what to do.
         """
         if (known := stages()) and stage not in known:
             raise NotDeployedError(f"cdk.json has no stage {stage}; it has {', '.join(known)}")
         local = _local_outputs() if stage == LOCAL else {}
         name = f"AuroraTokenVendor-{stage}"
         try:
-            session = _local_session(local) if local else _session()
+            session = _session(local)
             client = _client(session, "cloudformation", local)
             (stack,) = client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
@@ -125,12 +123,10 @@ def stages() -> list[str]:
         return []
 
 
-def _session() -> boto3.Session:
-    # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
-    return boto3.Session(region_name=os.environ.get("AWS_REGION"))
-
-
-def _local_session(local: "Mapping[str, str]") -> boto3.Session:
+def _session(local: "Mapping[str, str]") -> boto3.Session:
+    if not local:
+        # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
+        return boto3.Session(region_name=os.environ.get("AWS_REGION"))
     # A profile that this machine does not know would be refused, though none is needed here.
     for variable in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         os.environ.pop(variable, None)

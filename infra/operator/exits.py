@@ -3,9 +3,7 @@
 import sys
 
 DONE, FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
-"""
-130 is Ctrl-C, as shells have it.
-"""
+"""130 is Ctrl-C, as shells have it."""
 
 
 class OperatorError(Exception):

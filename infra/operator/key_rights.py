@@ -4,14 +4,15 @@ Ask Aurora what a key may do, without leaving a trace there.
 Every probe is one of the requests a minute that Aurora grants the key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 import urllib3
 from token_vendor.settings import Settings
 
-from infra.outbound import request
+from infra import outbound
 
 # An id that belongs to nobody: generating for it is refused, after Aurora looked at the permission.
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -86,13 +87,30 @@ def missing_right(settings: Settings, api_key: str) -> str:
     return ""
 
 
-def _ask(settings: Settings, api_key: str, right: Right) -> Answer:
-    url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{right.path}"
-    headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+def request(
+    settings: Settings,
+    api_key: str,
+    method: str,
+    path: str = "",
+    headers: Mapping[str, str] = {},
+    **arguments: Any,
+) -> urllib3.BaseHTTPResponse:
+    """Send one request about the tenant's users, with the version that the stage pins."""
+    url = f"{settings.aurora_origin}/tenants/{settings.aurora_tenant_id}/users{path}"
+    sent = {
+        "Accept": "application/json",
+        "User-Agent": "aurora-token-vendor",
+        "Authorization": f"Bearer {api_key}",
+    }
     if settings.aurora_version_header and settings.aurora_version:
-        headers[settings.aurora_version_header] = settings.aurora_version
+        sent[settings.aurora_version_header] = settings.aurora_version
+    sent |= headers
+    return outbound.request(method, url, headers=sent, timeout=TIMEOUT, **arguments)
+
+
+def _ask(settings: Settings, api_key: str, right: Right) -> Answer:
     try:
-        answer = request(right.method, url, headers=headers, json=right.body, timeout=TIMEOUT)
+        answer = request(settings, api_key, right.method, right.path, json=right.body)
     except urllib3.exceptions.HTTPError as error:
         return Answer(failure=f"{type(error).__name__} at {settings.aurora_origin}")
     return Answer(status=answer.status, date=answer.headers.get("Date", ""))

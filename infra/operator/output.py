@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,6 @@ from infra.terminal import Answer, Table
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 BAR = 60
-SHOWN_PHASES = ("store", "lease", "account", "budget", "aurora")
 OK = 200
 UNKNOWN = "Nobody of this address has come: neither the table nor the log of these hours knows it."
 
@@ -183,8 +183,7 @@ def smoke(done: Vend) -> Answer:
     else:
         # `account` holds Aurora's part in it, which `aurora` counts too.
         phases, whole = done.event.get("phases_ms", {}), done.event["duration_ms"]
-        names = [*filter(phases.__contains__, SHOWN_PHASES), *sorted(phases.keys() - SHOWN_PHASES)]
-        times = [(name, phases[name]) for name in names]
+        times = [*phases.items()]
         times += [("function, all of it", whole), ("around it", done.seconds * 1000 - whole)]
         rows = [(name, f"{ms:.1f}") for name, ms in times]
         said.append(Table(columns=("Where the time went", "ms"), rows=rows))
@@ -208,26 +207,15 @@ def burst(mornings: Mapping[str, Burst]) -> Answer:
         if said:
             said += ["", f"{name.capitalize()}:"]
         said += _drawn(each)
-        shown = {
-            "longest_wait": round(each.longest, 1),
-            "median_wait": round(each.percentile(0.5), 1),
-            "p95_wait": round(each.percentile(0.95), 1),
-            "turned_away": each.turned_away,
-            "fullest_minute": each.fullest_minute,
-            "calls_by_minute": each.calls_by_minute,
-        }
-        if each.ahead_by_minute:
-            shown["ahead_by_minute"] = each.ahead_by_minute
-        data |= {"prewarm": shown} if data else shown
+        data |= {"prewarm": asdict(each)} if data else asdict(each)
     return Answer(data=data, said=said)
 
 
 def _drawn(morning: Burst) -> list[Any]:
     said: list[Any] = [
         (
-            f"The last caller waits {duration(morning.longest)}, one in two less than "
-            f"{duration(morning.percentile(0.5))}, 95 % less than "
-            f"{duration(morning.percentile(0.95))}."
+            f"The last caller waits {duration(morning.longest_wait)}, one in two less than "
+            f"{duration(morning.median_wait)}, 95 % less than {duration(morning.p95_wait)}."
         )
     ]
     if morning.turned_away:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from token_vendor.control import Control, Entry, Switch, Switches
+from token_vendor.control import Control, Switch, Switches
 from token_vendor.directory import ACTIVE_ROW, OTHER_ROW
 from token_vendor.models import TokenRequest
 from token_vendor.problems import (
@@ -49,9 +49,7 @@ REFUSED = {
         "look why the page says that its tokens fail",
     ),
 }
-"""
-What a person hears and what to do about it, by the last problem.
-"""
+"""What a person hears and what to do about it, by the last problem."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +109,13 @@ class Look:
         return f"{then:%H:%M:%S} UTC" if then.date() == now.date() else f"{then:%d %b %H:%M} UTC"
 
     def _switched(self, switch: Switch, what: str) -> tuple[str, str]:
-        entry = next(each for each in self.control.entries if self._concerns(each, switch))
+        named = {"", self.email, self.email.rpartition("@")[2]}
+        entry = next(
+            each for each in self.control.entries if each.switch is switch and each.value in named
+        )
         name = f"{switch} {entry.value}".strip()
         clear = f"token-vendor switch {name} --clear --reason … --stage {self.stage}"
         return f"{what} until {self._clock(entry.until)} by {entry.by} ({entry.reason}).", clear
-
-    def _concerns(self, entry: Entry, switch: Switch) -> bool:
-        domain = self.email.rpartition("@")[2]
-        return entry.switch is switch and entry.value in {"", self.email, domain}
 
     def _refused(self, slug: str, until: str) -> tuple[str, str]:
         if slug == UserNotEligibleError.slug:

@@ -1,6 +1,5 @@
 """What `prewarm` would do: whom it would serve and when, and how many people it covers."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -14,9 +13,7 @@ from infra.operator.tokens import AURORA_LIFE, table
 
 SHIFTS = (8, 9, 10)
 MARGINS = (5, 15, 60)
-"""
-Hours of a working day, and minutes of refresh margin, that the table of `coverage` has.
-"""
+"""Hours of a working day, and minutes of refresh margin, that the table of `coverage` has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +29,11 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     """Read who holds what, and plan as a run would that began then."""
     items = table(deployed).scan(TokenItem.sk, ("came", "expires_at"))
     people = [Person.of(email, TokenItem.of(item)) for email, item in items]
-    zone, rate = ZoneInfo(deployed.settings.time_zone), _rate(deployed, at=begins_at)
+    settings = deployed.settings
+    zone = ZoneInfo(settings.time_zone)
+    # As if nothing else were switched until then.
+    switched = Control.of(table(deployed).get(CONTROL), now=begins_at)
+    rate = Pace(settings.request_rate, settings.request_burst).under(switched).rate
     return Forecast(
         begins_at=begins_at,
         planned=tuple(plan(people, now=begins_at, zone=zone, rate=rate)),
@@ -40,16 +41,7 @@ def forecast(deployed: Deployed, *, begins_at: float) -> Forecast:
     )
 
 
-def _rate(deployed: Deployed, *, at: float) -> float:
-    """Return the requests a minute that a run makes then, if nothing else is switched until it."""
-    settings = deployed.settings
-    switched = Control.of(table(deployed).get(CONTROL), now=at)
-    return Pace(settings.request_rate, settings.request_burst).under(switched).rate
-
-
-def coverage(
-    *, rate: float, shifts: Iterable[int] = SHIFTS, margins: Iterable[int] = MARGINS
-) -> dict[int, dict[int, int]]:
+def coverage(*, rate: float) -> dict[int, dict[int, int]]:
     """
     Return how many people's tokens last for a shift (hours), by the refresh margin (minutes).
 
@@ -58,8 +50,8 @@ def coverage(
     """
     return {
         shift: {
-            margin: int(max(0, AURORA_LIFE - shift * 3600 - margin * 60 - LEAD) / 60 * rate * SHARE)
-            for margin in margins
+            margin: int((AURORA_LIFE - shift * 3600 - margin * 60 - LEAD) / 60 * rate * SHARE)
+            for margin in MARGINS
         }
-        for shift in shifts
+        for shift in SHIFTS
     }

@@ -8,10 +8,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
 from token_vendor.directory import ACTIVE_ROW, OTHER_ROW
 from token_vendor.reading import Reading
 from token_vendor.token_item import TokenItem
@@ -23,9 +21,7 @@ from infra.operator.tokens import table
 
 LAST_GENERATE = ("expires_at", "lifetime", "ahead", "came")
 CREDENTIAL = "jwt"
-"""
-What an export leaves out: a credential of Aurora's, and nothing about the person.
-"""
+"""What an export leaves out: a credential of Aurora's, and nothing about the person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +42,6 @@ class Unused:
     """The seats without a vend for `days`, of all active ones, as the list was at `read_at`."""
 
     days: int
-
     seats: tuple[Seat, ...]
     active: int
     read_at: float
@@ -65,13 +60,12 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
     """
     List who has an active account and was vended nothing for so many days.
 
-    Raises:
-        OperatorError: The table does not remember that long, or the list was never read whole.
-
+    If the table does not remember that long, or the list was never read whole, raise
+    `OperatorError`.
     """
     if days > (remembered := deployed.settings.kept_days):
         raise OperatorError(
-            f"--unused {days}d: the table remembers a person for {remembered} days at most; set "
+            f"--days {days}: the table remembers a person for {remembered} days at most; set "
             f"kept_days in cdk.json, which holds for the tokens of the days to come"
         )
     reading = table(deployed).get(Reading.sk)
@@ -96,11 +90,11 @@ def unused(deployed: Deployed, *, days: int) -> Unused:
 
 def export(deployed: Deployed, email: str) -> dict[str, dict[str, Any]]:
     """Return a person's items by their sort key, without the JWT; and a block of the person."""
+    keys = [(key["sk"]["S"], email) for key in _keys(deployed, email)]
+    items = table(deployed).get_all(keys) if keys else {}
     found = {
-        str(item.pop("sk")): {
-            name: value for name, value in item.items() if name not in {"pk", CREDENTIAL}
-        }
-        for item in map(_plain, _items(deployed, email))
+        sk: {name: value for name, value in item.items() if name != CREDENTIAL}
+        for (sk, _), item in items.items()
     }
     if blocks := [
         list(each.row) for each in switches.board(deployed).entries if each.value == email
@@ -113,16 +107,14 @@ def erase(deployed: Deployed, email: str) -> Erased:
     """
     Delete all items of a person, and look through the whole table for what is left of it.
 
-    Raises:
-        OperatorError: The person is blocked: the block names it, and has to be cleared first.
-
+    A block names its person and has to be cleared first: that raises `OperatorError`.
     """
     if any(each.value == email for each in switches.board(deployed).entries):
         raise OperatorError(f"{email} is blocked: token-vendor switch block {email} --clear first")
     dynamodb, name = deployed.client("dynamodb"), deployed.outputs["TableName"]
-    items = list(_items(deployed, email))
-    for item in items:
-        dynamodb.delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})
+    keys = list(_keys(deployed, email))
+    for key in keys:
+        dynamodb.delete_item(TableName=name, Key=key)
     # A block that has ended names a person until something else is switched.
     switches.tidy(deployed)
     # Also below the keys of another tenant, or in the reason of a switch.
@@ -133,10 +125,11 @@ def erase(deployed: Deployed, email: str) -> Erased:
             scanned += 1
             if any(map(named.search, _texts(item))):
                 left.append(item["sk"]["S"])
-    return Erased(deleted=len(items), scanned=scanned, left=tuple(left))
+    return Erased(deleted=len(keys), scanned=scanned, left=tuple(left))
 
 
-def _items(deployed: Deployed, email: str) -> Iterator[Any]:
+def _keys(deployed: Deployed, email: str) -> Iterator[Any]:
+    """Yield the keys of a person's items."""
     pages = (
         deployed.client("dynamodb")
         .get_paginator("query")
@@ -144,6 +137,7 @@ def _items(deployed: Deployed, email: str) -> Iterator[Any]:
             TableName=deployed.outputs["TableName"],
             ConsistentRead=True,
             KeyConditionExpression="pk = :person",
+            ProjectionExpression="pk, sk",
             ExpressionAttributeValues={":person": {"S": f"{deployed.settings.partition}#{email}"}},
         )
     )
@@ -162,20 +156,6 @@ def _generated(items: Mapping[str, Mapping[str, Any]]) -> float:
     if "ahead" in token:
         return float(max(token.get("came", ()), default=0))
     return float(token.get("expires_at", 0) - token.get("lifetime", 0))
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item of DynamoDB as JSON has it."""
-    read = TypeDeserializer().deserialize
-    return {name: _number(read(value)) for name, value in item.items()}
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, list):
-        return [_number(each) for each in value]
-    return value
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from token_vendor.caller import identify
@@ -18,9 +18,7 @@ Bytes of request line and headers that an HTTP API takes.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 """
 OTHER_HEADERS = 2_000
-"""
-Bytes that a browser's other headers may well have.
-"""
+"""Bytes that a browser's other headers may well have."""
 LARGE_TOKENS = "docs/identity-providers.md, Large tokens"
 
 
@@ -28,9 +26,7 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
     """
     Check size, issuer, audience, expiry and e-mail; claims are named, their values are not.
 
-    Raises:
-        OperatorError: `token` is not a JWT.
-
+    What is no JWT raises `OperatorError`.
     """
     claims = _claims(token)
     yield _size(token, claims)
@@ -42,11 +38,11 @@ def examine(deployed: Deployed, token: str) -> Iterator[Finding]:
         fix="sign in at the stage's issuer, or set issuer in cdk.json and deploy",
     )
     audience = claims.get("aud", claims.get("client_id", []))
-    audiences = {audience} if isinstance(audience, str) else set(audience)
+    audiences = [audience] if isinstance(audience, str) else audience
     yield judged(
         "token: audience",
-        f"aud is {_listed(audiences)}; the stage expects {_listed(expected['Audience'])}",
-        good=bool(audiences & set(expected["Audience"])),
+        f"aud is {', '.join(audiences)}; the stage expects {', '.join(expected['Audience'])}",
+        good=bool(set(audiences) & set(expected["Audience"])),
         fix="set audiences in cdk.json to the app's client id and deploy",
     )
     left = float(claims.get("exp", 0)) - time.time()
@@ -83,7 +79,3 @@ def _size(token: str, claims: dict[str, Any]) -> Finding:
         good=size <= LARGEST - OTHER_HEADERS,
         fix=LARGE_TOKENS,
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

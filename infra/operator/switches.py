@@ -22,14 +22,10 @@ from infra.operator.exits import OperatorError, UsageError
 from infra.operator.tokens import table
 
 LONGEST = 30 * 86_400
-"""
-Seconds: what is to last for longer is an option of cdk.json, or a deactivation at Aurora.
-"""
+"""Seconds: what is to last for longer is an option of cdk.json, or a deactivation at Aurora."""
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
 STREAM = "operators"
-"""
-The log stream of what people switched, in the function's own log group.
-"""
+"""The log stream of what people switched, in the function's own log group."""
 MOST_ENTRIES, LONGEST_REASON = 100, 200
 LOWERED = {Switch.RATE: "request_rate", Switch.BURST: "request_burst"}
 
@@ -47,31 +43,25 @@ def board(deployed: Deployed) -> Board:
     return Board(entries=Control.of(item, now=time.time()).entries, version=item.get("version"))
 
 
-def entry(  # noqa: PLR0913 - what there is to say of a switch.
-    name: str, value: str, *, until: str, reason: str, by: str = "", now: float
-) -> Entry:
+def entry(name: str, value: str, *, until: str, reason: str, now: float) -> Entry:
     """
-    Check what an operator wants to set; that a number lowers the stage's is seen when it is set.
+    Return what an operator wants to set, or raise `UsageError`.
 
-    Raises:
-        UsageError: Saying what is wrong with it.
-
+    That a number lowers the stage's is seen when it is set.
     """
-    named = _entry(name, reason=reason, by=by)
+    named = _entry(name, reason=reason)
     return replace(
         named, value=_value(named.switch, value), until=moment(until, now, option="--until")
     )
 
 
-def ended(name: str, value: str, *, reason: str, by: str = "") -> Entry:
+def ended(name: str, value: str, *, reason: str) -> Entry:
     """
-    Check what an operator wants to clear; of rate and burst there is one each, whatever its value.
+    Return what an operator wants to clear, or raise `UsageError`.
 
-    Raises:
-        UsageError: Saying what is wrong with it.
-
+    Of rate and burst there is one each, whatever its value.
     """
-    named = _entry(name, reason=reason, by=by)
+    named = _entry(name, reason=reason)
     return replace(named, value=_blocked(value)) if named.switch is Switch.BLOCK else named
 
 
@@ -79,34 +69,26 @@ def set_(deployed: Deployed, wanted: Entry) -> None:
     """
     Set a switch in the place of the same one, and note it in the audit log.
 
-    Raises:
-        UsageError: It raises what it is to lower.
-
+    One that raises what it is to lower is a `UsageError`.
     """
     if option := LOWERED.get(wanted.switch):
         most = getattr(deployed.settings, option)
         if float(wanted.value) >= most:
             raise UsageError(f"{wanted.value!r}: a switch only lowers {option}, which is {most:g}")
-    found = board(deployed)
-    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
-    _write(deployed, found, (*others, wanted))
-    _tell(deployed, wanted, "switched")
+    found, mine = board(deployed), _signed(deployed, wanted)
+    others = tuple(each for each in found.entries if _name(each) != _name(mine))
+    _write(deployed, found, (*others, mine))
+    _tell(deployed, mine, "switched")
 
 
 def clear(deployed: Deployed, wanted: Entry) -> None:
-    """
-    Clear a switch, and note it in the audit log.
-
-    Raises:
-        OperatorError: It is not set.
-
-    """
-    found = board(deployed)
-    others = tuple(each for each in found.entries if _name(each) != _name(wanted))
+    """Clear a switch and note it in the audit log; raise `OperatorError` where it is not set."""
+    found, mine = board(deployed), _signed(deployed, wanted)
+    others = tuple(each for each in found.entries if _name(each) != _name(mine))
     if others == found.entries:
-        raise OperatorError(f"{' '.join(_name(wanted)).strip()} is not switched")
+        raise OperatorError(f"{' '.join(_name(mine)).strip()} is not switched")
     _write(deployed, found, others)
-    _tell(deployed, wanted, "switch cleared")
+    _tell(deployed, mine, "switch cleared")
 
 
 def tidy(deployed: Deployed) -> None:
@@ -116,18 +98,19 @@ def tidy(deployed: Deployed) -> None:
         _write(deployed, found, found.entries)
 
 
-def operator(deployed: Deployed) -> str:
-    return str(deployed.client("sts").get_caller_identity()["Arn"])
+def _signed(deployed: Deployed, wanted: Entry) -> Entry:
+    """Return what is wanted with who wants it."""
+    return replace(wanted, by=str(deployed.client("sts").get_caller_identity()["Arn"]))
 
 
-def _entry(name: str, *, reason: str, by: str) -> Entry:
+def _entry(name: str, *, reason: str) -> Entry:
     if name not in Switch:
         raise UsageError(f"{name} is no switch: choose from {', '.join(Switch)}")
     if not reason.strip():
         raise UsageError("say why with --reason, for those who read the audit log")
     if len(reason) > LONGEST_REASON:
         raise UsageError(f"--reason: {LONGEST_REASON} characters at most")
-    return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by=by)
+    return Entry(switch=Switch(name), value="", until=0, reason=reason.strip(), by="")
 
 
 def _name(each: Entry) -> tuple[str, str]:

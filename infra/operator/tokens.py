@@ -10,9 +10,7 @@ from token_vendor.token_item import TokenItem
 from infra.operator.deployed import Deployed
 
 AURORA_LIFE = 12 * 3600
-"""
-Seconds: what Aurora documents.
-"""
+"""Seconds: what Aurora documents."""
 
 
 @dataclass(frozen=True, kw_only=True)

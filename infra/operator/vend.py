@@ -27,13 +27,7 @@ class Vend:
 
 
 def once(deployed: Deployed, id_token: str, *, patience: float) -> Vend:
-    """
-    Ask for a token, and wait for the log to have the event.
-
-    Raises:
-        NotDeployedError: Nothing answers.
-
-    """
+    """Ask for a token, and await its event in the log; no answer is a `NotDeployedError`."""
     started = time.time()
     try:
         answer = request(
@@ -56,13 +50,7 @@ def once(deployed: Deployed, id_token: str, *, patience: float) -> Vend:
 
 
 def local_sign_in(email: str) -> str:
-    """
-    Sign a person in at the local stack, by its own command.
-
-    Raises:
-        OperatorError: It could not.
-
-    """
+    """Sign a person in at the local stack, by its own command, or raise `OperatorError`."""
     command = [sys.executable, "-m", "infra.local", "login", audit_log.address(email)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:

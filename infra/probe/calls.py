@@ -1,14 +1,15 @@
 """
 The calls of a probe, in their order.
 
-What people do with Aurora is left alone: tokens are generated only for the throw-away people.
+What people do with Aurora is left alone: tokens are generated only for the throw-away person.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from token_vendor.models import GENERATE, INVITE, LIST, RETRIEVE, normalised_email
+from token_vendor.access_token import is_address
+from token_vendor.models import GENERATE, INVITE, LIST, RETRIEVE
 
 from infra.operator.key_rights import NOBODY
 from infra.probe.exchange import Exchange, usable_id
@@ -16,29 +17,27 @@ from infra.probe.line import Line
 from infra.probe.pacing import HaltedError
 from infra.probe.tabs import Sessions
 
-READING_CALLS, ALL_CALLS = 8, 23
-"""
-The most calls of a probe that only reads, and of one with throw-away people.
-"""
+READING_CALLS, ALL_CALLS = 6, 13
+"""The most calls of a probe that only reads, and of one with a throw-away person."""
 NO_VERSION = "1900-01-01"
 LEVEL = "SDK User"
 NAMES = {"first_name": "Throw-away", "last_name": "Person"}
 
 
 @dataclass(kw_only=True)
-class People:
-    """The throw-away people of a probe: their addresses, and which of them are in Aurora by now."""
+class Person:
+    """The throw-away person of a probe, if it has one."""
 
-    addresses: tuple[str, ...] = ()
-    left_behind: dict[str, str] = field(default_factory=dict)
-    """"exists", or "may exist" after an answer that was lost, by address."""
-    ids: dict[str, str] = field(default_factory=dict)
-    """Aurora's ids, by address."""
+    address: str = ""
+    left_behind: str = ""
+    """Whether the person "exists" in Aurora, or "may exist" after an answer that was lost."""
+    id: str = ""
+    """Aurora's id."""
 
 
 def make_calls(
     line: Line,
-    people: People,
+    person: Person,
     *,
     use_known: Callable[[str], bool],
     sessions: Sessions | None = None,
@@ -51,12 +50,12 @@ def make_calls(
     """
     try:
         _read(line)
-        if people.addresses:
-            _invite(line, people, use_known)
-        # Next to the list that they are compared with, and before anybody can be invited twice.
-        _read_pages(line)
-        if people.addresses:
-            _generate(line, people, sessions)
+        if person.address:
+            _invite(line, person, use_known)
+        # Next to the list that it is compared with, and before anybody can be invited twice.
+        line.ask("page-2", "GET users?page=2", LIST, "?page=2")
+        if person.id:
+            _generate(line, person, sessions)
         _read_version(line)
     except HaltedError as halted:
         return str(halted)
@@ -66,7 +65,7 @@ def make_calls(
 def row_of(listed: Exchange | None, address: str, user_id: str = "") -> Mapping[str, Any]:
     """Return the row of a person, by id where that is known; an empty one where there is none."""
     for row in listed.people if listed else ():
-        if row.get("id") == user_id if user_id else _same(row.get("email"), address):
+        if row.get("id") == user_id if user_id else is_address(row.get("email"), address):
             return row
     return {}
 
@@ -91,20 +90,6 @@ def _read(line: Line) -> None:
     if listed.ids:
         line.ask("retrieve", "GET users/{id}", RETRIEVE, f"/{listed.ids[0]}")
     line.ask("unknown-user", "GET users/{unknown id}", RETRIEVE, f"/{NOBODY}")
-    line.ask(
-        "generate-unknown",
-        "POST users/{unknown id}/generate_token",
-        GENERATE,
-        f"/{NOBODY}/generate_token",
-    )
-
-
-def _read_pages(line: Line) -> None:
-    for name, query in (
-        ("page-2", "page=2"),
-        ("one-on-page-2", "per_page=1&page=2"),
-    ):
-        line.ask(name, f"GET users?{query}", LIST, f"?{query}")
 
 
 def _read_version(line: Line) -> None:
@@ -117,59 +102,35 @@ def _read_version(line: Line) -> None:
             line.ask("version-known", call, LIST, headers={name: version})
 
 
-def _invite(line: Line, people: People, use_known: Callable[[str], bool]) -> None:
-    first, second = people.addresses
-    new = []
-    for address in people.addresses:
-        if row := row_of(line.exchanges["list"], address):
-            if use_known(address):
-                people.ids[address] = usable_id(row.get("id"))
-        else:
-            new.append(address)
-    if first in new:
-        _invited(line, people, "invite", first, complete=True)
-    if second in new and not _invited(line, people, "invite-minimal", second, complete=False):
-        _invited(line, people, "invite-complete", second, complete=True)
-    retrieved = line.exchanges.get("retrieve")
-    if people.left_behind:
-        listed = line.ask("list-after", "GET users", LIST)
-        for address in people.left_behind:
-            row = row_of(listed, address, people.ids.get(address, ""))
-            if not people.ids.get(address):
-                people.ids[address] = usable_id(row.get("id"))
-            if not row and people.ids[address] and retrieved and retrieved.ok:
-                path = f"/{people.ids[address]}"
-                name = "retrieve-first" if address == first else "retrieve-second"
-                line.ask(name, "GET users/{invited id}", RETRIEVE, path)
-
-
-def _invited(line: Line, people: People, name: str, address: str, *, complete: bool) -> bool:
-    user = {"email": address, "user_level": LEVEL}
-    if complete:
-        user |= NAMES
-    call = f"POST users/invite {'with names' if complete else 'without names'}"
+def _invite(line: Line, person: Person, use_known: Callable[[str], bool]) -> None:
+    if row := row_of(line.exchanges["list"], person.address):
+        if use_known(person.address):
+            person.id = usable_id(row.get("id"))
+        return
     # Noted before the call: an operator who stops the probe meanwhile has to know of the person.
-    people.left_behind[address] = "may exist"
+    person.left_behind = "may exist"
     try:
-        answer = line.ask(name, call, INVITE, "/invite", body={"user": user})
+        answer = line.ask("invite", "POST users/invite", INVITE, "/invite", body=_body(person))
     except HaltedError:
-        if name not in line.exchanges or line.exchanges[name].status:
+        if "invite" not in line.exchanges or line.exchanges["invite"].status:
             # Not sent, or refused with 429.
-            del people.left_behind[address]
+            person.left_behind = ""
         raise
     if answer.ok:
-        people.left_behind[address] = "exists"
-        people.ids[address] = usable_id(answer.user.get("id"))
+        person.left_behind = "exists"
+        person.id = usable_id(answer.user.get("id"))
     elif answer.status < 500:  # noqa: PLR2004 - HTTP's own number.
-        del people.left_behind[address]
-    return answer.ok
-
-
-def _generate(line: Line, people: People, sessions: Sessions | None) -> None:
-    person = next((each for each in people.addresses if people.ids.get(each)), None)
-    if not person:
+        person.left_behind = ""
         return
-    path = f"/{people.ids[person]}/generate_token"
+    row = row_of(line.ask("list-after", "GET users", LIST), person.address, person.id)
+    person.id = person.id or usable_id(row.get("id"))
+    retrieved = line.exchanges.get("retrieve")
+    if not row and person.id and retrieved and retrieved.ok:
+        line.ask("retrieve-invited", "GET users/{invited id}", RETRIEVE, f"/{person.id}")
+
+
+def _generate(line: Line, person: Person, sessions: Sessions | None) -> None:
+    path = f"/{person.id}/generate_token"
     call = "POST users/{throw-away id}/generate_token"
     if not (first := line.ask("generate", call, GENERATE, path)).ok:
         return
@@ -179,14 +140,11 @@ def _generate(line: Line, people: People, sessions: Sessions | None) -> None:
     # The same token again tells nothing of two.
     if sessions and first.jwt and again.jwt and first.jwt != again.jwt:
         sessions.second(again.jwt)
-    if person in people.left_behind:
+    if person.left_behind:
         # Aurora gives the address of somebody who is not active to a second person.
-        body = {"user": NAMES | {"email": person, "user_level": LEVEL}}
-        line.ask("invite-again", "POST users/invite, the same again", INVITE, "/invite", body=body)
+        call = "POST users/invite, the same again"
+        line.ask("invite-again", call, INVITE, "/invite", body=_body(person))
 
 
-def _same(email: Any, address: str) -> bool:
-    try:
-        return normalised_email(str(email)) == address
-    except ValueError:
-        return False
+def _body(person: Person) -> dict[str, Any]:
+    return {"user": NAMES | {"email": person.address, "user_level": LEVEL}}

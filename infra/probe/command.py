@@ -4,61 +4,58 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+import typer
 from token_vendor.api_key import why_unusable
 
 from infra.operator import tokens
 from infra.operator.deployed import Deployed
 from infra.operator.exits import NotDeployedError, OperatorError
 from infra.probe import dialogue
-from infra.probe.calls import ALL_CALLS, READING_CALLS, People, make_calls, version_header
+from infra.probe.calls import ALL_CALLS, READING_CALLS, Person, make_calls, version_header
 from infra.probe.line import Line
 from infra.probe.pacing import Reserved
 from infra.probe.questions import Record
 from infra.probe.reading import answers, facts
 from infra.probe.report import Outcome
-from infra.probe.stage_file import CDK_JSON, StageFile
-from infra.probe.tabs import Sessions, open_tabs
+from infra.probe.stage_file import CDK_JSON, StageFile, replace_file
+from infra.probe.tabs import Sessions, Tabs
 from infra.stage.probe_facts import implied_options
+from infra.web.loopback import serving
 
 
-def run(deployed: Deployed, people: People, *, allow_production: bool) -> Outcome:
+def run(deployed: Deployed, person: Person, *, allow_production: bool) -> Outcome:
     """
     Ask the operator, then Aurora, then the operator again; return what was found.
 
-    `people` are those that the probe has invited. Without a cdk.json no options are compared.
-
-    Raises:
-        OperatorError: Nothing may be asked, or Aurora refuses the key.
-        NotDeployedError: Aurora cannot be reached.
-
+    `person` tells whom the probe has invited. Without a cdk.json no options are compared. An
+    `OperatorError` says why nothing was asked, or that Aurora refuses the key.
     """
     settings, api_key = deployed.settings, deployed.api_key()
     try:
-        file = StageFile.read(CDK_JSON, deployed.stage)
+        file = StageFile.read(deployed.stage)
     except OperatorError as error:
         file = None
-        dialogue.say(f"Without cdk.json no options are compared. {error}")
+        typer.echo(f"Without cdk.json no options are compared. {error}", err=True)
     if wrong := why_unusable(api_key, settings.aurora_environment):
         raise OperatorError(wrong)
     if settings.aurora_environment == "production":
         dialogue.production(settings, allowed=allow_production)
-    with_people = dialogue.consent(settings, stage=deployed.stage)
-    if with_people:
-        people.addresses = dialogue.addresses()
-    most = ALL_CALLS if with_people else READING_CALLS
-    pacing = Reserved(tokens.table(deployed), settings, clock=time.time, sleep=time.sleep)
+    if dialogue.consent(settings, stage=deployed.stage):
+        person.address = dialogue.address()
+    most = ALL_CALLS if person.address else READING_CALLS
+    pacing = Reserved(tokens.table(deployed), settings)
     pacing.admit(most)
     line = Line(settings, api_key, pacing, most=most, clock=time.time)
-    with open_tabs(settings.aurora_origin) as tabs:
+    with serving(Tabs(settings.aurora_origin)) as tabs:
         sessions = Sessions(tabs)
-        halted = make_calls(line, people, use_known=dialogue.use_known, sessions=sessions)
+        halted = make_calls(line, person, use_known=dialogue.use_known, sessions=sessions)
     if (listed := line.exchanges.get("list")) is None or not listed.status:
         raise NotDeployedError(f"{settings.aurora_origin}: {halted}")
     if listed.status == HTTPStatus.UNAUTHORIZED:
         raise OperatorError("Aurora answered 401: it does not know the key")
     record = Record(
         exchanges=line.exchanges,
-        people=people,
+        person=person,
         said=sessions.said,
         version_header=version_header(line),
         halted=halted,
@@ -70,7 +67,7 @@ def run(deployed: Deployed, people: People, *, allow_production: bool) -> Outcom
         aurora=settings.aurora_origin,
         at=time.time(),
         halted=halted,
-        left_behind=len(people.left_behind),
+        left_behind=bool(person.left_behind),
         answers=tuple(answers(record)),
         facts=known,
         changes=changes,
@@ -80,20 +77,15 @@ def run(deployed: Deployed, people: People, *, allow_production: bool) -> Outcom
 
 
 def finish(outcome: Outcome, *, write: bool) -> list[str]:
-    """
-    Keep the report and, if wanted, change cdk.json; return a line for each.
-
-    Raises:
-        OperatorError: A file cannot be written.
-
-    """
+    """Keep the report and, if wanted, change cdk.json as it is by now; return a line for each."""
     try:
         done = [f"kept in {outcome.keep(Path())}"]
+        if write and outcome.changes:
+            changed = StageFile.read(outcome.stage).changed(outcome.changes)
+            replace_file(CDK_JSON, changed)
+            done.append(f"{CDK_JSON} has the changes: make deploy STAGE={outcome.stage}")
     except OSError as error:
-        raise OperatorError(f"the report was not written: {error.strerror}") from error
-    if write and outcome.changes:
-        StageFile.read(CDK_JSON, outcome.stage).write(outcome.changes)
-        done.append(f"{CDK_JSON} has the changes: make deploy STAGE={outcome.stage}")
-    elif write:
+        raise OperatorError(f"{error.filename} was not written: {error.strerror}") from error
+    if write and not outcome.changes:
         done.append("nothing to change in cdk.json")
     return done

@@ -15,12 +15,12 @@ tenant {{tenant}}, with the key of stage {{stage}}
 
 What may it do?
 
- 1  Read only. Lists users and retrieves one, and asks for ids
+ 1  Read only. Lists users and retrieves one, and asks for an id
     that nobody has. At most {READING_CALLS} calls, without effect.
- 2  With two throw-away people, too. You type their addresses.
-    It invites both as SDK Users, and generates two tokens for
-    one. At most {ALL_CALLS} calls. The people stay in Aurora, where each
-    may cost a seat, until an Aurora admin removes them.
+ 2  With a throw-away person, too. You type an address. It
+    invites the person as an SDK User, and generates two tokens.
+    At most {ALL_CALLS} calls. The person stays in Aurora, and may cost a
+    seat, until an Aurora admin removes it.
  0  Nothing.
 
 Each call is reserved like the function's own, and {LEFT_TO_OTHERS} of each
@@ -30,14 +30,12 @@ minute's calls are left to others.
 
 def consent(settings: Settings, *, stage: str) -> bool:
     """
-    Show in one screen what a probe may do; return whether throw-away people are allowed.
+    Show in one screen what a probe may do; return whether a throw-away person is allowed.
 
-    Raises:
-        OperatorError: The operator allows nothing.
-
+    If the operator allows nothing, raise `OperatorError`.
     """
     tenant = settings.aurora_tenant_id
-    say(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage))
+    typer.echo(SCREEN.format(origin=settings.aurora_origin, tenant=tenant, stage=stage), err=True)
     chosen = choose("1, 2 or 0", "1", "2", "0")
     if chosen == "0":
         raise OperatorError("Aurora was not asked")
@@ -45,13 +43,7 @@ def consent(settings: Settings, *, stage: str) -> bool:
 
 
 def production(settings: Settings, *, allowed: bool) -> None:
-    """
-    Have the operator confirm that this is production.
-
-    Raises:
-        OperatorError: It is not meant.
-
-    """
+    """Have the operator confirm that this is production, or raise `OperatorError`."""
     if not allowed:
         origin = settings.aurora_origin
         raise OperatorError(f"{origin} is production: probe a sandbox, or add --production")
@@ -60,30 +52,19 @@ def production(settings: Settings, *, allowed: bool) -> None:
         raise OperatorError("that is another id; Aurora was not asked")
 
 
-def addresses() -> tuple[str, str]:
-    say("Take addresses that are nobody's in Aurora, such as you+probe1@example.com.")
-    first = _address("First throw-away person", "")
-    return first, _address("Second throw-away person", first)
+def address() -> str:
+    """Ask for the address of the throw-away person."""
+
+    def read(text: str) -> str:
+        try:
+            return normalised_email(text)
+        except ValueError as error:
+            raise typer.BadParameter("that is not an e-mail address") from error
+
+    whom = "An address that is nobody's in Aurora, such as you+probe@example.com"
+    return str(typer.prompt(whom, value_proc=read, err=True))
 
 
 def use_known(address: str) -> bool:
     question = f"{address} is in Aurora already. Generate for this person? It may end a session"
     return bool(typer.confirm(question, default=False, err=True))
-
-
-def say(text: str) -> None:
-    """Print to stderr: stdout is the result's."""
-    typer.echo(text, err=True)
-
-
-def _address(prompt: str, other: str) -> str:
-    def read(text: str) -> str:
-        try:
-            address = normalised_email(text)
-        except ValueError as error:
-            raise typer.BadParameter("that is not an e-mail address") from error
-        if address == other:
-            raise typer.BadParameter("another one is needed")
-        return address
-
-    return str(typer.prompt(prompt, value_proc=read, err=True))

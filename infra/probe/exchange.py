@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from token_vendor.models import is_id
+
 PLAIN_NAME = re.compile(r"(?!eyJ|[sr]k_)[a-z][A-Za-z_-]{0,39}")
 """
 Names of members as APIs write them. A person's name, an address, an id, a token or a key that
 serves as one is none.
 """
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,49}")
-ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 KINDS = {bool: "boolean", int: "number", float: "number", str: "text"}
 MOST_NAMES = 20
 DEEPEST = 4
@@ -24,7 +25,7 @@ class Exchange:
     """
     A call and its answer; status 0 is none, and `failure` says why.
 
-    `began` and `ended` are seconds since the epoch. Headers and body stay in memory.
+    `ended` is in seconds since the epoch. Headers and body stay in memory.
     """
 
     call: str
@@ -32,7 +33,6 @@ class Exchange:
     failure: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Any = field(default=None, repr=False)
-    began: float = 0
     ended: float = 0
 
     @property
@@ -108,7 +108,7 @@ class Exchange:
 
 def usable_id(value: Any) -> str:
     """Return an id that may stand in a path, or an empty string."""
-    return value if isinstance(value, str) and ID.fullmatch(value) else ""
+    return value if is_id(value) else ""
 
 
 def parsed(data: bytes) -> Any:

@@ -8,11 +8,9 @@ from token_vendor.models import GENERATE, LIST
 from token_vendor.settings import Settings
 from urllib3.exceptions import HTTPError
 
-from infra.outbound import request
+from infra.operator import key_rights
 from infra.probe.exchange import Exchange, parsed
 from infra.probe.pacing import HaltedError, Reserved
-
-TIMEOUT = 25
 
 
 class Line:
@@ -29,16 +27,10 @@ class Line:
     ) -> None:
         self.settings = settings
         self.exchanges: dict[str, Exchange] = {}
+        self._api_key = api_key
         self._pacing = pacing
         self._left = most
         self._clock = clock
-        self._headers = {
-            "Accept": "application/json",
-            "User-Agent": "aurora-token-vendor",
-            "Authorization": f"Bearer {api_key}",
-        }
-        if settings.aurora_version_header and settings.aurora_version:
-            self._headers[settings.aurora_version_header] = settings.aurora_version
 
     def ask(  # noqa: PLR0913 - one request has this many parts.
         self,
@@ -53,37 +45,27 @@ class Line:
         """
         Make one call and record it; `call` is how reports name it, with ids left out.
 
-        Raises:
-            HaltedError: The call was not made, or Aurora is not to be asked again for now.
-
+        `HaltedError` says that it was not made, or that Aurora is not to be asked again for now.
         """
         if not self._left:
             raise HaltedError("every call that was allowed has been made")
         self._pacing.before(operation)
         self._left -= 1
-        origin, tenant = self.settings.aurora_origin, self.settings.aurora_tenant_id
-        began = self._clock()
+        method = call.partition(" ")[0]
         try:
-            answer = request(
-                call.partition(" ")[0],
-                f"{origin}/tenants/{tenant}/users{path}",
-                headers=self._headers | dict(headers),
-                json=body,
-                timeout=TIMEOUT,
+            answer = key_rights.request(
+                self.settings, self._api_key, method, path, headers, json=body
             )
         except HTTPError as error:
             # Its text may echo the request.
             failure = f"no answer: {type(error).__name__}"
-            self.exchanges[name] = Exchange(
-                call=call, failure=failure, began=began, ended=self._clock()
-            )
+            self.exchanges[name] = Exchange(call=call, failure=failure, ended=self._clock())
             raise HaltedError(f"Aurora gave no answer to {call}") from error
         done = self.exchanges[name] = Exchange(
             call=call,
             status=answer.status,
             headers=dict(answer.headers),
             body=parsed(answer.data),
-            began=began,
             ended=self._clock(),
         )
         if done.limited:

@@ -1,13 +1,14 @@
 """What headers and refusals show of Aurora's limits, and of the API's version."""
 
 import re
-from email.utils import parsedate_to_datetime
+
+from token_vendor.aurora_http import retry_after
+from token_vendor.settings import MINUTE
 
 from infra.probe.exchange import Exchange
 from infra.probe.questions import Found, Record, question
 
 MINUTE_LIMIT = 90
-MINUTE = 60
 # The IETF's draft "RateLimit header fields for HTTP", in its newer form and the one before.
 POLICIES = (re.compile(r"\bq=(\d+);\s*w=(\d+)"), re.compile(r"\b(\d+);\s*w=(\d+)"))
 FORMS = {
@@ -42,10 +43,11 @@ def _rate_limit(record: Record) -> Found:
 @question("generate-limit", "generate_token has no limit apart from the key's.")
 def _generate_limit(record: Record) -> Found:
     of_key = limit_of(record["list"])
-    for name in ("generate-unknown", "generate", "generate-again"):
+    for name in ("generate", "generate-again"):
         refused, after = record[name], record[f"after-429-to-{name}"]
-        wait = _retry_seconds(refused)
+        asked = refused.header("Retry-After")
         # A limit of the whole key would refuse every call until then; whole seconds round up.
+        wait = retry_after(asked, refused.ended) if asked else 0
         if refused.limited and after.ok and after.ended - refused.ended + 1 < wait:
             found = "429 to generate alone: the list was answered meanwhile"
             return False, found, refused, after
@@ -78,14 +80,3 @@ def _version(record: Record) -> Found:
     if unknown.ok:
         return None, f"{name} changes nothing that was looked at", unknown
     return None, f"{name}: the answers do not tell", unknown, known
-
-
-def _retry_seconds(refused: Exchange) -> float:
-    """Return how long Aurora wants a pause, or 0 where it does not say so."""
-    text = refused.header("Retry-After") or ""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    try:
-        return parsedate_to_datetime(text).timestamp() - refused.ended
-    except ValueError:
-        return 0

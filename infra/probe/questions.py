@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from infra.probe.calls import People
+from infra.probe.calls import Person
 from infra.probe.exchange import Exchange, plain
 
 
@@ -13,7 +12,7 @@ class Record:
     """All that a probe has seen and heard; `said` are the operator's answers, None for none."""
 
     exchanges: Mapping[str, Exchange]
-    people: People = field(default_factory=People)
+    person: Person = field(default_factory=Person)
     said: Mapping[str, bool | None] = field(default_factory=dict)
     version_header: tuple[str, str] = ("", "")
     halted: str = ""
@@ -28,15 +27,6 @@ class Record:
         after = self["list-after"]
         return after if after.rows is not None else self["list"]
 
-    @property
-    def person(self) -> str:
-        """Return the address for which tokens were generated."""
-        return next((each for each in self.people.addresses if self.people.ids.get(each)), "")
-
-    @property
-    def claims(self) -> dict[str, Any] | None:
-        return self["generate"].claims
-
 
 Found = tuple[bool | None, str, *tuple[Exchange, ...]]
 """
@@ -45,24 +35,15 @@ Whether the statement holds, None where the answers do not tell; what was found;
 Reader = Callable[[Record], Found]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    name: str
-    statement: str
-    read: Reader
-
-
-QUESTIONS: dict[str, Question] = {}
-"""
-By name, in the order in which `reading.py` imports those who ask.
-"""
+QUESTIONS: dict[str, tuple[str, Reader]] = {}
+"""Statement and reader, in the order in which `reading.py` imports those who ask."""
 
 
 def question(name: str, statement: str) -> Callable[[Reader], Reader]:
     """Make a function the reader of a question."""
 
     def decorate(read: Reader) -> Reader:
-        QUESTIONS[name] = Question(name=name, statement=statement, read=read)
+        QUESTIONS[name] = statement, read
         return read
 
     return decorate
@@ -74,4 +55,5 @@ def names(members: Iterable[str]) -> str:
 
 
 def is_seen(name: str, record: Record) -> bool:
-    return QUESTIONS[name].read(record)[0] is True
+    _, read = QUESTIONS[name]
+    return read(record)[0] is True

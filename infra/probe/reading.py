@@ -33,19 +33,13 @@ class Answer:
 
 def answers(record: Record) -> list[Answer]:
     result = []
-    for each in QUESTIONS.values():
-        holds, found, *by = each.read(record)
+    for name, (statement, read) in QUESTIONS.items():
+        holds, found, *by = read(record)
         if holds is None:
             # The reason why a call was not made says more than that nothing is known.
             found = next((one.failure for one in by if not one.status), found)
-        result.append(
-            Answer(
-                question=each.name,
-                statement=each.statement,
-                verdict=VERDICTS[holds],
-                found=found,
-            )
-        )
+        verdict = VERDICTS[holds]
+        result.append(Answer(question=name, statement=statement, verdict=verdict, found=found))
     return result
 
 

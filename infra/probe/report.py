@@ -17,14 +17,14 @@ class Outcome:
     """
     What a probe found; `at` is seconds since the epoch, `changes` are options of cdk.json.
 
-    `left_behind` counts the throw-away people; their addresses are not kept.
+    `left_behind` tells of the throw-away person, whose address is not kept.
     """
 
     stage: str
     aurora: str
     at: float
     halted: str
-    left_behind: int
+    left_behind: bool
     answers: tuple[Answer, ...]
     facts: Mapping[str, Any]
     changes: Mapping[str, Any]

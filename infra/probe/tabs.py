@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit
 import typer
 
 from infra.outbound import is_loopback
-from infra.web.loopback import serving
 
 PAGE = Path(__file__).with_name("tab.html")
 # It names the loader and its option, as the product has them.
@@ -53,10 +51,6 @@ class Tabs(ThreadingHTTPServer):
         path = f"{self.folder}{which}"
         self.files[path] = ("text/html; charset=utf-8", page.encode())
         return f"http://localhost:{self.server_port}{path}"
-
-
-def open_tabs(origin: str) -> AbstractContextManager[Tabs]:
-    return serving(Tabs(origin))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,16 +1,14 @@
 """The only way in: an HTTP API whose two routes ask for the caller's own OIDC token."""
 
 import json
+from math import ceil
 
-import jsii
 from aws_cdk import Duration
-from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 from token_vendor.settings import GATEWAY_TIMEOUT
 
@@ -108,26 +106,17 @@ class Api(Construct):
             stage_name="$default",
             auto_deploy=True,
             throttle=apigw.ThrottleSettings(
-                rate_limit=stage.throttle_rate, burst_limit=stage.throttle_burst
+                rate_limit=stage.throttle_rate, burst_limit=ceil(2 * stage.throttle_rate)
             ),
-            access_log_settings=_AccessLog(log_group(self, "AccessLog", stage=stage)),
+        )
+        resource = deployed.node.default_child
+        assert isinstance(resource, apigw.CfnStage)  # noqa: S101 (narrows the type for mypy)
+        resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
+            destination_arn=log_group(self, "AccessLog", stage=stage).log_group_arn,
+            format=json.dumps(ACCESS_LOG),
         )
         if domain:
             apigw.ApiMapping(self, "Mapping", api=self.api, domain_name=domain, stage=deployed)
-
-
-@jsii.implements(apigw.IAccessLogSettings)
-class _AccessLog:
-    def __init__(self, group: logs.LogGroup) -> None:
-        self._group = group
-
-    @property
-    def destination(self) -> apigw.IAccessLogDestination:
-        return apigw.LogGroupLogDestination(self._group)
-
-    @property
-    def format(self) -> apigateway.AccessLogFormat:
-        return apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG))
 
 
 def _cors(stage: StageConfig) -> apigw.CorsPreflightOptions | None:

@@ -161,7 +161,10 @@ def operations_dashboard(
     for row in (
         _function_and_api(measures),
         _table(measures),
-        _aurora(measures),
+        [
+            Graph(f"Aurora: {operation}", measures.outcomes(operation), unit=CALLS, stacked=True)
+            for operation in OPERATIONS
+        ],
         _oddities_and_cost(measures, memory_mb),
     ):
         dashboard.add_widgets(*_side_by_side(row))
@@ -260,13 +263,6 @@ def _table(measures: Measures) -> list[Graph]:
         ),
         by_operation("Table: throttled", "ThrottledRequests", colors=SHADES[REFUSALS]),
         by_operation("Table: AWS's own errors", "SystemErrors", colors=SHADES[FAILURES]),
-    ]
-
-
-def _aurora(measures: Measures) -> list[Graph]:
-    return [
-        Graph(f"Aurora: {operation}", measures.outcomes(operation), unit=CALLS, stacked=True)
-        for operation in OPERATIONS
     ]
 
 

@@ -5,13 +5,9 @@ from typing import Any
 from infra.stage import StageConfig
 
 NOBODY = "nobody@before-traffic.invalid"
-"""
-An address that nobody can have (RFC 6761).
-"""
+"""An address that nobody can have (RFC 6761)."""
 LONGEST = 5
-"""
-Minutes: two requests with their cold start, and three more until a version may be called.
-"""
+"""Minutes: two requests with their cold start, and three more until a version may be called."""
 
 
 def events(stage: StageConfig) -> list[dict[str, Any]]:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cw
-from token_vendor.observability import DIMENSIONS, Metric
+from token_vendor.observability import DIMENSIONS, NAMESPACE, Metric
 from token_vendor.problems import CATALOGUE
 
-NAMESPACE = "AuroraTokenVendor"
 OPERATIONS = ("list_users", "retrieve_user", "invite_user", "generate_token")
 TABLE_OPERATIONS = ("GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem")
 # Being asked to come back at one's own turn is the design at work, and a switch is an operator's
@@ -60,9 +59,7 @@ COLORS = {
     Metric.DOUBLE_GENERATE: "#8b1a1a",
     Metric.WRONG_ACCOUNT: "#ff6b6b",
 }
-"""
-The colours of series that mean something, by problem, source or name.
-"""
+"""The colours of series that mean something, by problem, source or name."""
 
 
 class Measures:
@@ -88,13 +85,7 @@ class Measures:
     def own(
         self, metric: Metric, statistic: str = "Sum", *, label: str = "", **dimensions: str
     ) -> cw.Metric:
-        """
-        Return one of the function's own metrics.
-
-        Raises:
-            ValueError: The function emits `metric` with other dimensions.
-
-        """
+        """Return one of the function's own metrics, with just the dimensions that it emits."""
         if tuple(dimensions) != DIMENSIONS.get(metric, ()):
             raise ValueError(f"{metric} takes the dimensions {DIMENSIONS.get(metric, ())}")
         return _metric(NAMESPACE, metric.value, self._service | dimensions, statistic, label)

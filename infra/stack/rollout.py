@@ -12,10 +12,10 @@ from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_scheduler_targets as targets
 from constructs import Construct
 from token_vendor.models import normalised_email
-from token_vendor.observability import digest
+from token_vendor.observability import NAMESPACE, digest
 
 from infra.stack.gateway_events import canary_event
-from infra.stack.metrics import INTENDED, NAMESPACE
+from infra.stack.metrics import INTENDED
 from infra.stack.schedule import invoke_asynchronously
 from infra.stage import StageConfig
 

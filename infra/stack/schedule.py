@@ -15,9 +15,7 @@ from infra.stack.function import StageFunction
 from infra.stage import StageConfig
 
 LONGEST = 15
-"""
-Minutes; the most that Lambda gives. What is left then, the next run or the next caller does.
-"""
+"""Minutes; the most that Lambda gives. What is left then, the next run or the next caller does."""
 
 NEXT_RUN = (
     "What a run did not do, the next one or the next caller does: a queue would keep an event that "
@@ -26,27 +24,25 @@ NEXT_RUN = (
 
 
 class ScheduledFunction(StageFunction):
-    def __init__(  # noqa: PLR0913 - what two functions differ in.
+    def __init__(
         self,
         scope: Construct,
         id_: str,
         *,
         stage: StageConfig,
-        variables: Mapping[str, str],
         handler: str,
-        does: str,
         attempts: int,
+        **further: Any,
     ) -> None:
         super().__init__(
             scope,
             id_,
             stage=stage,
-            variables=variables,
             code=lambda_.Code.from_asset(str(build_asset())),
             handler=f"token_vendor.{handler}.handler",
-            does=does,
             timeout=Duration.minutes(LONGEST),
             no_queue=NEXT_RUN,
+            **further,
         )
         self._time_zone = TimeZone.of(stage.time_zone)
         # The right to call an alias is one to call nothing else.

@@ -46,8 +46,10 @@ class TokenVendor(Construct):
     """
     Everything that one stage needs in an AWS account, in a stack of yours.
 
-    `token_url` is what frontends call. `outputs` are what the command line `token-vendor` looks for
-    in the outputs of a stack.
+    `http_api` gets the two routes; its stage, CORS and throttle are its owner's. `authorizer`
+    verifies callers instead of a JWT authorizer for `issuer`, and has to hand the claims over as
+    that one does. `token_url` is what frontends call. `outputs` are what the command line
+    `token-vendor` looks for in the outputs of a stack.
     """
 
     def __init__(
@@ -59,18 +61,6 @@ class TokenVendor(Construct):
         http_api: apigw.HttpApi | None = None,
         authorizer: apigw.IHttpRouteAuthorizer | None = None,
     ) -> None:
-        """
-        Declare all of it.
-
-        Args:
-            scope: the parent, as everywhere in the CDK.
-            id_: the name in it.
-            stage: the options; `StageConfig.of` checks them.
-            http_api: an API that gets the two routes. Its stage, CORS and throttle are its owner's.
-            authorizer: who verifies callers, instead of a JWT authorizer for `issuer`. It has to
-                hand the claims over as a JWT authorizer does.
-
-        """
         super().__init__(scope, id_)
         storage = Storage(self, "Storage", stage=stage)
         vendor = VendorFunction(
@@ -91,19 +81,13 @@ class TokenVendor(Construct):
             authorizer=authorizer,
         )
         self._allow(vendor.role, storage)
-        tie_to_its_rights(vendor.role)
         if stage.directory_schedule:
             reading = scheduled_reading(self, "Reading", stage=stage, variables=vendor.environment)
             self._allow(reading.role, storage)
-            tie_to_its_rights(reading.role)
         ahead = None
         if stage.prewarm:
             ahead = prewarm(self, "Prewarm", stage=stage, variables=vendor.environment)
-            self._allow(ahead.role, storage)
-            ahead.role.add_to_policy(
-                iam.PolicyStatement(actions=[EVERYBODY_ACTION], resources=[storage.table.table_arn])
-            )
-            tie_to_its_rights(ahead.role)
+            self._allow(ahead.role, storage, EVERYBODY_ACTION)
         monitoring = Monitoring(
             self,
             "Monitoring",
@@ -147,8 +131,12 @@ class TokenVendor(Construct):
             website = Website(self, "Website", stage=stage, api_endpoint=api.url)
             self.outputs["WebsiteUrl"] = website.url
 
-    def _allow(self, role: iam.Role, storage: Storage) -> None:
-        """Grant what the code calls on this table and this secret, and their key through them."""
+    def _allow(self, role: iam.Role, storage: Storage, *more: str) -> None:
+        """
+        Grant what the code calls on this table and this secret, and their key through them.
+
+        `more` are actions on the table that not every function calls.
+        """
         region = Stack.of(self).region
         key_through = {
             "dynamodb": (storage.key.key_arn, TABLE_KEY_ACTIONS),
@@ -172,5 +160,9 @@ class TokenVendor(Construct):
                 if key_arn
             ),
         ]
+        if more:
+            on_table = [storage.table.table_arn]
+            statements.append(iam.PolicyStatement(actions=list(more), resources=on_table))
         for statement in statements:
             role.add_to_policy(statement)
+        tie_to_its_rights(role)

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from math import ceil
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -35,9 +34,7 @@ STAND_INS: Mapping[str, Any] = {
     "aurora_tenant_id": "tenant",
     "stage": "stage",
 }
-"""
-Values for required options that are missing or wrong, while the others are looked at.
-"""
+"""Values for required options that are missing or wrong, while the others are looked at."""
 
 
 def is_issuer(text: str) -> bool:
@@ -149,16 +146,10 @@ class StageConfig(GivenOptions):
     @classmethod
     def read(cls, stages: Mapping[str, Any], stage: object, override: Mapping[str, Any]) -> Self:
         """
-        Return the options of one stage.
+        Return the options of one stage, or raise `StageError` with a line for each that is wrong.
 
-        Args:
-            stages: the `stages` object of cdk.json.
-            stage: the name given with `-c stage=`.
-            override: options that are known only at the time of the call; they win.
-
-        Raises:
-            StageError: with a line for each option that is wrong.
-
+        `stages` is that object of cdk.json, `stage` the name given with `-c stage=`. What stands in
+        `override` is known only at the time of the call, and wins.
         """
         if not isinstance(stage, str) or stage not in stages:
             known = ", ".join(sorted(stages))
@@ -185,18 +176,8 @@ class StageConfig(GivenOptions):
 
     @classmethod
     def of(cls, stage: str, **options: Any) -> Self:
-        """
-        Return the options of a stage that another CDK app declares in Python.
-
-        Raises:
-            StageError: with a line for each option that is wrong.
-
-        """
+        """Return the options of a stage that another CDK app declares; raise as `read`."""
         return cls.read({stage: options}, stage, {})
-
-    @property
-    def throttle_burst(self) -> int:
-        return ceil(2 * self.throttle_rate)
 
     def variables(self) -> dict[str, str]:
         values = {each.name.upper(): to_text(getattr(self, each.name)) for each in fields(Options)}
@@ -244,9 +225,7 @@ def parse_override(text: str | None) -> Mapping[str, Any]:
     """
     Parse `-c override='{"option": value}'`: options that are known only when the app runs.
 
-    Raises:
-        StageError: the text is not a JSON object.
-
+    What is no JSON object raises `StageError`.
     """
     try:
         override = json.loads(text or "{}")

@@ -22,10 +22,8 @@ def signing_keys(issuer: str) -> str:
     """
     Say which keys the issuer signs with.
 
-    Raises:
-        IssuerError: API Gateway cannot take tokens of this issuer. Where it was not `answered`,
-            that may be this machine's network.
-
+    `IssuerError` says why API Gateway cannot take tokens of this issuer. Where it was not
+    `answered`, that may be this machine's network.
     """
     address = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     correct = "correct issuer in cdk.json and deploy"

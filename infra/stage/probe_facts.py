@@ -11,21 +11,9 @@ from token_vendor.options import WrongValueError, rule_of
 from token_vendor.settings import Options
 
 RATE_SHARE = Options.request_rate / Options.aurora_rate_limit
-"""
-Calls made by calls granted; what is left is for jitter on the way.
-"""
+"""Calls made by calls granted; what is left is for jitter on the way."""
 LARGEST_MARGIN = 1 / 4
-"""
-Part of a token's life that the function makes of any larger refresh margin.
-"""
-COMPARED = (
-    "aurora_rate_limit",
-    "request_burst",
-    "request_rate",
-    "refresh_margin",
-    "aurora_version_header",
-    "aurora_version",
-)
+"""Part of a token's life that the function makes of any larger refresh margin."""
 
 
 class ReportError(Exception):
@@ -36,9 +24,7 @@ def newest(folder: Path, stage: str) -> tuple[Path, Mapping[str, Any]] | None:
     """
     Return the newest report of a stage and its facts, or None where there is none.
 
-    Raises:
-        ReportError: A report of the stage is damaged.
-
+    A damaged report of the stage raises `ReportError`.
     """
     found = []
     for path in folder.glob(f"probe-{stage}-*.json"):

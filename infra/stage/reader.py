@@ -30,9 +30,7 @@ REMOVED: Mapping[tuple[str, ...], str] = {
     ("cool_down",): "a failure is remembered for 30 s",
     ("api_key_ttl",): "a new key is taken at the first refusal, or within 300 s",
 }
-"""
-Options of 0.2 that nobody had to change, and what holds instead.
-"""
+"""Options of 0.2 that nobody had to change, and what holds instead."""
 
 
 class StageError(Exception):

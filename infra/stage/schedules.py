@@ -41,15 +41,11 @@ class Field:
             first, _, last = span.partition("-")
             values = [self._value(each) for each in ((first, last) if "-" in span else (first,))]
             if None in values:
-                return f"{self.name} {term!r} is none of {self.allowed}"
+                names = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
+                return f"{self.name} {term!r} is none of {self.least}-{self.most}{names}"
             if values != sorted(values, key=lambda each: each or 0):
                 return f"{self.name} {term!r} ends before it begins; write two ranges"
         return ""
-
-    @property
-    def allowed(self) -> str:
-        names = f" or {self.names[0]}-{self.names[-1]}" if self.names else ""
-        return f"{self.least}-{self.most}{names}"
 
     def _value(self, text: str) -> int | None:
         if text in self.names:

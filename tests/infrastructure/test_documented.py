@@ -407,7 +407,7 @@ def test_every_command_is_held_against_the_policies() -> None:
 def test_operator_may_do_all_and_no_more(stage: Stage) -> None:
     from infra.stack.token_vendor import TABLE_KEY_ACTIONS  # It takes seconds to import.
 
-    statements = policy("Operator", stage)
+    statements = policy("Read-only operator", stage) + policy("Operator", stage)
     done = {call for each in (LOOKING | WRITING).items() for call in calls(stage, *each)}
     assert [call for call in done if not allows(statements, call)] == []
     assert actions(statements, conditional=False) == {action for action, _ in done}
@@ -437,7 +437,7 @@ def test_read_only_operator_changes_nothing(stage: Stage, command: tuple[str, li
 
 def test_rights_end_at_the_stage(stage: Stage) -> None:
 
-    statements = policy("Operator", stage)
+    statements = policy("Read-only operator", stage) + policy("Operator", stage)
     done = {call for each in (LOOKING | WRITING).items() for call in calls(stage, *each)}
     others = {(action, where.replace(STACK, "AuroraTokenVendor-other")) for action, where in done}
     assert len(others - done) > len(done) / 2

@@ -129,6 +129,8 @@ LOOK = Look(
     now=NOW,
 )
 NOT_ELIGIBLE = "user-not-eligible"
+uninvited = replace(LOOK.settings, invitations=False)
+elsewhere = replace(LOOK.settings, invite_domains=("a.org",))
 
 
 @pytest.mark.parametrize(
@@ -146,16 +148,9 @@ NOT_ELIGIBLE = "user-not-eligible"
         ({"refused": "aurora-timeout"}, "aurora-timeout"),
         ({"refused": "too-many-renewals"}, "renewals_per_hour"),
         ({"refused": "generating-stopped"}, "gets a token again"),
+        ({"refused": NOT_ELIGIBLE, "settings": uninvited}, "invitations are off"),
+        ({"refused": NOT_ELIGIBLE, "settings": elsewhere}, "is not invited"),
     ],
 )
 def test_verdict(changed: dict[str, Any], said: str) -> None:
     assert said in replace(LOOK, **changed).verdict()[0]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [({"invitations": False}, "invitations are off"), ({"invite_domains": ("a.org",)}, "is not")],
-)
-def test_who_is_not_invited_is_told_why(options: dict[str, Any], said: str) -> None:
-    refused = replace(LOOK, refused=NOT_ELIGIBLE, settings=replace(LOOK.settings, **options))
-    assert said in refused.verdict()[0]

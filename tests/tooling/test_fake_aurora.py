@@ -112,19 +112,6 @@ def test_paths(call: Client, method: str, path: str, status: int) -> None:
 # The directory -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", ["inserted", "shuffled"])
-@pytest.mark.parametrize("size", [100, 250])
-def test_pages_are_disjoint_and_complete(call: Client, size: int, order: str) -> None:
-    call.aurora.set_users({"email": f"caller-{n:04}@example.com"} for n in range(505))
-    call.aurora.behave(page_size=size, order=order)
-    emails: list[str] = []
-    for page in range(1, 9):
-        rows = call.list(f"?page={page}").json()["users"]
-        assert len(rows) <= size
-        emails += [row["email"] for row in rows]
-    assert len(emails) == len(set(emails)) == 505
-
-
 @pytest.mark.parametrize(
     ("rows", "status"),
     [
@@ -141,23 +128,6 @@ def test_who_can_be_invited(call: Client, rows: list[dict[str, Any]], status: in
 
 
 # Tokens and sessions -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("kill", "after_generate", "after_load"),
-    [("at_once", False, False), ("when_loaded", True, False), ("never", True, True)],
-)
-def test_what_a_second_generate_does_to_the_first(
-    call: Client, kill: str, *, after_generate: bool, after_load: bool
-) -> None:
-    aurora = call.aurora
-    aurora.behave(kill=kill)
-    first, second = call.jwt(), call.jwt()
-    assert aurora.stats()["double_generates"] == 1
-    jti = claims(first)["jti"]
-    assert (aurora.token_state(jti) == "live") is after_generate
-    assert aurora.load(second)[1] == "live"
-    assert (aurora.token_state(jti) == "live") is after_load
 
 
 def test_second_session_takes_over(call: Client) -> None:

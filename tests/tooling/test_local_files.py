@@ -16,6 +16,7 @@ from infra.local.ministack_workarounds import adapt
 from infra.local.outputs import Outputs
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import claims_of, oidc_provider, sign_in
+from infra.web.loopback import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +115,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "index.html").write_text("<title>Demo</title>")
     (tmp_path / "browser.py").write_text("pass")
     monkeypatch.setattr(demo, "FILES", {"index.html": tmp_path / "index.html"})
-    with demo.demo_page(0) as server:
+    with serving(demo.Demo(0)) as server:
         server.configure(OUTPUTS)
         yield server.url
 
@@ -130,9 +131,6 @@ def test_demo_page(page: str) -> None:
     assert "default-src 'none'" in policy
     assert f"script-src 'self' {OUTPUTS.aurora_url} 'unsafe-eval';" in policy
     assert f"connect-src 'self' {OUTPUTS.issuer}" in policy
-
-
-def test_demo_page_is_told_where_everything_is(page: str) -> None:
     config = get(f"{page}/config.json").json()
     assert config["token_url"] == OUTPUTS.token_url
     assert config["loader_url"] == f"{OUTPUTS.aurora_url}/client-sdk-loader.next.js"
@@ -149,7 +147,7 @@ def test_demo_page_is_told_where_everything_is(page: str) -> None:
     ],
 )
 def test_demo_page_alone_plays_scenes(origin: str | None, name: str, status: int) -> None:
-    with FakeAurora.running() as aurora, demo.demo_page(0) as server:
+    with FakeAurora.running() as aurora, serving(demo.Demo(0)) as server:
         server.configure(replace(OUTPUTS, aurora_url=aurora.url))
         own = server.url if origin == "own" else origin
         headers = {"Origin": own} if own else {}
@@ -159,7 +157,7 @@ def test_demo_page_alone_plays_scenes(origin: str | None, name: str, status: int
 
 def test_demo_page_before_a_real_aurora_loads_the_real_sdk() -> None:
     """The helper knows the loader's address, and the policy lets it run."""
-    with demo.demo_page(0) as server:
+    with serving(demo.Demo(0)) as server:
         server.configure(OUTPUTS, environment="sandbox")
         config = get(f"{server.url}/config.json")
         assert config.json().keys() == {"issuer", "client_id", "token_url"}

@@ -6,14 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.problems import TokenStoreUnavailableError
-from token_vendor.settings import Settings
 from typer.testing import CliRunner
 
 from infra import terminal
@@ -25,19 +27,31 @@ from infra.dashboard_view.cloudwatch_math import (
     statistic,
     widget_queries,
 )
-from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.operator import exits, key_rights, output, tokens
+from infra.operator import (
+    dashboards,
+    doctor,
+    exits,
+    key_rights,
+    output,
+    sign_in_token,
+    tokens,
+)
 from infra.operator.burst_simulation import simulate
 from infra.operator.cli import app
 from infra.operator.commands import MOVED
+from infra.operator.deployed import Deployed
 from infra.operator.doctor import Finding
 from infra.operator.person import Known
 from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
 from infra.operator.vend import Vend
+from tests.model.test_request_budget import PROMPT, Morning, coming
+from tests.support.settings import settings
+
+if TYPE_CHECKING:
+    from infra.fake_aurora.fake_aurora import FakeAurora
 
 PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
-RING = {"rate": 88, "burst": 90, "horizon": 900}
 NOON = 29_201_040
 """A minute since the epoch: Wednesday, 12:00 UTC."""
 
@@ -63,28 +77,37 @@ def emf(minute: int, metric: str, *values: float, **dimensions: str) -> dict[str
 # A burst --------------------------------------------------------------------------------
 
 
-def test_everybody_gets_in_at_the_rate() -> None:
-    """1,000 calls take eleven turns of the ring, of 61.4 s each."""
-    burst = simulate(users=1000, known=1, over=0.1, **RING)
-    assert 669 < burst.longest < 676
-    assert sum(burst.calls_by_minute) == 1000
-    assert burst.turned_away == 0
+@pytest.mark.parametrize(
+    ("crowd", "longest", "calls"),
+    [
+        # As many as Aurora takes in a minute do not wait.
+        ({"users": 80, "known": 1, "over": 0.1}, (0, 0), 80),
+        # 1,000 calls take eleven turns of the ring, of 61.4 s each.
+        ({"users": 1000, "known": 1, "over": 0.1}, (669, 676), 1000),
+        # Newcomers cost two calls, and one reading of the list.
+        ({"users": 100, "known": 0, "over": 5}, (0, 62), 1 + 200),
+    ],
+)
+def test_burst(crowd: dict[str, Any], longest: tuple[float, float], calls: int) -> None:
+    burst = simulate(**crowd, rate=88)
+    assert longest[0] <= burst.longest_wait <= longest[1]
+    assert (sum(burst.calls_by_minute), burst.turned_away) == (calls, 0)
 
 
-def test_newcomers_cost_two_calls_and_one_reading_of_the_list() -> None:
-    burst = simulate(users=100, known=0, over=5, **RING)
-    assert sum(burst.calls_by_minute) == 1 + 200
+def test_simulated_ring_is_that_of_the_function() -> None:
+    """It is written again, because it answers at once: 300 people come to both at one moment."""
+    played = Morning(88, 90, [0])
+    played.play(coming([PROMPT] * 300), [])
+    by_minute = Counter(int(moment // 60) for moment in played.moments)
+    simulated = simulate(users=300, known=1, over=0.0001, rate=88)
+    assert simulated.calls_by_minute == tuple(by_minute[minute] for minute in range(4))
+    assert simulated.longest_wait == pytest.approx(played.moments[-1], abs=5)
 
 
-def test_aurora_never_sees_more_than_its_limit_in_a_minute() -> None:
-    burst = simulate(users=3000, known=0.5, over=5, **RING)
+def test_full_queue_turns_people_away_and_aurora_keeps_its_limit() -> None:
+    burst = simulate(users=3000, known=0.5, over=5, rate=88)
     assert burst.fullest_minute == 90
     assert burst.turned_away > 0
-
-
-def test_few_people_do_not_wait() -> None:
-    """Nor do many, as long as Aurora has room for them."""
-    assert simulate(users=80, known=1, over=0.1, **RING).longest == 0
 
 
 # Metric math ----------------------------------------------------------------------------
@@ -156,24 +179,11 @@ def test_an_alarm_below_is_not_set_off_by_silence() -> None:
 # The command line, where no stage is needed ------------------------------------------------
 
 
-def test_simulate_burst_for_scripts() -> None:
-    result = CliRunner().invoke(app, ["plan", "burst", "--users", "100", "--json"])
-    assert result.exit_code == 0
-    assert set(json.loads(result.stdout)) >= {"longest_wait", "fullest_minute", "calls_by_minute"}
-
-
-def test_simulate_burst_for_people() -> None:
-    result = CliRunner().invoke(app, ["plan", "burst", "--users", "3000", "--over", "5"])
-    assert result.exit_code == 0
-    assert "The last caller waits" in result.stdout
-    assert "find the queue full" in result.stdout
-
-
 def test_prewarm_moves_the_calls_before_the_morning() -> None:
     """By the plan that the function follows: nobody who comes as expected waits."""
-    without = simulate(users=1000, known=1, over=5, **RING)
-    ahead = simulate(users=1000, known=1, over=5, prewarmed=0.95, **RING)
-    assert ahead.longest == 0 < without.longest
+    without = simulate(users=1000, known=1, over=5, rate=88)
+    ahead = simulate(users=1000, known=1, over=5, prewarmed=0.95, rate=88)
+    assert ahead.longest_wait == 0 < without.longest_wait
     assert sum(calls for _, calls in ahead.ahead_by_minute) == 950
     assert sum(ahead.calls_by_minute) == 50
     # The last one ends a lead before its owner comes.
@@ -181,14 +191,14 @@ def test_prewarm_moves_the_calls_before_the_morning() -> None:
     assert ahead.fullest_minute <= 88
 
 
-def test_simulate_burst_draws_both_curves() -> None:
-    arguments = ["plan", "burst", "--users", "500", "--over", "5", "--prewarm", "0.9"]
+def test_plan_burst_draws_both_curves() -> None:
+    arguments = ["plan", "burst", "--users", "3000", "--over", "5", "--prewarm", "0.1"]
     shown = CliRunner().invoke(app, arguments).stdout
-    assert "With prewarm:" in shown
-    assert "-15 min" in shown
+    for told in ("The last caller waits", "find the queue full", "With prewarm:", "-15 min"):
+        assert told in shown
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert told["prewarm"]["longest_wait"] < told["longest_wait"]
-    assert sum(calls for _, calls in told["prewarm"]["ahead_by_minute"]) == 428
+    assert sum(calls for _, calls in told["prewarm"]["ahead_by_minute"]) == 285
 
 
 def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
@@ -196,7 +206,6 @@ def test_coverage_is_what_is_left_of_a_tokens_life() -> None:
     table = coverage(rate=88)
     assert table[9][5] == 12_672
     assert table[9][60] == 8316
-    assert coverage(rate=88, shifts=[12], margins=[5]) == {12: {5: 0}}
     for shift, row in table.items():
         cells = " | ".join(f"{people:,}" for people in row.values())
         assert f"| {shift} h | {cells} |" in PREWARM.read_text(), "docs/prewarm.md"
@@ -210,9 +219,11 @@ EXITS: dict[str, tuple[list[str], int]] = {
             ["no-such-command"],
             ["people", "list"],
             ["people", "unused", "--stage", "local", "--days", "0"],
+            ["people", "unused", "--stage", "local", "--days", "long"],
             ["people", "forget", "--stage", "local"],
             ["people", "forget", "--stage", "local", "a@example.com", "--all"],
             ["show", "--stage", "local"],
+            ["show", "not an address", "--stage", "local"],
             ["smoke", "--stage", "sandbox", "--as"],
             ["smoke", "--stage", "sandbox", "--as", "a@example.com"],
             ["switch", "foo", "--stage", "local", "--reason", "a test"],
@@ -328,24 +339,211 @@ def test_an_alarm_that_was_on_says_when(period: int, when: str) -> None:
     assert dashboard_html._when({noon + 5, noon + 6, noon + 9}, period) == when
 
 
-@pytest.mark.parametrize("invitations", [True, False])
-def test_a_stage_without_invitations_needs_no_right_to_invite(*, invitations: bool) -> None:
-    with FakeAurora.running() as aurora:
-        aurora.behave(forbidden=["invite_user"])
-        settings = Settings.from_environment(
-            {
-                "STAGE": "test",
-                "TABLE_NAME": "tokens",
-                "AURORA_SECRET_ARN": "aurora-api-key",
-                "AURORA_URL": aurora.url,
-                "AURORA_TENANT_ID": aurora.tenant_id,
-                "AURORA_ENVIRONMENT": "sandbox",
-                "INVITATIONS": str(invitations).lower(),
-            }
-        )
-        assert bool(key_rights.missing_right(settings, aurora.api_key)) == invitations
-        assert len(aurora.calls()) == 2 + invitations
+# What needs a secret, or nothing of AWS -------------------------------------------------
 
+
+class Secrets:
+    """AWS, as far as a stage's secret is concerned; and a table that tells no time."""
+
+    exceptions = SimpleNamespace(ResourceNotFoundException=LookupError)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def get_secret_value(self, **_: Any) -> dict[str, str]:
+        return {"SecretString": self.value}
+
+    def describe_table(self, **_: Any) -> dict[str, Any]:
+        return {"ResponseMetadata": {"HTTPHeaders": {}}}
+
+    def put_secret_value(self, *, SecretString: str, **_: Any) -> None:  # noqa: N803 - AWS's name.
+        self.value = SecretString
+
+
+def stage_of(aurora: FakeAurora | None = None, secrets: Any = None, **options: Any) -> Deployed:
+    found = Deployed(
+        stage="sandbox",
+        region="us-east-1",
+        outputs={"SecretArn": "arn", "TableName": "tokens", "DashboardNames": "service,operations"},
+        status="",
+        local={},
+        session=SimpleNamespace(client=lambda *_, **__: secrets),  # type: ignore[arg-type]
+    )
+    if aurora:
+        options |= {"aurora_url": aurora.url, "aurora_tenant_id": aurora.tenant_id}
+    vars(found)["settings"] = settings(**options)
+    return found
+
+
+@pytest.fixture
+def secrets(fake_aurora: FakeAurora, monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """Give the secret of a stage that calls the fake Aurora."""
+    found = Secrets(fake_aurora.api_key)
+    monkeypatch.setattr(Deployed, "find", lambda _: stage_of(fake_aurora, found))
+    return found
+
+
+NEW = "rk_sand_new"
+
+
+@pytest.mark.parametrize(
+    ("key", "forbidden", "said"),
+    [
+        ("", "", "nothing came on stdin"),
+        ("sk_prod_0000", "", "environment"),
+        ("sk_sand with spaces", "", "key"),
+        ("sk_sand_unknown", "", "401 to list users"),
+        (NEW, "list_users", "not stored: Aurora answered 403 to list users"),
+        (NEW, "generate_token", "; a production key has to include access to the Platform API"),
+        (NEW, "invite_user", "; allow it in Aurora's console, or set invitations: false"),
+    ],
+)
+def test_a_bad_key_changes_nothing(
+    secrets: Secrets, fake_aurora: FakeAurora, key: str, forbidden: str, said: str
+) -> None:
+    """Aurora lists for a key that may not generate, so that only the other calls tell."""
+    old = fake_aurora.api_key
+    fake_aurora.behave(api_keys=[old, NEW], forbidden=[forbidden] if forbidden else [])
+    result = CliRunner().invoke(app, ["set-api-key", "--stage", "sandbox"], input=f"{key}\n")
+    assert result.exit_code == (1 if key else 2)
+    [line] = result.stderr.splitlines()
+    assert said in line
+    assert not key or key not in result.output
+    assert secrets.value == old
+
+
+@pytest.mark.parametrize("failing", ["", "generate_token", "invite_user"])
+def test_a_good_key_is_stored(secrets: Secrets, fake_aurora: FakeAurora, failing: str) -> None:
+    """Whatever else Aurora answers for nobody."""
+    fake_aurora.behave(api_keys=[fake_aurora.api_key, NEW])
+    if failing:
+        fake_aurora.fail({"operation": failing, "kind": "status", "status": 503})
+    result = CliRunner().invoke(app, ["set-api-key", "--stage", "sandbox"], input=f"{NEW}\n")
+    assert (result.exit_code, NEW in result.output) == (0, False)
+    assert secrets.value == NEW
+    calls = fake_aurora.stats()["calls"]
+    assert calls == {"list_users": 1, "invite_user": 1, "generate_token": 1}
+
+
+@pytest.mark.parametrize("invitations", [True, False])
+def test_a_stage_without_invitations_needs_no_right_to_invite(
+    fake_aurora: FakeAurora, *, invitations: bool
+) -> None:
+    fake_aurora.behave(forbidden=["invite_user"])
+    chosen = stage_of(fake_aurora, invitations=invitations).settings
+    assert bool(key_rights.missing_right(chosen, fake_aurora.api_key)) == invitations
+    assert len(fake_aurora.calls()) == 2 + invitations
+
+
+@pytest.mark.parametrize(
+    ("key", "forbidden", "told"),
+    [
+        ("sk_prod_0000", [], ("API key", "other environment", "set-api-key --stage sandbox")),
+        ("", ["list_users"], ("list users", "403", "console")),
+        ("", ["generate_token"], ("generate token", "403", "console")),
+        ("", ["invite_user"], ("invite user", "403", "console")),
+    ],
+)
+def test_doctor_names_what_is_wrong_with_the_key(
+    secrets: Secrets, fake_aurora: FakeAurora, key: str, forbidden: list[str], told: tuple[str, ...]
+) -> None:
+    secrets.value = key or secrets.value
+    fake_aurora.behave(forbidden=forbidden)
+    findings = list(doctor._aurora(Deployed.find("sandbox")))
+    [failed] = [each for each in findings if each.state == "fail"]
+    for part, text in zip(told, (failed.check, failed.found, failed.fix), strict=True):
+        assert part in text
+    assert secrets.value not in str(findings)
+
+
+def test_doctor_while_aurora_is_down(secrets: Secrets, fake_aurora: FakeAurora) -> None:
+    assert secrets.value
+    with fake_aurora.down():
+        *_, failed = doctor._aurora(Deployed.find("sandbox"))
+    assert (failed.check, failed.state) == ("Aurora: list users", "fail")
+    assert failed.fix.startswith("look at this machine's network")
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_doctor_warns_of_addresses_that_their_owners_can_change(
+    monkeypatch: pytest.MonkeyPatch, *, required: bool
+) -> None:
+    monkeypatch.setattr(Deployed, "authorizer", lambda _: {"Issuer": "http://127.0.0.1:9"})
+    unanswered, *warned = doctor._issuer(stage_of(require_verified_email=required))
+    assert unanswered.state == "fail"
+    assert [("xms_edov" in each.fix, each.state) for each in warned] == [(True, "warn")] * (
+        not required
+    )
+
+
+def test_doctor_finds_two_stages_with_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"sandbox": "key-1", "other": "key-1", "third": "key-2"}
+    monkeypatch.setattr(doctor, "stages", lambda: [*keys, "local"])
+    monkeypatch.setattr(Deployed, "find", lambda name: replace(stage_of(), stage=name))
+    monkeypatch.setattr(Deployed, "api_key", lambda stage: keys[stage.stage])
+    [finding] = doctor._shared_key(stage_of())
+    assert finding.found.startswith("stage other has the same one")
+    assert "key-1" not in str(finding)
+
+
+ISSUER = "https://id.example.com"
+
+
+@pytest.mark.parametrize(
+    ("claims", "failing"),
+    [
+        pytest.param({}, set(), id="sound"),
+        pytest.param({"groups": ["g" * 36] * 200}, {"size"}, id="200 groups"),
+        pytest.param({"email_verified": False}, {"e-mail"}, id="not verified"),
+        pytest.param({"aud": "another-app"}, {"audience"}, id="of another app"),
+        pytest.param({"iss": f"{ISSUER}/"}, {"issuer"}, id="of another issuer"),
+        pytest.param({"exp": 1}, {"expiry"}, id="expired"),
+    ],
+)
+def test_doctor_checks_an_id_token(
+    claims: dict[str, Any], failing: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = {"Issuer": ISSUER, "Audience": ["app"]}
+    monkeypatch.setattr(Deployed, "authorizer", lambda _: expected)
+    sound = {"iss": ISSUER, "aud": "app", "exp": 10**10, "email": "a@b.de", "email_verified": True}
+    token = jwt.encode(sound | claims, "k" * 32, algorithm="HS256")
+    found = list(sign_in_token.examine(stage_of(), token))
+    assert len(found) == 5
+    assert {each.check.removeprefix("token: ") for each in found if each.fix} == failing
+    assert "a@b.de" not in str(found)
+
+
+def test_doctor_says_what_is_no_token() -> None:
+    with pytest.raises(exits.OperatorError, match="no JWT"):
+        list(sign_in_token.examine(stage_of(), "an-opaque-access-token"))
+
+
+def test_dashboards_on_aws_are_addresses() -> None:
+    assert dashboards.addresses(stage_of())["service"].endswith(
+        "us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/service"
+    )
+
+
+def test_a_stage_that_cdk_json_does_not_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"sandbox": {}, "local": {}}}}')
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["doctor", "--stage", "nope"])
+    assert result.exit_code == 3
+    assert result.stderr.strip().endswith("cdk.json has no stage nope; it has sandbox, local")
+
+
+def test_a_network_failure_is_not_blamed_on_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    result = CliRunner().invoke(app, ["people", "list", "--stage", "sandbox"])
+    assert result.exit_code == 3
+    assert "AWS was not reached" in result.stderr
+    assert "AWS_PROFILE" not in result.stderr
+
+
+# How it is printed ------------------------------------------------------------------------
 
 NOW = 1_750_000_000.0
 

@@ -11,7 +11,6 @@ import trustme
 import urllib3
 
 from infra import outbound
-from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.stage.issuer import IssuerError, signing_keys
 from infra.web.loopback import serving
 
@@ -98,9 +97,3 @@ def test_unanswered_issuer_is_the_networks_before_the_options(proxy: Proxy) -> N
         signing_keys("https://id.example.com")
     assert proxy.asked[0][0] == "id.example.com:443"
     assert caught.value.fix.startswith("look at this machine's network and HTTPS_PROXY first")
-
-
-def test_aurora_on_loopback_is_asked_past_the_proxy(proxy: Proxy) -> None:
-    with FakeAurora.running() as aurora:
-        assert outbound.request("GET", f"{aurora.url}/tenants/x/users").status == 401
-    assert proxy.asked == []
