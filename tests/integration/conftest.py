@@ -8,13 +8,13 @@ environments are tested on MiniStack.
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.session import get_session
-from moto import mock_aws
 from token_vendor.handler import Endpoint
 from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
@@ -176,8 +176,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return stream
 
 
-@pytest.fixture
-def deployment() -> Iterator[Deployment]:
+@contextmanager
+def deployed() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
     clock = Clock(tick=0.001)
     table = MemoryTable(lambda _: None, clock)
@@ -192,7 +192,15 @@ def deployment() -> Iterator[Deployment]:
 
 
 @pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    with deployed() as deployment:
+        yield deployment
+
+
+@pytest.fixture
 def aws() -> Iterator[None]:
     """Let moto answer for all other services of AWS."""
+    from moto import mock_aws  # It takes a second to import.
+
     with mock_aws():
         yield
