@@ -7,7 +7,10 @@ environments are tested on MiniStack.
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -37,10 +40,48 @@ ENVIRONMENT = {
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
 }
+AWS_TEXT = re.compile(r"arn:aws|\b\d{12}\b|DynamoDB|dynamodb|Secrets ?Manager|botocore|Traceback")
+JWT = re.compile(r"eyJ[\w-]+\.[\w-]+")
 WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})
 JESSICA = "jessica.smith@aurorasolar.com"
 SESSION = get_session()
 """Every client of a test is made by it; to make another one takes longer than most tests."""
+
+
+class Watch:
+    """Everything that one deployment says: answers, log lines and metrics."""
+
+    def __init__(
+        self, deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._deployment = deployment
+        self._log = log
+        self._capsys = capsys
+
+    def search(self, answer: Answer, *, key: str) -> str:
+        """Search all of it, and return what went to logs and metrics."""
+        printed = self._capsys.readouterr()
+        logged = self._log.getvalue() + printed.out + printed.err
+        said = json.dumps([answer.body, answer.headers])
+        assert "audit" in logged
+        for text in (logged, said):
+            assert key not in text
+            assert base64.b64encode(key.encode()).decode()[:20] not in text
+            assert "Bearer" not in text
+            assert "authorization" not in text.lower()
+        assert not JWT.search(logged)
+        if answer.status != 200:
+            assert not JWT.search(said)
+            assert not AWS_TEXT.search(said)
+            assert not set(answer.body) - {
+                "type",
+                "title",
+                "status",
+                "detail",
+                "instance",
+                "retry_at",
+            }
+        return logged
 
 
 @dataclass
@@ -195,6 +236,12 @@ def deployed() -> Iterator[Deployment]:
 def deployment() -> Iterator[Deployment]:
     with deployed() as deployment:
         yield deployment
+
+
+@pytest.fixture
+def watch(deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> Watch:
+    capsys.readouterr()
+    return Watch(deployment, log, capsys)
 
 
 @pytest.fixture
