@@ -24,7 +24,6 @@ from infra.dashboard_view.cloudwatch_math import Samples, alarm_periods
 from infra.stack.gateway_events import canary_event
 from tests.infrastructure.conftest import CAREFUL, EVERY_ALARM, Assembly, Template, filled_in
 from tests.integration.conftest import Context, Deployment, deployed
-from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 from tests.support.metric_filter import MetricFilter
 
@@ -173,20 +172,11 @@ def test_half_hour_of_rush_outage_rejected_key_and_recovery(scene: Scene) -> Non
     assert scene.served == {*rush, *outage, *rejected, *steady}
 
 
-def test_double_generate(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_double_generate(scene: Scene) -> None:
     """A lease ends while Aurora works, and another environment generates for the same caller."""
     caller, other = people(scene, "caller", 2)
     minutes(scene, 2, [other])
-    happened = []
-
-    def lease_is_lost(_operation: str) -> None:
-        if not happened:
-            happened.append(caller)
-            scene.deployment.clock.advance(27)
-            answer = scene.deployment.vend_elsewhere(caller)
-            assert answer.body["source"] == "generated"
-
-    while_aurora_works(scene.deployment, monkeypatch, lease_is_lost)
+    scene.deployment.lose_the_lease(caller)
     minutes(scene, 1, [caller])
     minutes(scene, 2, [caller, other])
     assert scene.on() == {"double-generate": [2]}

@@ -29,7 +29,7 @@ from tests.support.clock import Clock
 from tests.support.events import Answer, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TABLE = "tokens"
 ENVIRONMENT = {
@@ -124,13 +124,14 @@ class Deployment:
     def restart(self, **settings: str) -> None:
         """Begin a new execution environment, with other settings where given."""
         self.settings |= settings
-        wired = Settings.from_environment(
-            ENVIRONMENT
-            | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
-            | self.settings
-        )
-        self.parts = wire(wired, clock=self.clock, sleep=self.clock.sleep)
+        self.parts = self.wired()
         self.service = Endpoint(self.parts)
+
+    def wired(self, **settings: str) -> Parts:
+        """Wire what a scheduled function is made of, with other settings where given."""
+        aurora = {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
+        chosen = Settings.from_environment(ENVIRONMENT | aurora | self.settings | settings)
+        return wire(chosen, clock=self.clock, sleep=self.clock.sleep)
 
     @property
     def served_dynamodb(self) -> Any:
@@ -154,6 +155,29 @@ class Deployment:
         answer = self.vend(email)
         vars(recorder).update(record)
         return answer
+
+    def while_aurora_works(self, happens: Callable[[str], object]) -> None:
+        """Let something happen, on being told the operation, between each call and its answer."""
+        begin = self.aurora.begin
+
+        def begin_and_wait(operation: str, about: str) -> Any:
+            begun = begin(operation, about)
+            happens(operation)
+            return begun
+
+        self.aurora.begin = begin_and_wait  # type: ignore[method-assign]
+
+    def lose_the_lease(self, email: str) -> None:
+        """Let the next lease end while Aurora works, and another environment generate meanwhile."""
+        lost: list[str] = []
+
+        def lose(operation: str) -> None:
+            if not lost:
+                lost.append(operation)
+                self.clock.advance(27)
+                assert self.vend_elsewhere(email).body["source"] == "generated"
+
+        self.while_aurora_works(lose)
 
     def forget(self, email: str = JESSICA) -> Answer:
         """Sign out."""

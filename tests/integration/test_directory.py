@@ -14,7 +14,6 @@ import pytest
 from token_vendor.directory import Reading
 
 from infra.fake_aurora.users import JESSICA
-from tests.integration.during_aurora_call import while_aurora_works
 from tests.support.clients import people
 from tests.support.crowd import crowd
 
@@ -221,10 +220,10 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     ids=lambda each: f"{each['invite_status']}-{each['invite_answer']}",
 )
 def test_one_invitation_whatever_it_is_answered(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+    deployment: Deployment, answer: dict[str, Any]
 ) -> None:
     """Fifty pages of a second: the reading after an invitation is longer than an invocation."""
-    while_aurora_works(deployment, monkeypatch, lambda _: deployment.clock.advance(1))
+    deployment.while_aurora_works(lambda _: deployment.clock.advance(1))
     deployment.aurora.set_users(people(1000))
     deployment.aurora.behave(page_size=20, latency=0, rate_limit=0, **answer)
     deployment.restart(PATIENCE="0")
@@ -372,7 +371,7 @@ def test_thousands_of_people_without_pages(deployment: Deployment, number: int) 
     "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.nightly) for n in range(12, 100))]
 )
 def test_other_environments_at_any_moment_invite_nobody_again(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
+    deployment: Deployment, seed: int
 ) -> None:
     """While Aurora works, somebody else asks elsewhere; and two of its answers are lost."""
     chance = random.Random(seed)  # noqa: S311 - a pattern, no secret.
@@ -398,7 +397,7 @@ def test_other_environments_at_any_moment_invite_nobody_again(
             deployment.vend_elsewhere(chance.choice([*newcomers, OFF["email"]]))
             depth -= 1
 
-    while_aurora_works(deployment, monkeypatch, somebody_asks)
+    deployment.while_aurora_works(somebody_asks)
     met = crowd(deployment.clock, deployment.vend, [*newcomers, OFF["email"]], within=1800)
     assert met.served.keys() == set(newcomers)
     assert met.refused == {OFF["email"]: "user-not-eligible"}

@@ -14,7 +14,6 @@ from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
 from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
-from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_store_failures import Wire
 from tests.support.clients import people
 
@@ -40,9 +39,7 @@ def noting(deployment: Deployment) -> Deployment:
 def before_the_morning(deployment: Deployment, days: int = WEEK) -> int:
     """Pass the days until an hour before people came, and run."""
     deployment.clock.advance(days * DAY - HOUR)
-    return prewarm.run(
-        parts(deployment, PREWARM="true"), until=deployment.clock.now + 899, zone=UTC
-    )
+    return prewarm.run(deployment.wired(PREWARM="true"), until=deployment.clock.now + 899, zone=UTC)
 
 
 def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
@@ -50,7 +47,7 @@ def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
     assert before_the_morning(noting) == 0, "an hour before is too early"
     assert noting.clock.now < started + WEEK * DAY - HOUR + 10, "and is not waited for"
     noting.clock.advance(2400)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
+    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
     generated = noting.calls()["generate_token"]
     assert generated == before["generate_token"] + 12
     noting.clock.advance(HOUR)
@@ -67,7 +64,7 @@ def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
 def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) -> None:
     before_the_morning(noting)
     noting.clock.advance(2400)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
+    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
     Wire(noting).refuse("UpdateItem")
     assert noting.vend(PEOPLE[0]).body["source"] == "stored"
 
@@ -81,7 +78,7 @@ def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> 
         "sk": {"S": "ACCOUNT"},
     }
     noting.dynamodb.delete_item(TableName=TABLE, Key=key)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 11
+    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 11
     assert noting.calls()["invite_user"] == 0
 
 
@@ -89,7 +86,7 @@ def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None
     """A token that waits goes to whom it was vended before; Aurora is asked about anybody else."""
     before_the_morning(noting)
     noting.clock.advance(2400)
-    prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
+    prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     claims = {"email": PEOPLE[0], "email_verified": "true", "sub": "somebody"}
     calls = noting.calls()
     assert noting.send(event(claims)).body["source"] == "stored"
@@ -102,9 +99,9 @@ def test_failures_end_the_run(noting: Deployment) -> None:
     before_the_morning(noting)
     noting.clock.advance(2400)
     with noting.aurora.down(), pytest.raises(AuroraUnavailableError):
-        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
+        prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     noting.clock.advance(60)
-    assert prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
+    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
 
 
 def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
@@ -114,7 +111,7 @@ def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
     noting.aurora.behave(forbidden=["generate_token"])
     before = noting.calls()["generate_token"]
     with pytest.raises(AuroraKeyRejectedError):
-        prewarm.run(parts(noting, PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
+        prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
     assert noting.calls()["generate_token"] - before <= 2 * prewarm.MOST_FAILURES
 
 
@@ -123,7 +120,7 @@ def test_pause_is_left_to_people(noting: Deployment) -> None:
     ring = {"REQUEST_RATE": "12", "REQUEST_BURST": "12", "PREWARM": "true"}
     before_the_morning(noting)
     noting.clock.advance(2400)
-    waiting = parts(noting, **ring)
+    waiting = noting.wired(**ring)
     waiting.budget.pause(300, QUEUE)
     assert prewarm.run(waiting, until=noting.clock.now + 290, zone=UTC) == 0
     noting.clock.advance(30)
@@ -142,7 +139,7 @@ def test_entry_point_tells_how_many(
     """And emits no latency: nobody waited for it."""
     before_the_morning(noting)
     noting.clock.advance(2400)
-    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: parts(noting, PREWARM="true"))
+    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: noting.wired(PREWARM="true"))
     for name, value in (ENVIRONMENT | {"AURORA_URL": noting.aurora.url}).items():
         monkeypatch.setenv(name, value)
     log.truncate(0)
