@@ -36,111 +36,105 @@ def noting(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def before_the_morning(deployment: Deployment, days: int = WEEK) -> int:
-    """Pass the days until an hour before people came, and run."""
-    deployment.clock.advance(days * DAY - HOUR)
-    return prewarm.run(deployment.wired(PREWARM="true"), until=deployment.clock.now + 899, zone=UTC)
+def run(deployment: Deployment, seconds: float = 899) -> int:
+    """Start a scheduled run now."""
+    parts = deployment.wired(PREWARM="true")
+    return prewarm.run(parts, until=deployment.clock.now + seconds, zone=UTC)
 
 
-def test_owner_gets_the_token_that_waits(noting: Deployment) -> None:
-    before, started = noting.calls(), noting.clock.now
-    assert before_the_morning(noting) == 0, "an hour before is too early"
-    assert noting.clock.now < started + WEEK * DAY - HOUR + 10, "and is not waited for"
+@pytest.fixture
+def morning(noting: Deployment) -> Deployment:
+    """Pass a week until twenty minutes before people came, with a run that is too early."""
+    noting.clock.advance(WEEK * DAY - HOUR)
+    started = noting.clock.now
+    assert run(noting) == 0, "an hour before is too early"
+    assert noting.clock.now < started + 10, "and is not waited for"
     noting.clock.advance(2400)
-    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
-    generated = noting.calls()["generate_token"]
+    return noting
+
+
+def test_owner_gets_the_token_that_waits(morning: Deployment) -> None:
+    before = morning.calls()
+    assert run(morning) == 12
+    generated = morning.calls()["generate_token"]
     assert generated == before["generate_token"] + 12
-    noting.clock.advance(HOUR)
-    wire = Wire(noting)
-    assert {noting.vend(email).body["source"] for email in PEOPLE} == {"stored"}
+    morning.clock.advance(HOUR)
+    wire = Wire(morning)
+    assert {morning.vend(email).body["source"] for email in PEOPLE} == {"stored"}
     # The first vend notes the coming, and asks Aurora nothing; the second one only reads.
     assert wire.calls == ["BatchGetItem", "UpdateItem", *["GetItem", "UpdateItem"] * 11]
     wire.calls.clear()
-    assert noting.vend(PEOPLE[0]).status == 200
+    assert morning.vend(PEOPLE[0]).status == 200
     assert wire.calls == ["GetItem"]
-    assert noting.calls()["generate_token"] == generated
+    assert morning.calls()["generate_token"] == generated
 
 
-def test_coming_that_cannot_be_noted_costs_nobody_the_token(noting: Deployment) -> None:
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
-    Wire(noting).refuse("UpdateItem")
-    assert noting.vend(PEOPLE[0]).body["source"] == "stored"
+def test_coming_that_cannot_be_noted_costs_nobody_the_token(morning: Deployment) -> None:
+    assert run(morning) == 12
+    Wire(morning).refuse("UpdateItem")
+    assert morning.vend(PEOPLE[0]).body["source"] == "stored"
 
 
-def test_person_whose_account_is_not_known_is_left_alone(noting: Deployment) -> None:
+def test_person_whose_account_is_not_known_is_left_alone(morning: Deployment) -> None:
     """It could be invited by that, or cost a reading of the list."""
-    before_the_morning(noting)
-    noting.clock.advance(2400)
     key = {
-        "pk": {"S": f"sandbox#{noting.aurora.tenant_id}#{PEOPLE[0]}"},
+        "pk": {"S": f"sandbox#{morning.aurora.tenant_id}#{PEOPLE[0]}"},
         "sk": {"S": "ACCOUNT"},
     }
-    noting.dynamodb.delete_item(TableName=TABLE, Key=key)
-    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 11
-    assert noting.calls()["invite_user"] == 0
+    morning.dynamodb.delete_item(TableName=TABLE, Key=key)
+    assert run(morning) == 11
+    assert morning.calls()["invite_user"] == 0
 
 
-def test_another_sign_in_of_the_address_is_confirmed(noting: Deployment) -> None:
+def test_another_sign_in_of_the_address_is_confirmed(morning: Deployment) -> None:
     """A token that waits goes to whom it was vended before; Aurora is asked about anybody else."""
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
+    run(morning)
     claims = {"email": PEOPLE[0], "email_verified": "true", "sub": "somebody"}
-    calls = noting.calls()
-    assert noting.send(event(claims)).body["source"] == "stored"
-    assert noting.calls() == calls | {"retrieve_user": calls.get("retrieve_user", 0) + 1}
-    assert "ahead" not in noting.item(PEOPLE[0])
+    calls = morning.calls()
+    assert morning.send(event(claims)).body["source"] == "stored"
+    assert morning.calls() == calls | {"retrieve_user": calls.get("retrieve_user", 0) + 1}
+    assert "ahead" not in morning.item(PEOPLE[0])
 
 
-def test_failures_end_the_run(noting: Deployment) -> None:
+def test_failures_end_the_run(morning: Deployment) -> None:
     """Lambda counts it as an error, which is the alarm; the next quarter goes on."""
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    with noting.aurora.down(), pytest.raises(AuroraUnavailableError):
-        prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
-    noting.clock.advance(60)
-    assert prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC) == 12
+    with morning.aurora.down(), pytest.raises(AuroraUnavailableError):
+        run(morning)
+    morning.clock.advance(60)
+    assert run(morning) == 12
 
 
-def test_key_that_is_refused_ends_the_run(noting: Deployment) -> None:
+def test_key_that_is_refused_ends_the_run(morning: Deployment) -> None:
     """Each refused person costs calls and a cool-down: a run does not go through all of them."""
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    noting.aurora.behave(forbidden=["generate_token"])
-    before = noting.calls()["generate_token"]
+    morning.aurora.behave(forbidden=["generate_token"])
+    before = morning.calls()["generate_token"]
     with pytest.raises(AuroraKeyRejectedError):
-        prewarm.run(noting.wired(PREWARM="true"), until=noting.clock.now + 899, zone=UTC)
-    assert noting.calls()["generate_token"] - before <= 2 * prewarm.MOST_FAILURES
+        run(morning)
+    assert morning.calls()["generate_token"] - before <= 2 * prewarm.MOST_FAILURES
 
 
-def test_pause_is_left_to_people(noting: Deployment) -> None:
+def test_pause_is_left_to_people(morning: Deployment) -> None:
     """Attempts while Aurora wants a pause take no place that people would use after it."""
     ring = {"REQUEST_RATE": "12", "REQUEST_BURST": "12", "PREWARM": "true"}
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    waiting = noting.wired(**ring)
+    waiting = morning.wired(**ring)
     waiting.budget.pause(300, QUEUE)
-    assert prewarm.run(waiting, until=noting.clock.now + 290, zone=UTC) == 0
-    noting.clock.advance(30)
-    noting.restart(**ring)
-    began = noting.clock.now
-    assert {noting.vend(email).status for email in PEOPLE} == {200}
-    assert noting.clock.now - began < 5
+    assert prewarm.run(waiting, until=morning.clock.now + 290, zone=UTC) == 0
+    morning.clock.advance(30)
+    morning.restart(**ring)
+    began = morning.clock.now
+    assert {morning.vend(email).status for email in PEOPLE} == {200}
+    assert morning.clock.now - began < 5
 
 
 def test_entry_point_tells_how_many(
-    noting: Deployment,
+    morning: Deployment,
     monkeypatch: pytest.MonkeyPatch,
     log: io.StringIO,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """And emits no latency: nobody waited for it."""
-    before_the_morning(noting)
-    noting.clock.advance(2400)
-    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: noting.wired(PREWARM="true"))
-    for name, value in (ENVIRONMENT | {"AURORA_URL": noting.aurora.url}).items():
+    monkeypatch.setattr(prewarm, "wire", lambda *_, **__: morning.wired(PREWARM="true"))
+    for name, value in (ENVIRONMENT | {"AURORA_URL": morning.aurora.url}).items():
         monkeypatch.setenv(name, value)
     log.truncate(0)
     capsys.readouterr()
