@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-from datetime import UTC
-from typing import TYPE_CHECKING
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import WEEK, Person, arrivals, plan
+from token_vendor.forecast import LEAD, WEEK, Person, arrivals, plan
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
-from tests.integration.conftest import ENVIRONMENT, TABLE, Context, event
+from tests.integration.conftest import ENVIRONMENT, TABLE, Context, deployed, event
 from tests.integration.test_store_failures import Wire
 from tests.support.clients import people
 
@@ -154,3 +157,166 @@ def test_plan_names_whom_a_run_would_serve(noting: Deployment) -> None:
     tomorrow = noting.clock.now + DAY - HOUR
     assert {each.email for each in plan(noted, now=tomorrow, zone=UTC, rate=88)} == set(PEOPLE)
     assert arrivals(noted, now=tomorrow, zone=UTC, days=(1, 2)) == {1: 12, 2: 0}
+
+
+# Nights and mornings of many people ---------------------------------------------------------------
+
+
+EIGHT = 1_750_017_600.0
+"""Eight o'clock of some morning; the runs begin at four."""
+LIFE = 12 * HOUR
+RATE = BURST = 22
+MANY = pytest.mark.parametrize("number", [125, pytest.param(1250, marks=pytest.mark.nightly)])
+
+
+class Morning:
+    """People who come while the scheduled run sleeps; `waits` is how long each of them waited."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.clock = deployment.clock
+        self.clock.now = EIGHT - 4 * HOUR
+        deployment.restart(
+            PREWARM="true", PATIENCE="0.05", REQUEST_RATE=str(RATE), REQUEST_BURST=str(BURST)
+        )
+        deployment.aurora.behave(rate_limit=BURST)
+        self.scheduled = replace(deployment.wired(), sleep=self.sleep)
+        self.waits: dict[str, float] = {}
+        self._coming: list[tuple[float, str, float]] = []
+
+    def knows(self, email: str, *came: float, **attributes: Any) -> None:
+        """Write the items of a person who came at some moments, and whose last token died."""
+        now = f"{self.clock.now:.3f}"
+        pk = f"sandbox#{self.deployment.aurora.tenant_id}#{email}"
+        self.deployment.aurora.add_users([{"id": email.partition("@")[0], "email": email}])
+        self.deployment.dynamodb.items[pk, "ACCOUNT"] = {
+            "user_id": {"S": email.partition("@")[0]},
+            "account_status": {"S": "active"},
+            "seen_at": {"N": now},
+        }
+        self.deployment.dynamodb.items[pk, "TOKEN"] = {
+            "version": {"N": "1"},
+            "jwt": {"S": "old"},
+            "jti": {"S": "old"},
+            "expires_at": {"N": str(int(self.clock.now) - HOUR)},
+            "came": {"L": [{"N": str(int(at))} for at in came]},
+        } | attributes
+
+    def comes(self, email: str, at: float) -> None:
+        heapq.heappush(self._coming, (at, email, at))
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, and people come in it."""
+        until = self.clock.now + seconds
+        while self._coming and self._coming[0][0] <= until:
+            at, email, since = heapq.heappop(self._coming)
+            self.clock.now = max(self.clock.now, at)
+            answer = self.deployment.vend(email)
+            if answer.status == 200:
+                self.waits[email] = self.clock.now - since
+            else:
+                back = datetime.fromisoformat(answer.body["retry_at"]).timestamp()
+                heapq.heappush(self._coming, (max(back, self.clock.now + 0.01), email, since))
+        self.clock.now = max(self.clock.now, until)
+
+    def play(self, *, prewarmed: bool = True, until: float = EIGHT + HOUR) -> None:
+        """Start a run at every quarter, and let everybody come."""
+        while self.clock.now < until:
+            quarter = self.clock.now + 900
+            if prewarmed:
+                prewarm.run(self.scheduled, until=quarter - 1, zone=UTC)
+            self.sleep(max(0, quarter - self.clock.now))
+
+    @property
+    def generated(self) -> list[tuple[float, str]]:
+        """Return when Aurora generated, and for whom."""
+        calls = self.deployment.aurora.calls()
+        return [(c["at"], c["about"]) for c in calls if c["operation"] == "generate_token"]
+
+
+@pytest.fixture
+def dawn(deployment: Deployment) -> Morning:
+    return Morning(deployment)
+
+
+def names(kind: str, number: int) -> list[str]:
+    return [f"{kind}-{each:04}@example.com" for each in range(number)]
+
+
+def usual_morning(morning: Morning, number: int) -> None:
+    """
+    Let 95 % of those who came last week come again, and as many others as stay away.
+
+    All of them in the eight minutes around eight, each up to two minutes off its own time.
+    """
+    chance = random.Random(1)  # noqa: S311 - arrivals are no secret.
+    expected, others = names("usual", number), names("other", number - round(number * 0.95))
+    for place, email in enumerate(expected):
+        usually = EIGHT + chance.uniform(-120, 120)
+        morning.knows(email, usually - 7 * DAY, usually - DAY)
+        if place >= len(others):
+            morning.comes(email, usually + chance.uniform(-120, 120))
+    for email in others:
+        morning.knows(email)
+        morning.comes(email, EIGHT + chance.uniform(-240, 240))
+
+
+@MANY
+def test_nobody_waits_who_comes_as_last_week(dawn: Morning, number: int) -> None:
+    """And of the others at most all wait, none of them for longer than a minute."""
+    usual_morning(dawn, number)
+    dawn.play()
+    assert len(dawn.waits) == number
+    waited = {email: wait for email, wait in dawn.waits.items() if wait > 0.5}
+    assert len(waited) <= number / 20 + 1
+    assert not [email for email in waited if email.startswith("usual")]
+    assert max(dawn.waits.values()) <= 60
+    stats = dawn.deployment.aurora.stats()
+    assert stats["double_generates"] == 0
+    assert stats["max_calls_per_window"] <= BURST
+
+
+@MANY
+def test_it_stops_while_people_queue(number: int) -> None:
+    """Fifty come at once in the middle of it; nobody's turn moves by more than its share."""
+    at = EIGHT - number * 0.72 * 4
+    waits = []
+    for prewarmed in (False, True):
+        with deployed() as deployment:
+            morning = Morning(deployment)
+            usual_morning(morning, number)
+            crowd = names("crowd", 50)
+            for email in crowd:
+                morning.knows(email)
+                morning.comes(email, at)
+            morning.play(prewarmed=prewarmed, until=EIGHT)
+            waits.append(max(morning.waits[email] for email in crowd))
+            between = {who for when, who in morning.generated if at + 1 < when < at + waits[-1]}
+            assert {who for who in between if not who.startswith("crowd")} == set()
+    # The places that it used in the minute before come free within that minute.
+    assert waits[1] <= waits[0] + 62
+
+
+def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone(dawn: Morning) -> None:
+    soon = {"N": str(int(EIGHT + 60))}
+    attributes: dict[str, dict[str, Any]] = {
+        "alive": {"expires_at": soon},
+        "leased": {"lease_id": {"S": "x"}, "lease_until": soon},
+        "cooling": {"failed_until": soon, "failure": {"S": "aurora-timeout"}},
+        "marked": {"generating_since": {"N": str(int(EIGHT - DAY))}},
+        "signed-out": {"expires_at": soon, "jwt": {"S": ""}},
+        "blocked": {},
+        "plain": {},
+    }
+    for name, written in attributes.items():
+        dawn.knows(f"{name}@example.com", EIGHT - 7 * DAY, EIGHT - DAY, **written)
+    dawn.deployment.switch(("block", "blocked@example.com"))
+    dawn.play(until=EIGHT)
+    assert {who for _, who in dawn.generated} == {"plain"}
+
+
+def test_stopped_generating_stops_it(dawn: Morning) -> None:
+    usual_morning(dawn, 20)
+    dawn.deployment.switch(("stop-generating", ""))
+    dawn.play(until=EIGHT - LEAD)
+    assert dawn.generated == []
