@@ -236,24 +236,17 @@ def test_one_invitation_whatever_it_is_answered(
     assert calls["list_users"] <= (51 if named else 51 + 52)
 
 
-def test_lost_invitation_is_not_sent_again_until_a_reading_decides(deployment: Deployment) -> None:
-    """Aurora invited, and its answer was lost: the list, read after that, has the person."""
+@pytest.mark.parametrize(("kind", "invitations"), [("drop_after", 1), ("drop", 2)])
+def test_lost_invitation_is_not_sent_again_until_a_reading_decides(
+    deployment: Deployment, kind: str, invitations: int
+) -> None:
+    """The list, read after it, has the person whom Aurora invited, and else does not."""
     deployment.vend()
-    deployment.aurora.fail({"operation": "invite_user", "kind": "drop_after"})
+    deployment.aurora.fail({"operation": "invite_user", "kind": kind})
     assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
     deployment.clock.advance(31)
     assert deployment.vend(NEWCOMER).status == 200
-    assert deployment.calls()["invite_user"] == 1
-
-
-def test_invitation_that_never_arrived_is_sent_again(deployment: Deployment) -> None:
-    """Its connection was cut: the list, read after that, does not have the person."""
-    deployment.vend()
-    deployment.aurora.fail({"operation": "invite_user", "kind": "drop"})
-    assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
-    deployment.clock.advance(31)
-    assert deployment.vend(NEWCOMER).status == 200
-    assert deployment.calls()["invite_user"] == 2
+    assert deployment.calls()["invite_user"] == invitations
 
 
 def test_pending_person_whom_the_list_hides_is_invited_once(deployment: Deployment) -> None:

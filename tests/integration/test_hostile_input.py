@@ -133,21 +133,6 @@ def test_only_claims_name_the_caller(deployment: Deployment, extra: dict[str, An
     assert deployment.send(event(CLAIMS) | extra).body["user"]["email"] == JESSICA
 
 
-def test_names_cannot_inject_into_the_invitation(deployment: Deployment) -> None:
-    claims = {
-        "email": "caller-0001@example.com",
-        "email_verified": "true",
-        "given_name": 'Jess"},"user_level":"Team Member\r\nAuthorization: Bearer x',
-        "family_name": "\ud800\x00Smith",
-        "phone_number": "\ud800",
-    }
-    assert deployment.send(event(claims)).status == 200
-    invited = deployment.aurora.users()[-1]
-    assert invited["user_level"] == "SDK User"
-    assert invited["last_name"] == "Smith"
-    assert "\n" not in invited["first_name"]
-
-
 @pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])
 def test_other_routes_are_refused(deployment: Deployment, route: Any) -> None:
     answer = deployment.send(event(CLAIMS) | {"routeKey": route})
