@@ -3,7 +3,7 @@ Draw the pictures of docs/operations.md: `make dashboard-pictures`.
 
 Half an hour is played on the deployed local stack, where a few seconds count as a minute. Which
 alarms go on depends on how fast this machine is, so `make test` has no part of it:
-tests/integration/test_half_hour.py plays the same half hour on its own clock.
+tests/infrastructure/test_monitoring_scenes.py plays the same half hour on its own clock.
 """
 
 from __future__ import annotations

@@ -7,14 +7,17 @@ environments are tested on MiniStack.
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.session import get_session
-from moto import mock_aws
 from token_vendor.handler import Endpoint
 from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
@@ -26,7 +29,7 @@ from tests.support.clock import Clock
 from tests.support.events import Answer, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TABLE = "tokens"
 ENVIRONMENT = {
@@ -37,10 +40,48 @@ ENVIRONMENT = {
     "AURORA_TENANT_ID": "tenant",
     "AURORA_ENVIRONMENT": "sandbox",
 }
+AWS_TEXT = re.compile(r"arn:aws|\b\d{12}\b|DynamoDB|dynamodb|Secrets ?Manager|botocore|Traceback")
+JWT = re.compile(r"eyJ[\w-]+\.[\w-]+")
 WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})
 JESSICA = "jessica.smith@aurorasolar.com"
 SESSION = get_session()
 """Every client of a test is made by it; to make another one takes longer than most tests."""
+
+
+class Watch:
+    """Everything that one deployment says: answers, log lines and metrics."""
+
+    def __init__(
+        self, deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._deployment = deployment
+        self._log = log
+        self._capsys = capsys
+
+    def search(self, answer: Answer, *, key: str) -> str:
+        """Search all of it, and return what went to logs and metrics."""
+        printed = self._capsys.readouterr()
+        logged = self._log.getvalue() + printed.out + printed.err
+        said = json.dumps([answer.body, answer.headers])
+        assert "audit" in logged
+        for text in (logged, said):
+            assert key not in text
+            assert base64.b64encode(key.encode()).decode()[:20] not in text
+            assert "Bearer" not in text
+            assert "authorization" not in text.lower()
+        assert not JWT.search(logged)
+        if answer.status != 200:
+            assert not JWT.search(said)
+            assert not AWS_TEXT.search(said)
+            assert not set(answer.body) - {
+                "type",
+                "title",
+                "status",
+                "detail",
+                "instance",
+                "retry_at",
+            }
+        return logged
 
 
 @dataclass
@@ -83,13 +124,14 @@ class Deployment:
     def restart(self, **settings: str) -> None:
         """Begin a new execution environment, with other settings where given."""
         self.settings |= settings
-        wired = Settings.from_environment(
-            ENVIRONMENT
-            | {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
-            | self.settings
-        )
-        self.parts = wire(wired, clock=self.clock, sleep=self.clock.sleep)
+        self.parts = self.wired()
         self.service = Endpoint(self.parts)
+
+    def wired(self, **settings: str) -> Parts:
+        """Wire what a scheduled function is made of, with other settings where given."""
+        aurora = {"AURORA_URL": self.aurora.url, "AURORA_TENANT_ID": self.aurora.tenant_id}
+        chosen = Settings.from_environment(ENVIRONMENT | aurora | self.settings | settings)
+        return wire(chosen, clock=self.clock, sleep=self.clock.sleep)
 
     @property
     def served_dynamodb(self) -> Any:
@@ -113,6 +155,29 @@ class Deployment:
         answer = self.vend(email)
         vars(recorder).update(record)
         return answer
+
+    def while_aurora_works(self, happens: Callable[[str], object]) -> None:
+        """Let something happen, on being told the operation, between each call and its answer."""
+        begin = self.aurora.begin
+
+        def begin_and_wait(operation: str, about: str) -> Any:
+            begun = begin(operation, about)
+            happens(operation)
+            return begun
+
+        self.aurora.begin = begin_and_wait  # type: ignore[method-assign]
+
+    def lose_the_lease(self, email: str) -> None:
+        """Let the next lease end while Aurora works, and another environment generate meanwhile."""
+        lost: list[str] = []
+
+        def lose(operation: str) -> None:
+            if not lost:
+                lost.append(operation)
+                self.clock.advance(27)
+                assert self.vend_elsewhere(email).body["source"] == "generated"
+
+        self.while_aurora_works(lose)
 
     def forget(self, email: str = JESSICA) -> Answer:
         """Sign out."""
@@ -177,8 +242,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return stream
 
 
-@pytest.fixture
-def deployment() -> Iterator[Deployment]:
+@contextmanager
+def deployed() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
     clock = Clock(tick=0.001)
     table = MemoryTable(lambda _: None, clock)
@@ -193,7 +258,21 @@ def deployment() -> Iterator[Deployment]:
 
 
 @pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    with deployed() as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def watch(deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> Watch:
+    capsys.readouterr()
+    return Watch(deployment, log, capsys)
+
+
+@pytest.fixture
 def aws() -> Iterator[None]:
     """Let moto answer for all other services of AWS."""
+    from moto import mock_aws  # It takes a second to import.
+
     with mock_aws():
         yield

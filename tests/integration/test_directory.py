@@ -14,7 +14,6 @@ import pytest
 from token_vendor.directory import Reading
 
 from infra.fake_aurora.users import JESSICA
-from tests.integration.during_aurora_call import while_aurora_works
 from tests.support.clients import people
 from tests.support.crowd import crowd
 
@@ -26,23 +25,25 @@ NEWCOMER = "newcomer@example.com"
 OFF = {"id": "off", "email": "off@example.com", "account_status": "inactive"}
 MOST_LISTINGS = 40
 TTL = 300
+COMPANY = people(53)
+"""Three pages of twenty, six of ten, or two of fifty."""
 PAGINGS: dict[str, dict[str, Any]] = {
     "ignored": {"unpaged_page": "ignored"},
     "refused": {"unpaged_page": "refused"},
-    "empty": {"page_size": 100, "past_end": "empty"},
-    "last-repeated": {"page_size": 100, "past_end": "last"},
-    "wraps": {"page_size": 100, "past_end": "wraps"},
-    "with-a-total": {"page_size": 100, "page_form": "page_total"},
-    "total-wraps": {"page_size": 100, "page_form": "page_total", "past_end": "wraps"},
+    "empty": {"page_size": 20, "past_end": "empty"},
+    "last-repeated": {"page_size": 20, "past_end": "last"},
+    "wraps": {"page_size": 20, "past_end": "wraps"},
+    "with-a-total": {"page_size": 20, "page_form": "page_total"},
+    "total-wraps": {"page_size": 20, "page_form": "page_total", "past_end": "wraps"},
+    "of-ten": {"page_size": 10},
     "of-fifty": {"page_size": 50},
-    "of-250": {"page_size": 250},
-    "shuffled": {"page_size": 100, "order": "shuffled", "past_end": "wraps"},
-    "cursor": {"page_size": 100, "page_form": "cursor"},
-    "page-token": {"page_size": 100, "page_form": "token"},
-    "link-header": {"page_size": 100, "page_form": "link"},
-    "links": {"page_size": 100, "page_form": "links"},
-    "next-page": {"page_size": 100, "page_form": "next_page"},
-    "offset": {"page_size": 100, "page_form": "offset"},
+    "shuffled": {"page_size": 20, "order": "shuffled", "past_end": "wraps"},
+    "cursor": {"page_size": 20, "page_form": "cursor"},
+    "page-token": {"page_size": 20, "page_form": "token"},
+    "link-header": {"page_size": 20, "page_form": "link"},
+    "links": {"page_size": 20, "page_form": "links"},
+    "next-page": {"page_size": 20, "page_form": "next_page"},
+    "offset": {"page_size": 20, "page_form": "offset"},
 }
 UNREADABLE = ("after_id", "total")
 """Forms in which Aurora says that there is more, and names no page that could be asked for."""
@@ -61,20 +62,20 @@ def served(deployment: Deployment, email: str, *, within: float = 3600, **body: 
 
 @pytest.fixture(params=PAGINGS.values(), ids=PAGINGS)
 def paged(request: pytest.FixtureRequest, deployment: Deployment) -> Deployment:
-    """257 people at an Aurora that answers pages in one of the possible ways."""
-    deployment.aurora.set_users(people(257))
+    """Give a company at an Aurora that answers pages in one of the possible ways."""
+    deployment.aurora.set_users(COMPANY)
     deployment.aurora.behave(**request.param)
     return deployment
 
 
 def test_everybody_is_found_whatever_the_paging(paged: Deployment) -> None:
     """The list is read once, to its end: nobody whom Aurora has is invited."""
-    for user in people(257)[::32]:
+    for user in COMPANY[::6]:
         assert served(paged, user["email"]).status == 200
     for number in range(9):
         assert served(paged, f"new-{number}@example.com").status == 200
     calls = paged.calls()
-    most = 7 if paged.aurora.behaviour.page_size == 50 else 4
+    most = 7 if paged.aurora.behaviour.page_size == 10 else 4
     assert calls["list_users"] <= most
     assert calls["invite_user"] == 9
 
@@ -93,13 +94,13 @@ def test_reading_ends_when_every_request_reads_one_page(paged: Deployment) -> No
     before = paged.calls()["list_users"]
     paged.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
     assert served(paged, NEWCOMER).status == 200
-    most = 7 if paged.aurora.behaviour.page_size == 50 else 4
+    most = 7 if paged.aurora.behaviour.page_size == 10 else 4
     assert paged.calls()["list_users"] - before <= most
 
 
 def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployment) -> None:
     """A list without pages that grows between two calls repeats most of what it had."""
-    deployment.aurora.set_users(people(257))
+    deployment.aurora.set_users(COMPANY)
     served(deployment, people(1)[0]["email"])
     deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
     deployment.clock.advance(TTL + 1)
@@ -122,9 +123,9 @@ def test_empty_page_is_no_end_while_others_follow(
     deployment: Deployment, form: str, empty: int
 ) -> None:
     """The reading goes on, or fails: nobody whom a later page lists is taken for new."""
-    deployment.aurora.set_users(people(257))
-    deployment.aurora.behave(page_size=100, page_form=form, empty_page=empty)
-    last = served(deployment, people(257)[-1]["email"], within=60)
+    deployment.aurora.set_users(COMPANY)
+    deployment.aurora.behave(page_size=20, page_form=form, empty_page=empty)
+    last = served(deployment, COMPANY[-1]["email"], within=60)
     if form in GOES_ON:
         assert last.status == 200
         assert served(deployment, NEWCOMER).status == 200
@@ -137,18 +138,18 @@ def test_empty_page_is_no_end_while_others_follow(
 
 def test_empty_page_is_no_end_where_every_request_reads_one(deployment: Deployment) -> None:
     """A total is compared with the rows that were read, also by the reader who goes on."""
-    deployment.aurora.set_users(people(257))
-    deployment.aurora.behave(page_size=100, page_form="page_total", empty_page=2)
+    deployment.aurora.set_users(COMPANY)
+    deployment.aurora.behave(page_size=20, page_form="page_total", empty_page=2)
     deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
-    assert served(deployment, people(257)[-1]["email"]).status == 200
+    assert served(deployment, COMPANY[-1]["email"]).status == 200
     assert deployment.calls()["list_users"] == 4
 
 
 def test_total_that_counts_people_who_are_not_listed(deployment: Deployment) -> None:
     """Three pages by number without anybody are the end of a list that has had some."""
-    deployment.aurora.set_users(people(257))
-    deployment.aurora.behave(page_size=100, page_form="page_total", unlisted=500)
-    assert served(deployment, people(257)[-1]["email"]).status == 200
+    deployment.aurora.set_users(COMPANY)
+    deployment.aurora.behave(page_size=20, page_form="page_total", unlisted=500)
+    assert served(deployment, COMPANY[-1]["email"]).status == 200
     assert served(deployment, NEWCOMER).status == 200
     assert deployment.calls()["list_users"] == 3 + 3
     assert deployment.calls()["invite_user"] == 1
@@ -195,8 +196,8 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     deployment: Deployment, form: str
 ) -> None:
     """A cursor that was kept for the next request is over: that is not the end of the list."""
-    deployment.aurora.set_users(people(257))
-    deployment.aurora.behave(page_size=100, page_form=form)
+    deployment.aurora.set_users(COMPANY)
+    deployment.aurora.behave(page_size=20, page_form=form)
     deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
     assert deployment.vend(NEWCOMER).status == 503
     deployment.aurora.behave(cursors="refused")
@@ -204,7 +205,7 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     assert deployment.vend(NEWCOMER).slug == "aurora-invalid-response"
     deployment.aurora.behave(cursors="kept")
     deployment.clock.advance(3)
-    assert served(deployment, people(257)[-1]["email"]).status == 200
+    assert served(deployment, COMPANY[-1]["email"]).status == 200
     assert served(deployment, NEWCOMER).status == 200
     assert deployment.calls()["list_users"] == 2 + 3
     assert deployment.calls()["invite_user"] == 1
@@ -221,12 +222,12 @@ def test_reading_begins_anew_where_a_named_page_is_refused(
     ids=lambda each: f"{each['invite_status']}-{each['invite_answer']}",
 )
 def test_one_invitation_whatever_it_is_answered(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+    deployment: Deployment, answer: dict[str, Any]
 ) -> None:
     """Fifty pages of a second: the reading after an invitation is longer than an invocation."""
-    while_aurora_works(deployment, monkeypatch, lambda _: deployment.clock.advance(1))
-    deployment.aurora.set_users(people(1000))
-    deployment.aurora.behave(page_size=20, latency=0, rate_limit=0, **answer)
+    deployment.while_aurora_works(lambda _: deployment.clock.advance(1))
+    deployment.aurora.set_users(people(100))
+    deployment.aurora.behave(page_size=2, latency=0, rate_limit=0, **answer)
     deployment.restart(PATIENCE="0")
     assert served(deployment, NEWCOMER).status == 200
     calls = deployment.calls()
@@ -235,24 +236,17 @@ def test_one_invitation_whatever_it_is_answered(
     assert calls["list_users"] <= (51 if named else 51 + 52)
 
 
-def test_lost_invitation_is_not_sent_again_until_a_reading_decides(deployment: Deployment) -> None:
-    """Aurora invited, and its answer was lost: the list, read after that, has the person."""
+@pytest.mark.parametrize(("kind", "invitations"), [("drop_after", 1), ("drop", 2)])
+def test_lost_invitation_is_not_sent_again_until_a_reading_decides(
+    deployment: Deployment, kind: str, invitations: int
+) -> None:
+    """The list, read after it, has the person whom Aurora invited, and else does not."""
     deployment.vend()
-    deployment.aurora.fail({"operation": "invite_user", "kind": "drop_after"})
+    deployment.aurora.fail({"operation": "invite_user", "kind": kind})
     assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
     deployment.clock.advance(31)
     assert deployment.vend(NEWCOMER).status == 200
-    assert deployment.calls()["invite_user"] == 1
-
-
-def test_invitation_that_never_arrived_is_sent_again(deployment: Deployment) -> None:
-    """Its connection was cut: the list, read after that, does not have the person."""
-    deployment.vend()
-    deployment.aurora.fail({"operation": "invite_user", "kind": "drop"})
-    assert deployment.vend(NEWCOMER).slug == "aurora-unavailable"
-    deployment.clock.advance(31)
-    assert deployment.vend(NEWCOMER).status == 200
-    assert deployment.calls()["invite_user"] == 2
+    assert deployment.calls()["invite_user"] == invitations
 
 
 def test_pending_person_whom_the_list_hides_is_invited_once(deployment: Deployment) -> None:
@@ -333,10 +327,10 @@ def test_key_without_the_right_to_generate_does_not_cost_readings(deployment: De
 
 def test_sixty_pages_are_read_four_times_an_hour(deployment: Deployment) -> None:
     """A long list is kept longer: a reading takes at most a twentieth of the calls."""
-    deployment.aurora.set_users(people(600))
-    deployment.aurora.behave(page_size=10, rate_limit=0)
+    deployment.aurora.set_users(people(120))
+    deployment.aurora.behave(page_size=2, rate_limit=0)
     deployment.restart(PATIENCE="0")
-    assert served(deployment, people(600)[-1]["email"]).status == 200
+    assert served(deployment, people(120)[-1]["email"]).status == 200
     before = deployment.calls()
     assert before["list_users"] == 61
     deployment.clock.advance(700)
@@ -372,12 +366,12 @@ def test_thousands_of_people_without_pages(deployment: Deployment, number: int) 
     "seed", [*range(12), *(pytest.param(n, marks=pytest.mark.nightly) for n in range(12, 100))]
 )
 def test_other_environments_at_any_moment_invite_nobody_again(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, seed: int
+    deployment: Deployment, seed: int
 ) -> None:
     """While Aurora works, somebody else asks elsewhere; and two of its answers are lost."""
     chance = random.Random(seed)  # noqa: S311 - a pattern, no secret.
     newcomers = [f"new-{number}@example.com" for number in range(2)]
-    deployment.aurora.set_users([*people(250), OFF])
+    deployment.aurora.set_users([*COMPANY, OFF])
     deployment.aurora.behave(
         rate_limit=0,
         invite_answer=chance.choice(["with_id", "without_id"]),
@@ -398,7 +392,7 @@ def test_other_environments_at_any_moment_invite_nobody_again(
             deployment.vend_elsewhere(chance.choice([*newcomers, OFF["email"]]))
             depth -= 1
 
-    while_aurora_works(deployment, monkeypatch, somebody_asks)
+    deployment.while_aurora_works(somebody_asks)
     met = crowd(deployment.clock, deployment.vend, [*newcomers, OFF["email"]], within=1800)
     assert met.served.keys() == set(newcomers)
     assert met.refused == {OFF["email"]: "user-not-eligible"}

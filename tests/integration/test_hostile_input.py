@@ -2,7 +2,7 @@
 What a caller may send, however it is made: never another's token, never a failure of ours.
 
 The contract is driven here property-style with hypothesis, through the handler and the whole
-service on moto; events have the shape that API Gateway gives them, and shapes that it never should.
+service; events have the shape that API Gateway gives them, and shapes that it never should.
 """
 
 from __future__ import annotations
@@ -66,11 +66,20 @@ REFUSED_BODIES = {
     "object-for-text": {"replace": "x"},
     "half-a-surrogate": '{"replace": "\ud800"}',
 }
+REFUSED_BASE64 = {
+    "no-base64": "%%%",
+    "unpadded": "e30",
+    "not-utf-8": base64.b64encode(b"\xff\xfe{").decode(),
+    "large": base64.b64encode(b" " * 4097).decode(),
+    "megabyte": base64.b64encode(b"x" * 1_000_000).decode(),
+    "not-ascii": "\u00e9",
+}
 
 
-@pytest.mark.parametrize("name", REFUSED_BODIES)
+@pytest.mark.parametrize("name", [*REFUSED_BODIES, *REFUSED_BASE64])
 def test_body_outside_the_contract(deployment: Deployment, name: str) -> None:
-    answer = send_body(deployment, REFUSED_BODIES[name])
+    body = (REFUSED_BODIES | REFUSED_BASE64)[name]
+    answer = send_body(deployment, body, encoded=name in REFUSED_BASE64)
     assert (answer.status, answer.slug) == (400, "invalid-request")
     assert "retry-after" not in answer.headers
     assert len(json.dumps(answer.body)) < 1000
@@ -122,37 +131,6 @@ def test_no_claims_is_nobody(deployment: Deployment, context: Any, method: str) 
 )
 def test_only_claims_name_the_caller(deployment: Deployment, extra: dict[str, Any]) -> None:
     assert deployment.send(event(CLAIMS) | extra).body["user"]["email"] == JESSICA
-
-
-def test_names_cannot_inject_into_the_invitation(deployment: Deployment) -> None:
-    claims = {
-        "email": "caller-0001@example.com",
-        "email_verified": "true",
-        "given_name": 'Jess"},"user_level":"Team Member\r\nAuthorization: Bearer x',
-        "family_name": "\ud800\x00Smith",
-        "phone_number": "\ud800",
-    }
-    assert deployment.send(event(claims)).status == 200
-    invited = deployment.aurora.users()[-1]
-    assert invited["user_level"] == "SDK User"
-    assert invited["last_name"] == "Smith"
-    assert "\n" not in invited["first_name"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "%%%",
-        "e30",
-        base64.b64encode(b"\xff\xfe{").decode(),
-        base64.b64encode(b" " * 4097).decode(),
-        base64.b64encode(b"x" * 1_000_000).decode(),
-        "\u00e9",
-    ],
-    ids=["no-base64", "unpadded", "not-utf-8", "large", "megabyte", "not-ascii"],
-)
-def test_base64_outside_the_contract(deployment: Deployment, body: str) -> None:
-    assert send_body(deployment, body, encoded=True).slug == "invalid-request"
 
 
 @pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])

@@ -15,7 +15,6 @@ from token_vendor.models import Deadline
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
 from tests.integration.conftest import JESSICA
-from tests.integration.during_aurora_call import while_aurora_works
 from tests.integration.test_store_failures import Wire
 from tests.support.events import event
 
@@ -61,20 +60,6 @@ class Walk:
                     if name not in MEASURED:
                         counts[name] += sum(line[name])
         return counts
-
-
-def lose_the_lease(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
-    """Let the next lease end while Aurora works, and another environment generate meanwhile."""
-    lost: list[str] = []
-
-    def lose(operation: str) -> None:
-        if lost:
-            return
-        lost.append(operation)
-        deployment.clock.advance(26)
-        assert deployment.vend_elsewhere(email).body["source"] == "generated"
-
-    while_aurora_works(deployment, monkeypatch, lose)
 
 
 def ordinary_days(deployment: Deployment, walk: Walk) -> None:
@@ -160,7 +145,7 @@ def switched(deployment: Deployment, walk: Walk) -> None:
     deployment.switch()
 
 
-def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+def losses(deployment: Deployment, walk: Walk) -> None:
     """DynamoDB does not take a token, and a lease ends before its holder."""
     deployment.clock.advance(13 * HOUR)
     # The lease, the ticket and its place are written; the token is not.
@@ -170,7 +155,7 @@ def losses(deployment: Deployment, walk: Walk, monkeypatch: pytest.MonkeyPatch) 
     deployment.restart()
 
     deployment.clock.advance(13 * HOUR)
-    lose_the_lease(deployment, monkeypatch, ROBERT)
+    deployment.lose_the_lease(ROBERT)
     deployment.vend(ROBERT)
     assert walk.happened() == {Metric.DOUBLE_GENERATE: 1, Metric.GENERATED: 2, Metric.VENDED: 2}
     deployment.restart()
@@ -204,7 +189,7 @@ def test_walk_emits_every_metric(
     waits(deployment, walk)
     a_night(deployment, walk)
     switched(deployment, walk)
-    losses(deployment, walk, monkeypatch)
+    losses(deployment, walk)
 
     emitted = {
         (name, frozenset(dimensions))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from token_vendor.handler import Endpoint
 from token_vendor.request_budget import RequestBudget
 
 from tests.support.clients import people
+from tests.support.crowd import crowd
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
     from tests.support.events import Answer
 
-WAITING = 180
 PAUSE = 60
 REFUSED = {
     "operation": "generate_token",
@@ -24,55 +23,34 @@ REFUSED = {
     "status": 429,
     "headers": {"Retry-After": str(PAUSE)},
 }
-Turn = tuple[float, str]
 
 
 def turn(answer: Answer) -> float:
     return datetime.fromisoformat(answer.body["retry_at"]).timestamp()
 
 
-def queue(deployment: Deployment) -> list[Turn]:
-    """Let more people come than Aurora allows in a minute; return the turns they were given."""
-    users = people(WAITING + 1)
-    deployment.aurora.set_users(users)
-    deployment.restart(PATIENCE="0.5")
-    first, *others = [user["email"] for user in users]
-    # The list is read, and the budget rested.
-    deployment.vend(first)
-    deployment.clock.advance(30)
-    answers = {email: deployment.vend(email) for email in others}
-    return [(turn(each), email) for email, each in answers.items() if each.status != 200]
-
-
 def test_nobody_calls_during_the_pause_and_everybody_keeps_their_place(
     deployment: Deployment,
 ) -> None:
     """Kept turns move, too: without that, each would be another call that Aurora refuses."""
-    turns = queue(deployment)
-    order = [email for _, email in turns]
-    assert len(order) > 80
+    first, *others = [user["email"] for user in people(90)]
+    deployment.aurora.set_users(people(90))
+    deployment.restart(PATIENCE="0.5", REQUEST_RATE="44", REQUEST_BURST="45")
+    # The list is read, and the budget rested.
+    deployment.vend(first)
+    deployment.clock.advance(60)
+    waiting = [email for email in others if deployment.vend(email).status != 200]
+    assert len(waiting) > 40
     deployment.aurora.fail(REFUSED)
     before = len(deployment.aurora.calls())
-    served: list[str] = []
-    requests = 0
-    heapq.heapify(turns)
-    while turns:
-        moment, email = heapq.heappop(turns)
-        deployment.clock.now = max(deployment.clock.now, moment)
-        answer = deployment.vend(email)
-        requests += 1
-        if answer.status == 200:
-            served.append(email)
-        else:
-            assert answer.slug == "aurora-busy"
-            heapq.heappush(turns, (turn(answer), email))
+    met = crowd(deployment.clock, deployment.vend, waiting, within=3600)
     refused, *calls = [call["at"] for call in deployment.aurora.calls()[before:]]
     assert min(calls) >= refused + PAUSE
-    assert len(calls) == len(order)
-    assert served == order
-    # Once at their turn, and once more where it had moved. The last ones have somebody before them
-    # at their place, and look whether that one came.
-    assert requests <= 2 * len(order) + 1 + 3
+    assert len(calls) == len(waiting)
+    assert list(met.served) == waiting
+    # Once at once, once at their turn, and once more where it had moved. The last ones have
+    # somebody before them at their place, and look whether that one came.
+    assert met.requests <= 3 * len(waiting) + 1 + 3
 
 
 def test_who_waits_inside_a_request_hears_of_the_pause(deployment: Deployment) -> None:

@@ -16,7 +16,6 @@ from infra.operator import output, seats, switches
 from infra.operator.exits import OperatorError
 from infra.operator.tokens import forget
 from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
-from tests.integration.test_scheduled_reading import parts
 from tests.integration.test_switch_command import stage, wanted
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def test_token_that_waits_for_its_owner_is_no_use(deployment: Deployment, stage:
     came = deployment.clock.now
     deployment.clock.advance(7 * DAY - 1200)
     until = deployment.clock.now + 899
-    assert prewarm.run(parts(deployment, PREWARM="true"), until=until, zone=UTC) == 1
+    assert prewarm.run(deployment.wired(PREWARM="true"), until=until, zone=UTC) == 1
     found = {seat.email: seat.last_generate for seat in seats.unused(stage, days=5).seats}
     assert found == {JESSICA: pytest.approx(came, abs=30), ROBERT: 0}
     assert deployment.vend().body["source"] == "stored"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.fake_aurora.users import JESSICA
-from tests.integration.during_aurora_call import while_aurora_works
 from tests.support.events import event
 
 if TYPE_CHECKING:
@@ -54,26 +53,6 @@ def test_new_identity_gets_nothing_stored_while_aurora_cannot_be_asked(
         deployment.clock.advance(11.5 * 3600)
         assert vend(deployment, "somebody").slug == "aurora-unavailable"
         assert vend(deployment, "jessica").body["source"] == "stored"
-
-
-def test_sign_out_during_a_generate_wins(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The caller still gets the JWT; nobody after the sign-out does."""
-    done = []
-
-    def sign_out(operation: str) -> None:
-        if operation == "generate_token" and not done:
-            done.append(deployment.forget().status)
-
-    while_aurora_works(deployment, monkeypatch, sign_out)
-    first = deployment.vend()
-    assert done == [204]
-    assert first.status == 200
-    item = deployment.item()
-    assert "jwt" not in item
-    assert "lease_id" not in item
-    assert deployment.vend().jti != first.jti
 
 
 def play(deployment: Deployment, seed: int) -> None:  # noqa: C901 - one branch an event.

@@ -9,8 +9,6 @@ import pytest
 from token_vendor import scheduled
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraUnavailableError
-from token_vendor.settings import Settings
-from token_vendor.wiring import Parts, wire
 
 from tests.integration.conftest import ENVIRONMENT, Context
 from tests.support.clients import people
@@ -21,16 +19,6 @@ if TYPE_CHECKING:
 PEOPLE = 2000
 
 
-def parts(deployment: Deployment, **settings: str) -> Parts:
-    """Wire what the scheduled function wires, on the deployment's table and Aurora."""
-    aurora = {"AURORA_URL": deployment.aurora.url, "AURORA_TENANT_ID": deployment.aurora.tenant_id}
-    return wire(
-        Settings.from_environment(ENVIRONMENT | aurora | settings),
-        clock=deployment.clock,
-        sleep=deployment.clock.sleep,
-    )
-
-
 @pytest.fixture
 def large(deployment: Deployment) -> Deployment:
     deployment.aurora.set_users(people(PEOPLE))
@@ -39,7 +27,7 @@ def large(deployment: Deployment) -> Deployment:
 
 
 def test_newcomer_after_it_is_served_with_two_calls(large: Deployment) -> None:
-    assert scheduled.read(parts(large), until=large.clock.now + 900)
+    assert scheduled.read(large.wired(), until=large.clock.now + 900)
     before = large.calls()
     assert before == {"list_users": 21, "invite_user": 0, "generate_token": 0}
     assert large.vend("newcomer@example.com").status == 200
@@ -59,7 +47,7 @@ def test_it_takes_no_call_that_somebody_waits_for(large: Deployment) -> None:
     for email in waiting:
         assert large.vend(email).slug == "aurora-busy"
         turns[email] = large.item(email)["turn_at"]
-    assert not scheduled.read(parts(large, **slow), until=large.clock.now + 35)
+    assert not scheduled.read(large.wired(**slow), until=large.clock.now + 35)
     assert {email: large.item(email)["turn_at"] for email in waiting} == turns
 
 
@@ -67,7 +55,7 @@ def test_calls_are_counted_while_it_reads(
     large: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of them at its end would look like more calls in a minute than Aurora takes."""
-    slow = parts(large, REQUEST_RATE="10", REQUEST_BURST="1")
+    slow = large.wired(REQUEST_RATE="10", REQUEST_BURST="1")
     recorder.start("reading")
     assert not scheduled.read(slow, until=large.clock.now + 120)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -80,7 +68,7 @@ def test_calls_are_counted_while_it_reads(
 def test_failure_is_left_to_the_scheduler_to_try_again(
     large: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduled, "wire", lambda *_, **__: parts(large))
+    monkeypatch.setattr(scheduled, "wire", lambda *_, **__: large.wired())
     for name, value in (ENVIRONMENT | {"AURORA_URL": large.aurora.url}).items():
         monkeypatch.setenv(name, value)
     context: Any = Context(remaining=900)

@@ -11,7 +11,6 @@ from token_vendor.models import Deadline
 from token_vendor.problems import AuroraBusyError
 
 from tests.integration.conftest import JESSICA, TABLE, WHY, Deployment
-from tests.integration.test_scheduled_reading import parts
 
 ROBERT = "robert.johnson@aurorasolar.com"
 NEWCOMER = "caller-0001@example.com"
@@ -211,8 +210,8 @@ def test_turn_that_a_lowered_rate_moves_beyond_the_queue_is_given_up(
     deployment: Deployment,
 ) -> None:
     """The switch may end long before such a turn would come."""
-    budget = parts(
-        deployment, REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0", QUEUE_HORIZON="300"
+    budget = deployment.wired(
+        REQUEST_RATE="6", REQUEST_BURST="1", PATIENCE="0", QUEUE_HORIZON="300"
     ).budget
     deadline = Deadline(deployment.clock.now + 10_000, deployment.clock, deployment.clock.sleep)
     budget.allowance(deadline, Control()).reserve(1)

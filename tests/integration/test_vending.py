@@ -12,9 +12,7 @@ from tests.support.clients import people
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
-ROBERT = "robert.johnson@aurorasolar.com"
 NEWCOMER = "caller-0001@example.com"
-MARGIN = 3600
 
 
 def test_first_vend_lists_and_generates(deployment: Deployment) -> None:
@@ -25,35 +23,6 @@ def test_first_vend_lists_and_generates(deployment: Deployment) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert 43_190 <= answer.body["token"]["expires_in"] <= 43_200
     assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 1}
-
-
-def test_second_vend_is_stored(deployment: Deployment) -> None:
-    first, second = deployment.vend(), deployment.vend()
-    assert second.body["source"] == "stored"
-    assert second.jti == first.jti
-    assert deployment.calls()["generate_token"] == 1
-
-
-def test_unknown_caller_is_invited(deployment: Deployment) -> None:
-    answer = deployment.vend(NEWCOMER)
-    assert answer.status == 200
-    assert deployment.calls() == {"list_users": 2, "invite_user": 1, "generate_token": 1}
-    assert deployment.aurora.users()[-1]["email"] == NEWCOMER
-
-
-def test_listed_colleague_needs_no_listing(deployment: Deployment) -> None:
-    deployment.vend()
-    deployment.vend(ROBERT)
-    assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 2}
-
-
-def test_token_near_its_end_is_generated_anew(deployment: Deployment) -> None:
-    first = deployment.vend()
-    deployment.clock.advance(12 * 3600 - MARGIN + 1)
-    second = deployment.vend()
-    assert second.body["source"] == "generated"
-    assert second.jti != first.jti
-    assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 2}
 
 
 def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None:
@@ -70,14 +39,6 @@ def test_refused_page_is_not_the_end_of_the_list(deployment: Deployment) -> None
     deployment.clock.advance(31)
     assert deployment.vend(last).status == 200
     assert deployment.calls()["invite_user"] == 0
-
-
-def test_replace_generates_once_for_all_tabs(deployment: Deployment) -> None:
-    failed = deployment.vend().jti
-    answers = [deployment.vend(replace=failed) for _ in range(10)]
-    assert len({answer.jti for answer in answers}) == 1
-    assert answers[0].jti != failed
-    assert deployment.calls()["generate_token"] == 2
 
 
 def test_replace_is_capped_per_hour(deployment: Deployment) -> None:
@@ -120,15 +81,6 @@ def test_forget_drops_the_jwt_and_is_idempotent(deployment: Deployment) -> None:
     assert "jwt" not in deployment.item()
     assert deployment.forget().status == 204
     assert deployment.vend().body["source"] == "generated"
-
-
-def test_deactivated_person_is_refused_and_not_invited(deployment: Deployment) -> None:
-    deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
-    for _ in range(2):
-        answer = deployment.vend()
-        assert (answer.status, answer.slug) == (403, "user-not-eligible")
-        assert "retry-after" not in answer.headers
-    assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 0}
 
 
 def test_active_row_counts_among_several(deployment: Deployment) -> None:

@@ -12,7 +12,6 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,12 +76,6 @@ class Lowered:
                 for switch, value in values.items()
             )
         )
-
-    def most(self, rate: float, burst: int) -> int:
-        """Return how many calls a minute may hold while all know of it."""
-        burst_now = min(burst, self.burst)
-        rests = max(Pace(rate, burst).turnaround, Pace(min(rate, self.rate), burst_now).turnaround)
-        return burst_now * ceil(60 * MICROSECONDS / rests)
 
 
 class Morning:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from infra.web.chromium import chromium_arguments, chromium_path
 from infra.web.loopback import serving
+from tests.support.loopback import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def site() -> Iterator[Site]:
 LOADER = b"export const load = async (options) => ({ loadedWith: options });"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
@@ -94,10 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
             case path if module := MODULES.get(path):
                 self._send(module.read_bytes(), "text/javascript")
             case _:
-                self.send_error(404)
+                self.answer(404, b"", {})
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         if self.path == "/report":
             self.server.reports.put(body)
             self._send(b"{}")
@@ -106,12 +107,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.release.wait(120)
         self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
 
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing between the dots of pytest."""
-
     def _send(self, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(200, body, {"Content-Type": kind})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import unquote
 
 from infra.web.loopback import serving
 from tests.support.environment import InvocationLostError
+from tests.support.loopback import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,28 +95,17 @@ class _Server(ThreadingHTTPServer):
     codedeploy: CodeDeploy
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        body = json.loads(self.body())
         target = self.headers.get("X-Amz-Target", "")
         if target:
-            answer = self.server.codedeploy.call(target.removeprefix(CODEDEPLOY), body)
+            status, headers, content = self.server.codedeploy.call(
+                target.removeprefix(CODEDEPLOY), body
+            )
         else:
             *_, function, _ = self.path.split("/")
-            answer = self.server.codedeploy.invoke(unquote(function), body)
-        status, headers, content = answer
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
-        self.wfile.flush()
-
-    @override
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: `asked` and `reported` are the log."""
+            status, headers, content = self.server.codedeploy.invoke(unquote(function), body)
+        self.answer(status, content, headers)

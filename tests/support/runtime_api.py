@@ -10,6 +10,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
 
+from tests.support.loopback import Handler
+
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:live"
 
 
@@ -66,26 +68,23 @@ class _Server(ThreadingHTTPServer):
         """Say nothing about runtimes that were killed in the middle of a request."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    # One write per answer: headers and body in two would cost a round trip.
-    wbufsize = -1
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
         if self.path.endswith("/restore/next"):
             # SnapStart: the snapshot was taken, and is restored at once.
-            self._answer(HTTPStatus.OK, b"{}", {})
+            self.answer(HTTPStatus.OK, b"{}", {})
             return
         invocation = self.server.api.events.get()
         if invocation is None:
             self.close_connection = True
             return
-        self._answer(
+        self.answer(
             HTTPStatus.OK,
             json.dumps(invocation.event).encode(),
             {
+                "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": invocation.id,
                 "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
                 "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
@@ -93,25 +92,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         *_, invocation_id, what = self.path.split("/")
         if what == "response":
             outcome = Outcome(invocation_id=invocation_id, response=json.loads(body))
         else:
             outcome = Outcome(invocation_id=invocation_id, error=body.decode())
-        self._answer(HTTPStatus.ACCEPTED, b"{}", {})
+        self.answer(HTTPStatus.ACCEPTED, b"{}", {})
         self.server.api.outcomes.put(outcome)
-
-    def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    @override
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: what a test needs to know is in the outcomes."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, override
+from typing import TYPE_CHECKING
 
 from infra.web.loopback import serving
+from tests.support.loopback import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,19 +17,12 @@ if TYPE_CHECKING:
 def site(files: Mapping[str, str]) -> Iterator[str]:
     """Serve texts by path until the block ends; `files` may change meanwhile."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Files(Handler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             text = files.get(self.path)
-            self.send_response(404 if text is None else 200)
-            self.send_header(
-                "Content-Type", "text/html" if self.path == "/" else "application/json"
-            )
-            self.end_headers()
-            self.wfile.write((text or "").encode())
+            kind = "text/html" if self.path == "/" else "application/json"
+            status = 404 if text is None else 200
+            self.answer(status, (text or "").encode(), {"Content-Type": kind})
 
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Files)) as server:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -27,23 +27,16 @@ GRACE = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Storm:
-    """What came of it; rates are calls per minute."""
+    """What came of it; the limit is calls per minute."""
 
     visits: list[Visit]
     stats: dict[str, Any]
-    calls: list[dict[str, Any]]
     seconds: float
-    rate: float
     limit: float
 
     @property
     def total_calls(self) -> int:
         return sum(self.stats["calls"].values())
-
-    @property
-    def slowness(self) -> float:
-        """How much longer it took than the calls take at the configured rate."""
-        return self.seconds * self.rate / 60 / self.total_calls
 
     @property
     def efficiency(self) -> float:
@@ -106,8 +99,6 @@ def storm(  # noqa: PLR0913 - what a storm is like has this many parts.
         return Storm(
             visits=visits,
             stats=harness.aurora.stats(),
-            calls=harness.aurora.calls(),
             seconds=time.monotonic() - started,
-            rate=float(chosen["REQUEST_RATE"]),
             limit=limit,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, override
 import urllib3
 
 from infra.web.loopback import serving
+from tests.support.loopback import Handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,30 +115,12 @@ class _Server(ThreadingHTTPServer):
         """Say nothing about environments that were killed while they waited."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        self._forward("GET")
+        answer = self.server.wire.forward(self.command, self.path, dict(self.headers), self.body())
+        passed_on = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
+        self.answer(answer.status, answer.data, passed_on)
 
-    def do_POST(self) -> None:
-        self._forward("POST")
-
-    def _forward(self, method: str) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = self.server.wire.forward(method, self.path, dict(self.headers), body)
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            if name.lower() not in HOP_BY_HOP:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.data)))
-        self.end_headers()
-        self.wfile.write(answer.data)
-        self.wfile.flush()
-
-    @override
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: `Wire.passages` is the log."""
+    do_POST = do_GET  # noqa: N815 - the library's name.

@@ -1,26 +1,16 @@
-"""The TOKEN item's transitions: every pair of a state and a change, without a table."""
+"""The TOKEN item's transitions, without a table."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from itertools import pairwise, product
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from token_vendor.models import GENERATE, AccessToken, TokenRequest, Turn, Value
-from token_vendor.problems import AuroraBusyError, AuroraTimeoutError, TokenStoreUnavailableError
-from token_vendor.token_item import Lease, State, TokenItem
+from token_vendor.models import GENERATE, AccessToken, Turn, Value
+from token_vendor.problems import AuroraBusyError, AuroraTimeoutError
+from token_vendor.token_item import Lease, TokenItem
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
 NOW, LIFE, MARGIN, PAUSE, LEASE = 1_750_000_000.0, 43_200, 3600.0, 30.0, 25.0
-OWNER, STRANGER = "who signed in", "another way to sign in"
-WANTED = TokenRequest(subject=OWNER, margin=MARGIN)
-Change = tuple[str, State, State]
+OWNER = "who signed in"
 
 TOKENS = {
     "none": TokenItem(version=1),
@@ -30,14 +20,6 @@ TOKENS = {
     "stale": TokenItem(
         version=1, jwt="jwt-1", jti="t1", user_id="user", lifetime=LIFE, expires_at=int(NOW) + 1800
     ),
-}
-BENEATH = {
-    "nothing": {},
-    "cool-down": {"failed_until": NOW + PAUSE, "failure": "aurora-timeout"},
-    "turn": {"turn_at": NOW + PAUSE, "turn_slots": ((0, 0),)},
-    # They outlive the token's margin, and show when it is reached.
-    "long cool-down": {"failed_until": NOW + 9000, "failure": "aurora-timeout"},
-    "long turn": {"turn_at": NOW + 9000, "turn_slots": ((0, 0),)},
 }
 NEW = AccessToken(jwt="jwt-2", jti="t2", expires_at=int(NOW) + LIFE, user_id="user")
 FAILED = AuroraTimeoutError()
@@ -52,59 +34,6 @@ def leased(item: TokenItem, *, generates: bool = True, subject: str = OWNER) -> 
         id="mine", at=NOW, until=NOW + LEASE, item=item, subject=subject, generates=generates
     )
     return replace(lease, held=item.leased(lease))
-
-
-def changes(item: TokenItem) -> Iterator[tuple[str, TokenItem, TokenItem]]:
-    """Yield what can happen to an item that nobody has leased, and then to its lease."""
-    yield "forget", item, item.forgotten()
-    state = item.state(NOW, WANTED)
-    if state in {State.COOLING_DOWN, State.QUEUED}:
-        return
-    lease = leased(item, generates=state is not State.UNCONFIRMED)
-    held = lease.held
-    yield "take lease", item, held
-    for problem in (TokenStoreUnavailableError(), FAILED, QUEUED, IN_DOUBT):
-        yield "release", held, held.released(lease, problem, **HOW)
-    yield "forget", held, held.forgotten()
-    if lease.generates:
-        yield "store", held, held.stored(lease, NEW, **KEEP)
-        yield "store", held.forgotten(), held.forgotten().stored(lease, NEW, **KEEP)
-    else:
-        yield "confirm", held, held.admitted(OWNER, lease, jti="t1", **KEEP)
-        yield "disown", held, held.disowned(lease)
-
-
-def seen_changes() -> set[Change]:
-    """Return every change of state that the transitions, and time, bring about."""
-    seen: set[Change] = set()
-    for token, beneath, subject in product(TOKENS.values(), BENEATH.values(), (OWNER, STRANGER)):
-        item = replace(token, **beneath, subjects=(subject,) if token.jwt else ())
-        items = [item]
-        for name, before, after in changes(item):
-            seen.add((name, before.state(NOW, WANTED), after.state(NOW, WANTED)))
-            items += [before, after]
-        for each in items:
-            moments = sorted(
-                {NOW, each.lease_until, each.failed_until, each.turn_at, each.expires_at - MARGIN}
-                | {float(each.expires_at)}
-            )
-            states = [each.state(moment + 1e-3, WANTED) for moment in moments if moment >= NOW]
-            seen |= {("time passes", *pair) for pair in pairwise(states)}
-    return {change for change in seen if change[1] is not change[2]}
-
-
-def test_the_page_lists_what_the_transitions_do() -> None:
-    """`docs/protocol.md` has the changes of state, no more and no fewer."""
-    rows = re.findall(
-        r"^\| ([a-z ]+) \| ([A-Z_, ]+) \| ([A-Z_, ]+) \|$", PROTOCOL.read_text(), re.MULTILINE
-    )
-    listed = [
-        (event, State[before], State[after])
-        for event, befores, afters in rows
-        for before, after in product(befores.split(", "), afters.split(", "))
-    ]
-    assert set(listed) == seen_changes()
-    assert len(listed) == len(set(listed))
 
 
 def test_sign_out_during_the_lease_wins_over_its_store() -> None:
