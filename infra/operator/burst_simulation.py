@@ -9,10 +9,12 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC
+from heapq import heapify, heappop, heappush
 from math import ceil
 
 from token_vendor.forecast import AHEAD, WEEK, Person, plan
 from token_vendor.places import MICROSECONDS, Pace
+from token_vendor.request_budget import ASK_AGAIN
 from token_vendor.settings import Options, Settings
 
 DAY = 86_400
@@ -27,7 +29,7 @@ class Burst:
     """
     What a burst was like: seconds that callers waited, and Aurora's calls by minute.
 
-    `turned_away` counts those who came when the queue was full, and had to ask again for a turn.
+    `turned_away` counts how often somebody found the queue full, and had to ask again for a turn.
     `ahead_by_minute` counts generates before the first minute, by how many minutes before.
     """
 
@@ -46,7 +48,7 @@ def simulate(*, users: int, known: float, over: float, rate: float, prewarmed: f
 
     Accounts of the share `known` are known; the others are invited. `prewarmed` is the share of the
     known who come as expected, and hold a token that was generated ahead, by the function's own
-    plan. Who finds the queue full is told when to ask again, and is taken to keep the order.
+    plan. Who finds the queue full comes back when told to, and may be overtaken.
     """
     chance = random.Random(1)  # noqa: S311 - The same morning each time, and no secret.
     newcomers = users - round(users * known)
@@ -59,23 +61,27 @@ def simulate(*, users: int, known: float, over: float, rate: float, prewarmed: f
     w = Pace(rate, burst).turnaround / MICROSECONDS
     free_at = [0.0] * burst
     tickets, turned_away = 0, 0
-    waits, sent = [], []
     arrivals = sorted(chance.uniform(0, over * 60) for _ in range(users))
     accounts = [person for person, calls in enumerate(needs) if calls == KNOWN]
     served = set(chance.sample(accounts, round(len(accounts) * prewarmed)))
-    for person, (arrival, calls) in enumerate(zip(arrivals, needs, strict=True)):
-        if person in served:
-            waits.append(0.0)
+    coming = [(arrival, person) for person, arrival in enumerate(arrivals) if person not in served]
+    heapify(coming)
+    waits, sent = [0.0] * len(served), []
+    while coming:
+        now, person = heappop(coming)
+        calls = needs[person] + (pages if person == reader else 0)
+        places = [ticket % burst for ticket in range(tickets, tickets + calls)]
+        tickets += calls
+        if free_at[places[-1]] > now + Settings.queue_horizon:
+            turned_away += 1
+            pause = Settings.queue_horizon * chance.uniform(*ASK_AGAIN)
+            heappush(coming, (now + pause, person))
             continue
-        turned_away += free_at[tickets % burst] > arrival + Settings.queue_horizon
-        slot = arrival
-        for _ in range(calls + (pages if person == reader else 0)):
-            place = tickets % burst
-            slot = max(arrival, free_at[place])
+        for place in places:
+            slot = max(now, free_at[place])
             free_at[place] = slot + w
-            tickets += 1
             sent.append(slot)
-        waits.append(slot - arrival)
+        waits.append(slot - arrivals[person])
     ahead = _planned(sorted(arrivals[person] for person in served), rate)
     by_minute = Counter(int(slot // 60) for slot in sent) or Counter({0: 0})
     before = Counter(int(-at // 60) + 1 for at in ahead)

@@ -231,7 +231,7 @@ def forget(
 @command(plan, "burst")
 def burst(
     *,
-    users: Annotated[int, typer.Option(min=1, max=100_000, help="people who come")] = 1000,
+    users: Annotated[int, typer.Option(min=1, max=20_000, help="people who come")] = 1000,
     known: Annotated[
         float, typer.Option(min=0, max=1, help="share whose Aurora account is known")
     ] = 0.95,
