@@ -19,7 +19,6 @@ import pytest
 from botocore import xform_name
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.session import Session
-from moto import mock_aws
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -264,6 +263,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    from moto import mock_aws
+
     with (
         pytest.MonkeyPatch.context() as patch,
         mock_aws(),
