@@ -21,6 +21,7 @@ import urllib3
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA
+from infra.local.__main__ import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,20 +162,24 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
         ),
     ],
 )
-def test_wrong_use_is_one_line(
-    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
+def test_wrong_use_is_one_line(  # noqa: PLR0913, PLR0917
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    variables: dict[str, str],
+    message: str,
 ) -> None:
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=tmp_path,
-        env=environment(tmp_path, **variables),
-        capture_output=True,
-        timeout=END_LIMIT,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert message in done.stderr.decode()
-    assert done.stderr.count(b"\n") == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["infra.local", *arguments])
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def addresses(outputs: dict[str, str]) -> list[str]:
