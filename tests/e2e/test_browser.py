@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
@@ -146,7 +147,10 @@ def look(page: Page, name: str) -> None:
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
                 page.wait_for_function(DRAWN)
-                assert_accessible(page)
+                # Nothing but colours depends on the scheme.
+                assert_accessible(
+                    page, {} if scheme == "light" else {"runOnly": ["color-contrast"]}
+                )
                 if NIGHTLY:
                     keep_picture(page, f"{name}-{size}-{scheme}")
     page.emulate_media(color_scheme="light")
@@ -165,9 +169,11 @@ def keep_picture(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
-def assert_accessible(page: Page) -> None:
-    """Fail on whatever axe finds."""
-    violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
+def assert_accessible(page: Page, options: dict[str, Any]) -> None:
+    """Fail on whatever axe finds; its script is large, and stays in a document."""
+    axe = Axe("" if page.evaluate("'axe' in window") else AXE_SCRIPT)
+    found = axe.run(page, options={"resultTypes": ["violations"], **options}).response
+    violations: list[dict[str, Any]] = found["violations"]
     assert {each["id"]: [node["html"] for node in each["nodes"]] for each in violations} == {}
 
 
@@ -556,6 +562,7 @@ def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Runnin
 def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page: Page, deployed: Running
 ) -> None:
+    page.clock.install()
     sign_in(page)
     with_token(page)
     page.get_by_role("button", name="Load the Client SDK").click()
@@ -570,6 +577,8 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page.get_by_role("button", name="Make a queue").click()
     expect(page.locator("#turn")).to_have_text(re.compile(r"^Your turn comes in \d+ s$"))
     look(page, "21-queue-made-here")
+    deployed.clear()
+    page.clock.fast_forward(16_000)
     # What was over before has another token to go on with by now, and both cards say so.
     expect(page.locator("#sdk-state")).to_contain_text("You have another token since")
     expect(page.locator("#replace-note")).to_contain_text("This token is new")
@@ -577,7 +586,7 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page.reload()
     expect(events.first).to_have_text("The vendor had your token")
     expect(page.locator("#saved")).to_contain_text("It was spared")
-    assert generated(deployed) >= 2
+    assert generated(deployed) == 1
 
 
 def test_an_outage_made_here_leaves_the_token_as_it_is(page: Page, deployed: Running) -> None:
