@@ -239,12 +239,14 @@ def synthesize(
     *stages: StageConfig,
     judged: bool = False,
     broken: bool = False,
+    staged: bool = False,
     packs: Sequence[Callable[[Any], Any]] = (),
 ) -> None:
     """
     Write the templates of stages; cdk-nag looks on, or a resource that no AWS has spoils them.
 
-    `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag.
+    `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag. `staged`
+    copies the assets too, of which the Lambda has thousands of files.
     """
     # Importing the CDK starts jsii, which tests that need no template can do without.
     from aws_cdk import App, CfnResource, Validations
@@ -252,7 +254,8 @@ def synthesize(
 
     from infra.stack.token_vendor_stack import TokenVendorStack
 
-    app = App(context=cdk_json()["context"], outdir=str(folder))
+    context = cdk_json()["context"] | {"aws:cdk:disable-asset-staging": not staged}
+    app = App(context=context, outdir=str(folder))
     if judged:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     if packs:

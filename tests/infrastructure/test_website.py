@@ -16,10 +16,12 @@ from infra.web.demo_files import (
     SDK_SOURCES,
     security_headers,
 )
-from tests.infrastructure.conftest import filled_in
+from tests.infrastructure.conftest import STAGES, Assembly, filled_in, synthesize
 
 if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+    from pathlib import Path
+
+    from tests.infrastructure.conftest import Template
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"
@@ -113,12 +115,17 @@ def test_files_come_with_the_headers_of_the_local_page(
 
 
 def test_what_is_published_is_the_page_and_its_configuration(
-    assembly: Assembly, template: Template
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (copied,) = template.resources("Custom::CDKBucketDeployment").values()
+    # The Lambda's own thousands of files are not looked at.
+    monkeypatch.setattr("infra.stack.function.build_asset", lambda: ROOT / "functions")
+    synthesize(tmp_path, filled_in("website", **STAGES["website"][1]), staged=True)
+    (copied,) = (
+        Assembly(tmp_path).template("website").resources("Custom::CDKBucketDeployment").values()
+    )
     found: dict[str, bytes] = {}
     for key in copied["Properties"]["SourceObjectKeys"]:
-        folder = assembly.folder / f"asset.{key.removesuffix('.zip')}"
+        folder = tmp_path / f"asset.{key.removesuffix('.zip')}"
         found |= {file.name: file.read_bytes() for file in folder.iterdir()}
     config = json.loads(found.pop("config.json"))
     assert found == {name: path.read_bytes() for name, path in FILES.items()}
