@@ -13,8 +13,6 @@ from infra.web.demo_files import (
     AURORA_SOURCES,
     FILES,
     LOADER_ORIGIN,
-    SDK_SOURCES,
-    security_headers,
 )
 from tests.infrastructure.conftest import STAGES, Assembly, filled_in, synthesize
 
@@ -149,30 +147,6 @@ def test_what_an_account_has_once_is_named_after_the_region(template: Template) 
     ]
     assert len(names) == 4
     assert all({"Ref": "AWS::Region"} in name["Fn::Join"][1] for name in names)
-
-
-@pytest.mark.parametrize("environment", ["sandbox", "production"])
-def test_the_default_policy_has_what_the_sdk_is_known_to_need(environment: str) -> None:
-    headers = security_headers(sdk=SDK_SOURCES[environment], connects=[])
-    assert headers["Content-Security-Policy"].split("; ") == [
-        "default-src 'none'",
-        (
-            "script-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.cloudfront.net "
-            "'unsafe-eval'"
-        ),
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        (
-            "connect-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.auslr.io "
-            "https://*.aurorasolar.com https://*.pusher.com wss://*.pusher.com "
-            "https://*.launchdarkly.com blob: data:"
-        ),
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "worker-src blob:",
-        "frame-src https://*.aurorasolar.com",
-    ]
 
 
 def test_the_documented_policy_is_the_default() -> None:

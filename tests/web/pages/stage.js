@@ -192,6 +192,17 @@ export const LOADER = loader(`
   }
 `);
 
+/** Let loads of the SDK wait until what is returned is called. */
+export function holdSdk() {
+  let go;
+  globalThis.sdkLog = [];
+  globalThis.sdkHeld = new Promise((resolve) => { go = resolve; });
+  return () => {
+    globalThis.sdkHeld = undefined;
+    go();
+  };
+}
+
 /** What Node has not. */
 export function likeABrowser() {
   const events = new EventTarget();
