@@ -168,6 +168,12 @@ class Template:
         """Return the properties of the only resource of a type."""
         return self.one(type_)["Properties"]
 
+    def alarm(self, slug: str) -> dict[str, Any]:
+        """Return the properties of the alarm whose name ends with this."""
+        alarms = [each["Properties"] for each in self.resources("AWS::CloudWatch::Alarm").values()]
+        (found,) = [each for each in alarms if each["AlarmName"].endswith(f"-{slug}")]
+        return found
+
     def id(self, type_: str) -> str:
         """Return the logical id of the only resource of a type."""
         (found,) = self.resources(type_)

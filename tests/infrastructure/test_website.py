@@ -44,13 +44,6 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_it_is_off_by_default(sandbox: Template, production: Template) -> None:
-    for each in (sandbox, production):
-        assert not each.resources(DISTRIBUTION)
-        assert not each.resources(BUCKET)
-        assert "WebsiteUrl" not in each.data["Outputs"]
-
-
 def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
     block = template.properties(BUCKET)["PublicAccessBlockConfiguration"]
     assert len(block) == 4
