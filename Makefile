@@ -2,7 +2,7 @@
 # PyPI), Python packages from uv.lock, Node from PyPI and the CDK CLI
 # from infra/package-lock.json.  A target with nothing left to do is quick.
 .DEFAULT_GOAL := help
-.PHONY: help help-all setup run stop test test-all web contract contract-tools audit judges lint format bench dashboard-pictures docs wheel release-check bootstrap synth deploy destroy clean
+.PHONY: help help-all setup run stop test test-all web contract contract-tools audit judges lint format bench docs wheel release-check bootstrap synth deploy destroy clean
 
 UV_VERSION := 0.13.9
 PYTHON ?= python3
@@ -136,10 +136,6 @@ wheel: $(READY) ## build the wheel for somebody's own CDK app into .local/wheel
 bench: TOOLS := dashboards test
 bench: $(READY) ## measure, print the table, write .local/bench.json
 	@$(RUN) python -m tests.benchmarks
-
-dashboard-pictures: TOOLS := dashboards test
-dashboard-pictures: $(READY) ## play half an hour, draw docs/dashboard-*.png
-	@$(RUN) pytest -q tests/e2e/dashboard_pictures.py
 
 bootstrap synth deploy destroy: $(READY) ## (STAGE=sandbox, ARGS="…") the CDK CLI on one stage
 	@test -n "$(STAGE)" || { echo "name the stage: make $@ STAGE=sandbox"; exit 2; }

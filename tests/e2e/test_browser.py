@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
@@ -50,8 +51,6 @@ CUT_OFF = """
       .map(({ textContent }) => textContent)
 """
 DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
-# How often one person may replace a token within an hour, by default.
-RENEWALS = 6
 TABS = 8
 
 
@@ -146,7 +145,10 @@ def look(page: Page, name: str) -> None:
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
                 page.wait_for_function(DRAWN)
-                assert_accessible(page)
+                # Nothing but colours depends on the scheme.
+                assert_accessible(
+                    page, {} if scheme == "light" else {"runOnly": ["color-contrast"]}
+                )
                 if NIGHTLY:
                     keep_picture(page, f"{name}-{size}-{scheme}")
     page.emulate_media(color_scheme="light")
@@ -165,9 +167,11 @@ def keep_picture(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
-def assert_accessible(page: Page) -> None:
-    """Fail on whatever axe finds."""
-    violations: list[dict[str, Any]] = Axe().run(page).response["violations"]
+def assert_accessible(page: Page, options: dict[str, Any]) -> None:
+    """Fail on whatever axe finds; its script is large, and stays in a document."""
+    axe = Axe("" if page.evaluate("'axe' in window") else AXE_SCRIPT)
+    found = axe.run(page, options={"resultTypes": ["violations"], **options}).response
+    violations: list[dict[str, Any]] = found["violations"]
     assert {each["id"]: [node["html"] for node in each["nodes"]] for each in violations} == {}
 
 
@@ -205,7 +209,7 @@ def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
     expect(page.locator("#token-user")).to_have_text(JESSICA["id"])
     expect(page.locator("#token-source")).to_have_text("Aurora, newly generated")
     left = page.locator("#token-left")
-    expect(left).to_have_text(re.compile(r"^11 h 59 min \d+ s$"))
+    expect(left).to_have_text(re.compile(r"^11 h \d+ min \d+ s$"))
     expect(left).not_to_have_text(left.inner_text())
     expect(page.locator("#stand-in")).to_be_visible()
     look(page, "2-token")
@@ -370,7 +374,7 @@ def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
     started = page.locator("#way .you").bounding_box()
     assert started
     page.clock.fast_forward(20_000)
-    expect(page.locator("#turn-left")).to_have_text(re.compile(r"^[34]\d s$"))
+    expect(page.locator("#turn-left")).to_have_text(re.compile(r"^[123]?\d s$"))
     page.wait_for_function(
         "x => document.querySelector('#way .you').getBoundingClientRect().x > x",
         arg=started["x"] + 50,
@@ -490,14 +494,13 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     page.clock.install()
     sign_in(page)
     with_token(page)
-    for _ in range(RENEWALS):
-        jti = deployed.vend(EMAIL)["token"]["jti"]
-        deployed.vend(EMAIL, json={"replace": jti})
+    deployed.use_up_renewals(EMAIL)
+    spent = generated(deployed)
     page.reload()
     jti = with_token(page)
     page.get_by_role("button", name="This token failed me").click()
     note = page.locator("#replace-note")
-    expect(note).to_have_text(re.compile(r"Possible again at \d\d:\d\d.*, in 59 min"))
+    expect(note).to_have_text(re.compile(r"Possible again at \d\d:\d\d.*, in \d\d min"))
     assert with_token(page) == jti
     assert focused(page) == "replace-note"
     expect(page.locator("#problem")).to_be_hidden()
@@ -510,7 +513,7 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     page.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("session is open")
     expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
-    assert generated(deployed) == RENEWALS + 1
+    assert generated(deployed) == spent
     page.clock.fast_forward(3_600_000)
     expect(page.get_by_role("button", name="This token failed me")).to_be_visible()
 
@@ -522,14 +525,12 @@ def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
     page.clock.install()
     sign_in(page)
     with_token(page)
-    for _ in range(RENEWALS):
-        jti = deployed.vend(EMAIL)["token"]["jti"]
-        deployed.vend(EMAIL, json={"replace": jti})
+    deployed.use_up_renewals(EMAIL)
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("#status")).to_have_text("You are signed out.")
     sign_in(page)
     expect(page.locator("#queue-title")).to_contain_text("as many tokens as an hour allows")
-    expect(page.locator("#turn")).to_have_text(re.compile(r"^The next is yours in 59 min \d+ s$"))
+    expect(page.locator("#turn")).to_have_text(re.compile(r"^The next is yours in \d\d min \d+ s$"))
     expect(page.locator("#problem")).to_be_hidden()
     look(page, "15-over-the-limit")
     deployed.clear()
@@ -556,6 +557,7 @@ def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Runnin
 def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page: Page, deployed: Running
 ) -> None:
+    page.clock.install()
     sign_in(page)
     with_token(page)
     page.get_by_role("button", name="Load the Client SDK").click()
@@ -569,7 +571,9 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     expect(events.nth(1)).to_have_text("You opened your design elsewhere")
     page.get_by_role("button", name="Make a queue").click()
     expect(page.locator("#turn")).to_have_text(re.compile(r"^Your turn comes in \d+ s$"))
+    deployed.clear()
     look(page, "21-queue-made-here")
+    page.clock.fast_forward(16_000)
     # What was over before has another token to go on with by now, and both cards say so.
     expect(page.locator("#sdk-state")).to_contain_text("You have another token since")
     expect(page.locator("#replace-note")).to_contain_text("This token is new")
@@ -577,7 +581,7 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page.reload()
     expect(events.first).to_have_text("The vendor had your token")
     expect(page.locator("#saved")).to_contain_text("It was spared")
-    assert generated(deployed) >= 2
+    assert generated(deployed) == 1
 
 
 def test_an_outage_made_here_leaves_the_token_as_it_is(page: Page, deployed: Running) -> None:
@@ -616,11 +620,13 @@ def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> Non
     with_token(page)
     expect(page.locator("#status")).to_have_text("")
     before = page.locator("#token").bounding_box()
-    deployed.aurora.fail({"operation": "generate_token", "kind": "delay", "seconds": 2})
+    held: list[Route] = []
+    page.route(deployed.stack.outputs.token_url, partial(held.append), times=1)
     page.get_by_role("button", name="This token failed me").click()
     expect(page.locator("#status")).to_have_text("Getting another token …")
     assert page.locator("#token").bounding_box() == before
     look(page, "16-busy")
+    held[0].continue_()
     expect(page.locator("#status")).to_have_text("You have another token.")
     after = page.locator("#token").bounding_box()
     assert before

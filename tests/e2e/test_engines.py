@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Running
 
 EMAIL = JESSICA["email"]
-# How often one person may replace a token within an hour, by default.
-RENEWALS = 6
 # test_browser.py has these scenes in Chromium every time.
 pytestmark = pytest.mark.nightly
 EXPIRE = """(() => {
@@ -108,9 +106,8 @@ def test_two_tabs_go_from_sign_in_to_sign_out(browser: Driver, deployed: Running
 
 def test_token_that_cannot_be_replaced_stays(browser: Driver, deployed: Running) -> None:
     sign_in(browser)
-    for _ in range(RENEWALS):
-        jti = deployed.vend(EMAIL)["token"]["jti"]
-        deployed.vend(EMAIL, json={"replace": jti})
+    deployed.use_up_renewals(EMAIL)
+    spent = generated(deployed)
     browser.reload()
     jti = with_token(browser)
     browser.click("#replace")
@@ -119,7 +116,7 @@ def test_token_that_cannot_be_replaced_stays(browser: Driver, deployed: Running)
     assert browser.text("#token-jti") == jti
     browser.click("#load")
     browser.reads("#sdk-state", "session is open")
-    assert generated(deployed) == RENEWALS + 1
+    assert generated(deployed) == spent
 
 
 def test_sign_in_that_was_denied_or_is_stale_leaves_a_way_on(

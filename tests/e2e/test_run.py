@@ -21,12 +21,14 @@ import urllib3
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA
+from infra.local.__main__ import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Call = Callable[..., tuple[object, str, str]]
+
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "infra.local"]
 START_LIMIT = 600
 END_LIMIT = 120
 
@@ -42,7 +44,7 @@ def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     with (
         (home / "out").open("wb") as out,
         subprocess.Popen(
-            [*COMMAND, "run"],
+            [sys.executable, "-m", "infra.local", "run"],
             cwd=home,
             env=environment(home, **variables),
             stdout=out,
@@ -53,6 +55,25 @@ def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    """Give what carries out a command line in the folder of the run: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["infra.local", *arguments])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return call
 
 
 def until(condition: Callable[[], object], limit: float, home: Path) -> None:
@@ -79,7 +100,7 @@ def is_open(url: str) -> bool:
         return probe.connect_ex(("127.0.0.1", parts.port or 80)) == 0
 
 
-def test_run_login_and_end(tmp_path: Path) -> None:
+def test_run_login_and_end(tmp_path: Path, call: Call) -> None:
     """It vends, `login` signs anybody in, a second one refuses, `stop` ends all of it."""
     outputs_file = tmp_path / ".local" / "outputs.json"
     with started(tmp_path) as run:
@@ -90,9 +111,8 @@ def test_run_login_and_end(tmp_path: Path) -> None:
         outputs = json.loads(outputs_file.read_text())
         assert all(is_open(url) for url in addresses(outputs))
 
-        login = [*COMMAND, "login", JESSICA["email"]]
-        arguments = {"cwd": tmp_path, "env": environment(tmp_path), "timeout": END_LIMIT}
-        id_token = subprocess.check_output(login, text=True, **arguments).strip()
+        _, id_token, _ = call("login", JESSICA["email"])
+        id_token = id_token.strip()
         said = jwt.decode(id_token, options={"verify_signature": False})
         assert (said["email"], said["aud"]) == (JESSICA["email"], [outputs["audience"]])
         answer = urllib3.request(
@@ -100,12 +120,13 @@ def test_run_login_and_end(tmp_path: Path) -> None:
         )
         assert answer.json()["source"] == "stored"
 
-        again = subprocess.run([*COMMAND, "run"], capture_output=True, check=False, **arguments)
-        assert again.returncode == 1
-        assert f"runs here already (process {run.pid}): make stop" in again.stderr.decode()
+        code, _, told = call("run")
+        assert code == 1
+        assert f"runs here already (process {run.pid}): make stop" in told
 
-        stop = subprocess.run([*COMMAND, "stop"], capture_output=True, check=True, **arguments)
-        assert str(run.pid) in stop.stdout.decode()
+        code, told, _ = call("stop")
+        assert code == 0
+        assert str(run.pid) in told
         assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
     assert processes(tmp_path) == []
     assert not any(is_open(url) for url in addresses(outputs))
@@ -162,19 +183,18 @@ def test_in_front_of_another_aurora(tmp_path: Path, invite: str, says: str, call
     ],
 )
 def test_wrong_use_is_one_line(
-    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variables: dict[str, str],
+    message: str,
 ) -> None:
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=tmp_path,
-        env=environment(tmp_path, **variables),
-        capture_output=True,
-        timeout=END_LIMIT,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert message in done.stderr.decode()
-    assert done.stderr.count(b"\n") == 1
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    code, _, told = call(*arguments)
+    assert code == 1
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def addresses(outputs: dict[str, str]) -> list[str]:

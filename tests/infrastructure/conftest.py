@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # jsii would take whatever Node the machine has, where it has one.
 os.environ.setdefault("JSII_NODE", str(Path(sys.executable).parent / "node"))
+# The CDK's own rules only warn, seconds long; cfn-lint has the same, and fails.
+os.environ.setdefault("CDK_VALIDATION", "false")
 
 FILLED_IN = {
     "issuer": "https://id.example.com",
@@ -166,6 +168,12 @@ class Template:
         """Return the properties of the only resource of a type."""
         return self.one(type_)["Properties"]
 
+    def alarm(self, slug: str) -> dict[str, Any]:
+        """Return the properties of the alarm whose name ends with this."""
+        alarms = [each["Properties"] for each in self.resources("AWS::CloudWatch::Alarm").values()]
+        (found,) = [each for each in alarms if each["AlarmName"].endswith(f"-{slug}")]
+        return found
+
     def id(self, type_: str) -> str:
         """Return the logical id of the only resource of a type."""
         (found,) = self.resources(type_)
@@ -237,12 +245,14 @@ def synthesize(
     *stages: StageConfig,
     judged: bool = False,
     broken: bool = False,
+    staged: bool = False,
     packs: Sequence[Callable[[Any], Any]] = (),
 ) -> None:
     """
     Write the templates of stages; cdk-nag looks on, or a resource that no AWS has spoils them.
 
-    `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag.
+    `judged` takes the packs that have nothing left to say; `packs` are others of cdk-nag. `staged`
+    copies the assets too, of which the Lambda has thousands of files.
     """
     # Importing the CDK starts jsii, which tests that need no template can do without.
     from aws_cdk import App, CfnResource, Validations
@@ -250,7 +260,8 @@ def synthesize(
 
     from infra.stack.token_vendor_stack import TokenVendorStack
 
-    app = App(context=cdk_json()["context"], outdir=str(folder))
+    context = cdk_json()["context"] | {"aws:cdk:disable-asset-staging": not staged}
+    app = App(context=context, outdir=str(folder))
     if judged:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     if packs:

@@ -10,25 +10,32 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from infra.build import cdk_cli
 from infra.build.lambda_asset import ROOT
 from infra.local.ministack import ministack
 from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
 from tests.support.site import site
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of the project on a machine that has no AWS settings and reaches no network."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    nowhere = "http://127.0.0.1:9"
-    return subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env={
-            **kept,
+    Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Give what runs the wrapper, as on a machine without AWS settings that reaches no network."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        for name in [each for each in os.environ if each.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        nowhere = "http://127.0.0.1:9"
+        settings = {
             "HTTP_PROXY": nowhere,
             "HTTPS_PROXY": nowhere,
             "UV_OFFLINE": "1",
@@ -36,12 +43,15 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["cdk_cli", *arguments])
+        code = cdk_cli.main()
+        printed = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -54,8 +64,10 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     ],
     ids=["placeholder", "unknown stage", "unknown option", "override"],
 )
-def test_wrong_stage_ends_with_a_line_for_each_option(arguments: list[str], told: str) -> None:
-    done = run("infra.build.cdk_cli", "synth", *arguments)
+def test_wrong_stage_ends_with_a_line_for_each_option(
+    run: Run, arguments: list[str], told: str
+) -> None:
+    done = run("synth", *arguments)
     lines = done.stderr.splitlines()
     assert any(told in line for line in lines)
     assert all(line.startswith(("stages.", "-c ", "cdk.json ")) for line in lines)
@@ -64,9 +76,9 @@ def test_wrong_stage_ends_with_a_line_for_each_option(arguments: list[str], told
 
 
 @pytest.mark.nightly
-def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) -> None:
+def test_production_synthesizes_without_credentials_and_network(run: Run, tmp_path: Path) -> None:
     done = run(
-        *("infra.build.cdk_cli", "synth", "production", "--override", json.dumps(FILLED_IN)),
+        *("synth", "production", "--override", json.dumps(FILLED_IN)),
         *("--output", str(tmp_path)),
     )
     assert done.returncode == 0, done.stderr
@@ -75,11 +87,10 @@ def test_production_synthesizes_without_credentials_and_network(tmp_path: Path) 
 
 
 @pytest.mark.nightly
-def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> None:
+def test_bootstrap_prepares_the_account_of_the_credentials(run: Run, tmp_path: Path) -> None:
     with ministack(port=free_port(), log=tmp_path / "ministack.log", scratch=tmp_path) as aws:
         done = run(
             *(
-                "infra.build.cdk_cli",
                 "bootstrap",
                 "production",
                 "--override",
@@ -100,7 +111,7 @@ def test_bootstrap_prepares_the_account_of_the_credentials(tmp_path: Path) -> No
 LOCAL = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}
 
 
-def test_deploy_asks_the_issuer_before_aws_does() -> None:
+def test_deploy_asks_the_issuer_before_aws_does(run: Run) -> None:
     """AWS would find out after minutes, and roll the first deployment back."""
     documents: dict[str, str] = {}
     with site(documents) as issuer:
@@ -108,36 +119,32 @@ def test_deploy_asks_the_issuer_before_aws_does() -> None:
         documents["/.well-known/openid-configuration"] = json.dumps(discovery)
         documents["/keys"] = '{"keys": [{"kty": "RSA"}]}'
         options = json.dumps(LOCAL | {"issuer": issuer})
-        done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
+        done = run("deploy", "local", "--override", options)
         assert done.returncode == 2
         assert f"is of {issuer}/another, not {issuer}" in done.stderr
         documents.clear()
-        done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
+        done = run("deploy", "local", "--override", options)
     assert done.returncode == 2
     assert "no discovery document" in done.stderr
 
 
-def test_deploy_without_credentials_says_so_before_the_synth() -> None:
+def test_deploy_without_credentials_says_so_before_the_synth(run: Run) -> None:
     options = json.dumps(LOCAL | {"issuer": f"http://127.0.0.1:{free_port()}"})
-    done = run("infra.build.cdk_cli", "deploy", "local", "--override", options)
+    done = run("deploy", "local", "--override", options)
     assert done.returncode == 2
     warned, told = done.stderr.splitlines()
     assert "no answer at" in warned
     assert told.startswith("no AWS credentials")
 
 
-def test_gradual_deployment_that_fails_says_where_the_cause_is() -> None:
+def test_gradual_deployment_that_fails_says_where_the_cause_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """CodeDeploy's own failure names no log, no alarm and no key."""
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    done = run(
-        # An app that ends at once.
-        *("infra.build.cdk_cli", "deploy", "local", "--app", "false", "--override"),
-        json.dumps(LOCAL | {"issuer": nowhere, "deployment": "canary"}),
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_REGION="us-east-1",
-        AWS_ENDPOINT_URL=nowhere,
-    )
+    monkeypatch.setattr(cdk_cli, "CLI", Path("/usr/bin/false"))
+    options = LOCAL | {"issuer": f"http://127.0.0.1:{free_port()}", "deployment": "canary"}
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    done = run("deploy", "local", "--override", json.dumps(options), **credentials)
     assert done.returncode != 0
     told = done.stderr.splitlines()[-4:]
     assert told[0].startswith("If CodeDeploy went back")

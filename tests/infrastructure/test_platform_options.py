@@ -160,18 +160,18 @@ def test_every_alarm_links_to_the_given_runbook(given: Template) -> None:
         assert told.endswith(f" https://git.example.com/vendor/docs/runbook.md#alarm-{slug}")
 
 
-def test_by_default_none_of_it_is_there(sandbox: Template) -> None:
-    text = json.dumps(sandbox.data)
+@pytest.mark.parametrize("stage", ["sandbox", "production"])
+def test_by_default_none_of_it_is_there(assembly: Assembly, stage: str) -> None:
+    """No website, schedule or canary either."""
+    template = assembly.template(stage)
+    text = json.dumps(template.data)
     for word in (
-        "VpcConfig",
-        "WebACLId",
-        "DisableExecuteApiEndpoint",
-        "ec2:",
-        'KmsMasterKeyId": {"Ref',
+        *("VpcConfig", "WebACLId", "DisableExecuteApiEndpoint", "ec2:", "WebsiteUrl"),
+        *('KmsMasterKeyId": {"Ref', "::DomainName", "::Schedule", "::S3::", "::CloudFront::"),
+        "CodeDeploy",
     ):
         assert word not in text
-    assert sandbox.resources("AWS::ApiGatewayV2::DomainName") == {}
-    assert all("KmsKeyId" not in each["Properties"] for each in sandbox.resources(LOGS).values())
+    assert all("KmsKeyId" not in each["Properties"] for each in template.resources(LOGS).values())
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -27,12 +27,6 @@ def template(assembly: Assembly) -> Template:
     return assembly.template("careful")
 
 
-def test_no_stage_has_it_by_default(assembly: Assembly) -> None:
-    template = assembly.template("sandbox")
-    assert template.resources("AWS::CodeDeploy::DeploymentGroup") == {}
-    assert template.resources("AWS::Scheduler::Schedule") == {}
-
-
 def test_four_alarms_take_a_version_back(template: Template) -> None:
     group = template.properties("AWS::CodeDeploy::DeploymentGroup")
     alarms = template.resources("AWS::CloudWatch::Alarm")
@@ -64,25 +58,15 @@ def test_what_is_counted_is_the_canarys_refusals(template: Template) -> None:
     assert digest(CANARY) in pattern
     assert "$.audit.status >= 400" in pattern
     (transformation,) = template.properties("AWS::Logs::MetricFilter")["MetricTransformations"]
-    watched = [
-        each["Properties"]
-        for each in template.resources("AWS::CloudWatch::Alarm").values()
-        if each["Properties"]["AlarmName"].endswith("-canary-failed")
-    ]
-    assert [each["MetricName"] for each in watched] == [transformation["MetricName"]]
-    assert [each["Namespace"] for each in watched] == [transformation["MetricNamespace"]]
+    watched = template.alarm("canary-failed")
+    assert watched["MetricName"] == transformation["MetricName"]
+    assert watched["Namespace"] == transformation["MetricNamespace"]
 
 
 def test_silence_is_noticed_although_the_canary_asks(template: Template) -> None:
-    (alarm,) = [
-        each["Properties"]
-        for each in template.resources("AWS::CloudWatch::Alarm").values()
-        if each["Properties"]["AlarmName"].endswith("-no-traffic")
-    ]
-    metrics: list[dict[str, Any]] = [
-        each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each
-    ]
-    assert {each["Namespace"] for each in metrics} == {"AWS/ApiGateway"}
+    metrics = template.alarm("no-traffic")["Metrics"]
+    watched = [each["MetricStat"]["Metric"] for each in metrics if "MetricStat" in each]
+    assert {each["Namespace"] for each in watched} == {"AWS/ApiGateway"}
 
 
 # Before it gets traffic.

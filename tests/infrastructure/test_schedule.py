@@ -22,10 +22,6 @@ def template(assembly: Assembly) -> Template:
     return assembly.template("scheduled")
 
 
-def test_no_stage_has_it_by_default(assembly: Assembly) -> None:
-    assert assembly.template("sandbox").resources("AWS::Scheduler::Schedule") == {}
-
-
 def test_it_runs_the_same_asset_in_the_stages_time_zone(template: Template) -> None:
     schedules = [
         each["Properties"] for each in template.resources("AWS::Scheduler::Schedule").values()
@@ -74,11 +70,7 @@ def test_its_role_may_do_what_the_functions_role_may(template: Template) -> None
 
 
 def test_failed_run_is_an_alarm_of_its_own(template: Template) -> None:
-    (alarm,) = [
-        each["Properties"]
-        for each in template.resources("AWS::CloudWatch::Alarm").values()
-        if each["Properties"]["AlarmName"].endswith("-prewarm-failed")
-    ]
+    alarm = template.alarm("prewarm-failed")
     [metric] = [each["MetricStat"]["Metric"] for each in alarm["Metrics"]]
     (function,) = [
         name

@@ -296,19 +296,6 @@ def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, poli
     assert template.properties(TABLE)["DeletionProtectionEnabled"] is (policy != "Delete")
 
 
-def test_changed_options_do_not_replace_what_is_kept(assembly: Assembly) -> None:
-    """The two stages differ in memory, claims, CORS and scaling; all else is the same."""
-    before, after = assembly.template("production"), assembly.template(LONGEST)
-    for type_ in (TABLE, SECRET, KEY):
-        assert before.id(type_) == after.id(type_)
-        differing = {
-            name
-            for name, value in before.properties(type_).items()
-            if value != after.properties(type_)[name]
-        }
-        assert differing <= {"Description"}
-
-
 # The way in.
 
 

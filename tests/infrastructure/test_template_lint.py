@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NIGHTLY = pytest.mark.nightly
 # A template takes seconds: the resources of the others are in these.
-UNLIKE = ["given", "careful", "website"]
+UNLIKE = ["given", "careful"]
 LIKE = [stage for stage in STAGES if stage not in UNLIKE]
 # An ARN, for example.
 REFERENCE = "r" * 100

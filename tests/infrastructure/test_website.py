@@ -13,13 +13,13 @@ from infra.web.demo_files import (
     AURORA_SOURCES,
     FILES,
     LOADER_ORIGIN,
-    SDK_SOURCES,
-    security_headers,
 )
-from tests.infrastructure.conftest import filled_in
+from tests.infrastructure.conftest import STAGES, Assembly, filled_in, synthesize
 
 if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+    from pathlib import Path
+
+    from tests.infrastructure.conftest import Template
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"
@@ -42,13 +42,6 @@ def distribution(template: Template) -> dict[str, Any]:
 
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def test_it_is_off_by_default(sandbox: Template, production: Template) -> None:
-    for each in (sandbox, production):
-        assert not each.resources(DISTRIBUTION)
-        assert not each.resources(BUCKET)
-        assert "WebsiteUrl" not in each.data["Outputs"]
 
 
 def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
@@ -113,12 +106,17 @@ def test_files_come_with_the_headers_of_the_local_page(
 
 
 def test_what_is_published_is_the_page_and_its_configuration(
-    assembly: Assembly, template: Template
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (copied,) = template.resources("Custom::CDKBucketDeployment").values()
+    # The Lambda's own thousands of files are not looked at.
+    monkeypatch.setattr("infra.stack.function.build_asset", lambda: ROOT / "functions")
+    synthesize(tmp_path, filled_in("website", **STAGES["website"][1]), staged=True)
+    (copied,) = (
+        Assembly(tmp_path).template("website").resources("Custom::CDKBucketDeployment").values()
+    )
     found: dict[str, bytes] = {}
     for key in copied["Properties"]["SourceObjectKeys"]:
-        folder = assembly.folder / f"asset.{key.removesuffix('.zip')}"
+        folder = tmp_path / f"asset.{key.removesuffix('.zip')}"
         found |= {file.name: file.read_bytes() for file in folder.iterdir()}
     config = json.loads(found.pop("config.json"))
     assert found == {name: path.read_bytes() for name, path in FILES.items()}
@@ -142,30 +140,6 @@ def test_what_an_account_has_once_is_named_after_the_region(template: Template) 
     ]
     assert len(names) == 4
     assert all({"Ref": "AWS::Region"} in name["Fn::Join"][1] for name in names)
-
-
-@pytest.mark.parametrize("environment", ["sandbox", "production"])
-def test_the_default_policy_has_what_the_sdk_is_known_to_need(environment: str) -> None:
-    headers = security_headers(sdk=SDK_SOURCES[environment], connects=[])
-    assert headers["Content-Security-Policy"].split("; ") == [
-        "default-src 'none'",
-        (
-            "script-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.cloudfront.net "
-            "'unsafe-eval'"
-        ),
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        (
-            "connect-src 'self' https://aurora-sdk.s3.amazonaws.com https://*.auslr.io "
-            "https://*.aurorasolar.com https://*.pusher.com wss://*.pusher.com "
-            "https://*.launchdarkly.com blob: data:"
-        ),
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "worker-src blob:",
-        "frame-src https://*.aurorasolar.com",
-    ]
 
 
 def test_the_documented_policy_is_the_default() -> None:

@@ -2,7 +2,7 @@
 // and over what the engine itself has of locks and channels.  Each source stands for one tab.
 import { scenes as requests } from "./requests.js";
 import {
-  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, ended, leap, likeABrowser, loader, lost, never,
+  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, ended, holdSdk, leap, likeABrowser, loader, lost, never,
   online, outcome, pass, real, refused, same, session, setClock, settle, signIn, sleepFor,
   stage, takeTheClock, turn, until, vended,
 } from "./stage.js";
@@ -124,9 +124,7 @@ const scenes = {
     same(sdkLog, [...one, ...two, ...one]);
   },
   async "of two loads at once one session stays, and nothing overlaps"(helper) {
-    globalThis.sdkLog = [];
-    let go;
-    globalThis.sdkHeld = new Promise((resolve) => { go = resolve; });
+    const go = holdSdk();
     const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
@@ -138,7 +136,6 @@ const scenes = {
     same([await one, typeof (await two).sdk], ["AbortError", "object"]);
     const names = sdkLog.map((line) => line.split(" ")[0]);
     same(names, ["load", "loaded", "close", "closed", "load", "loaded"]);
-    globalThis.sdkHeld = undefined;
   },
   async "a loader that cannot be had takes the request along"(helper) {
     const scene = stage(helper);
@@ -174,9 +171,7 @@ const scenes = {
     same([token.jti, scene.calls.length], ["first", 3]);
   },
   async "an SDK that loads for nobody is closed"(helper) {
-    globalThis.sdkLog = [];
-    let go;
-    globalThis.sdkHeld = new Promise((resolve) => { go = resolve; });
+    const go = holdSdk();
     const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
@@ -187,7 +182,6 @@ const scenes = {
     go();
     same(await load, "AbortError");
     await until(() => sdkLog.includes("closed jwt-first"));
-    globalThis.sdkHeld = undefined;
   },
   // The life of a session -------------------------------------------------------------------------
   async "a long day loses no session without a word and costs no second request"(helper) {
@@ -298,11 +292,11 @@ const scenes = {
   // Other tabs --------------------------------------------------------------------------------
   async "tabs that wait for another's request have its token without a timer"(helper) {
     const scene = stage(helper);
-    let answer;
-    scene.script = [() => new Promise((resolve) => { answer = () => resolve(vended("first")()); }), vended("second")];
+    const answer = scene.hold(vended("first"));
+    scene.script.push(vended("second"));
     const tabs = Array.from({ length: 12 }, () => scene.open());
     const all = Promise.all(tabs.map(({ source }) => outcome(source.getToken())));
-    await until(() => answer);
+    await until(() => scene.calls.length === 1);
     // Fourteen seconds are a slow answer, but an answer.
     await pass(14 * SECOND);
     answer();

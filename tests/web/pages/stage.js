@@ -1,6 +1,8 @@
 // What the scenes play on: a clock that they turn, scripted answers, and tabs, each a token source.
 
 export const real = { setTimeout: globalThis.setTimeout.bind(globalThis), now: Date.now.bind(Date) };
+// Node's timers take a millisecond at the least.
+const soon = globalThis.setImmediate ?? ((work) => real.setTimeout(work, 0));
 // `skew` is how far the browser's clock is ahead of everybody else's.
 export const clock = { wall: Date.UTC(2026, 2, 2, 8), skew: 0, monotonic: 5000, timers: new Map(), id: 0 };
 export const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000];
@@ -23,7 +25,7 @@ export function setClock(skew) {
 /** One way to where the engine keeps its locks and back, so that what was granted before is here. */
 export const turn = async () => {
   await navigator.locks.query();
-  await new Promise((resolve) => real.setTimeout(resolve, 0));
+  await new Promise((resolve) => soon(resolve));
 };
 /** Let locks and channels come through, which take turns of the event loop but no time. */
 export const settle = async (turns = 12) => { while (turns--) await turn(); };
@@ -189,6 +191,17 @@ export const LOADER = loader(`
     return { close: async () => { log.push("close " + token); await null; log.push("closed " + token); } };
   }
 `);
+
+/** Let loads of the SDK wait until what is returned is called. */
+export function holdSdk() {
+  let go;
+  globalThis.sdkLog = [];
+  globalThis.sdkHeld = new Promise((resolve) => { go = resolve; });
+  return () => {
+    globalThis.sdkHeld = undefined;
+    go();
+  };
+}
 
 /** What Node has not. */
 export function likeABrowser() {
