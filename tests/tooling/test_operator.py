@@ -188,7 +188,7 @@ def test_prewarm_moves_the_calls_before_the_morning() -> None:
 def test_plan_burst_draws_both_curves() -> None:
     arguments = ["plan", "burst", "--users", "3000", "--over", "5", "--prewarm", "0.1"]
     shown = CliRunner().invoke(app, arguments).stdout
-    for told in ("The last caller waits", "finds the queue full", "With prewarm:", "-15 min"):
+    for told in ("The last caller waits", "find the queue full", "With prewarm:", "-15 min"):
         assert told in shown
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert told["prewarm"]["longest_wait"] < told["longest_wait"]
