@@ -219,7 +219,7 @@ def _drawn(morning: Burst) -> list[Any]:
         )
     ]
     if morning.turned_away:
-        said.append(f"{morning.turned_away} requests find the queue full and come back when told to.")
+        said.append(f"{morning.turned_away} requests find the queue full and come back as told.")
     said += [f"Aurora's fullest minute holds {morning.fullest_minute} calls:", ""]
     # What `prewarm` does lies before the first minute.
     before = [(-minute, calls) for minute, calls in morning.ahead_by_minute]
