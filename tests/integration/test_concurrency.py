@@ -99,24 +99,6 @@ def test_turns_are_kept() -> None:
         assert harness.calls()["generate_token"] == len(users)
 
 
-def test_key_rotation_under_load(harness: Harness) -> None:
-    """A key that is changed in the secret and at Aurora while requests run fails none of them."""
-    users, new_key = people(60), "sk_sand_the_next_one"
-    early, late = users[:30], users[30:]
-    harness.reset(users=users, rate_limit=90)
-    with ThreadPoolExecutor(len(users)) as pool:
-        answers = [pool.submit(harness.vend, user["email"]) for user in early]
-        wait(answers[:15])
-        harness.aurora.behave(api_keys=(harness.aurora.api_key, new_key))
-        harness.secrets.put_secret_value(SecretId=harness.secret_arn, SecretString=new_key)
-        harness.aurora.behave(api_keys=(new_key,))
-        answers += [pool.submit(harness.vend, user["email"]) for user in late]
-    assert [answer.result().status for answer in answers] == [200] * len(users)
-    refused = harness.aurora.stats()["answers"]["generate_token"].get("401", 0)
-    # Every environment finds out by itself, once.
-    assert 0 < refused <= PROCESSES
-
-
 # Crashes ----------------------------------------------------------------------------------------
 
 TIMEOUT = 60.0
@@ -241,3 +223,22 @@ def test_crash_of_a_first_request(harness: Harness, step: Step) -> None:
     harness.reset(users=people(40), rate_limit=0, kill="at_once")
     email = people(1)[0]["email"]
     served_after(harness, email, crash(harness, email, step))
+
+
+# Last: every environment then holds a key that is none for those that follow.
+def test_key_rotation_under_load(harness: Harness) -> None:
+    """A key that is changed in the secret and at Aurora while requests run fails none of them."""
+    users, new_key = people(60), "sk_sand_the_next_one"
+    early, late = users[:30], users[30:]
+    harness.reset(users=users, rate_limit=90)
+    with ThreadPoolExecutor(len(users)) as pool:
+        answers = [pool.submit(harness.vend, user["email"]) for user in early]
+        wait(answers[:15])
+        harness.aurora.behave(api_keys=(harness.aurora.api_key, new_key))
+        harness.secrets.put_secret_value(SecretId=harness.secret_arn, SecretString=new_key)
+        harness.aurora.behave(api_keys=(new_key,))
+        answers += [pool.submit(harness.vend, user["email"]) for user in late]
+    assert [answer.result().status for answer in answers] == [200] * len(users)
+    refused = harness.aurora.stats()["answers"]["generate_token"].get("401", 0)
+    # Every environment finds out by itself, once.
+    assert 0 < refused <= PROCESSES
