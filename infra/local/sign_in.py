@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import oidc_provider_mock  # type: ignore[import-untyped]  # It ships no types.
 import urllib3
 
 from infra.local.processes import LocalStackError
@@ -35,6 +34,9 @@ def oidc_provider(*, port: int, people: list[str], origins: Collection[str] = ()
     a verified e-mail. By itself the provider answers every page, which could sign in as anybody
     and change anybody's claims: only pages of the given origins, and its own, are answered.
     """
+    # It ships no types. Signing in does not need it.
+    import oidc_provider_mock  # type: ignore[import-untyped]  # noqa: PLC0415
+
     # Its line for every request would stand between those of the starter.
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     users = [oidc_provider_mock.User(sub=email, claims=claims_of(email)) for email in people]
