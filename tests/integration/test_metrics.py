@@ -207,3 +207,10 @@ def test_walk_emits_every_metric(
         ("generate_token", "409"),
         ("generate_token", "unreachable"),
     }
+
+
+def test_run_that_counts_nothing_leaves_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    recorder.start("a run")
+    recorder.flush(timed=False)
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line).keys() == {"level", "message", "audit"}
