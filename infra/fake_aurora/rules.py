@@ -83,11 +83,6 @@ class Rules:
         with self._lock:
             self._users.add(users)
 
-    def remove_users(self, *user_ids: str) -> None:
-        """Let people vanish, as if they had never been."""
-        with self._lock:
-            self._users.remove(user_ids)
-
     # What tests and people read --------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:

@@ -64,11 +64,6 @@ class Users:
             known = self._users.get(data.get("id", ""))
             self._keep(User(**(asdict(known) if known else {"tenant_id": self._tenant_id}) | data))
 
-    def remove(self, user_ids: Iterable[str]) -> None:
-        for user_id in user_ids:
-            user = self._users.pop(user_id)
-            del self._by_email[user.email.casefold()][user_id]
-
     def to_json(self) -> list[dict[str, Any]]:
         return [asdict(user) for user in self._users.values()]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from token_vendor.directory import Reading
 
-from infra.fake_aurora.users import JESSICA
+from infra.fake_aurora.users import JESSICA, ROBERT
 from tests.support.clients import people
 from tests.support.crowd import crowd
 
@@ -275,7 +275,7 @@ def test_person_who_vanished_is_refused_in_few_calls(deployment: Deployment, ret
     deployment.vend()
     deployment.clock.advance(12 * 3600)
     deployment.aurora.behave(retrieve_status=retrieve)
-    deployment.aurora.remove_users(JESSICA["id"])
+    deployment.aurora.set_users([ROBERT])
     before = deployment.calls()
     for _ in range(29):
         assert deployment.vend().slug == "user-not-eligible"
@@ -299,11 +299,10 @@ def test_person_who_was_created_anew_is_served_in_one_request(
     """Under a new id, which the next call must have too: never the old account's token again."""
     old = deployment.vend()
     deployment.aurora.behave(retrieve_status=retrieve, inactive_status=status)
-    deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
-    deployment.aurora.add_users([JESSICA | {"id": "another-id", "account_status": "active"}])
-    if retrieve == 200:
-        # Retrieve User would say "inactive"; a person who was deleted is not there at all.
-        deployment.aurora.remove_users(JESSICA["id"])
+    anew = JESSICA | {"id": "another-id", "account_status": "active"}
+    # Retrieve User would say "inactive"; a person who was deleted is not there at all.
+    before = [] if retrieve == 200 else [JESSICA | {"account_status": "inactive"}]
+    deployment.aurora.set_users([*before, anew])
     answer = deployment.vend(replace=old.jti)
     assert (answer.status, answer.body["user"]["id"]) == (200, "another-id")
     assert deployment.vend().body["user"]["id"] == "another-id"
