@@ -1,1 +1,1 @@
-"""An asset of its own: what CodeDeploy calls to try a new version of the token vendor."""
+"""The hook with which CodeDeploy tries a new version of the token vendor; a separate asset."""

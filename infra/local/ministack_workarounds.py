@@ -1,4 +1,4 @@
-"""What MiniStack lacks, made up for around a deployment; the stack itself knows nothing of it."""
+"""Work around what MiniStack lacks, before and after a deployment; the stack is unaware of it."""
 
 import json
 from pathlib import Path

@@ -54,7 +54,7 @@ class Graph:
     most: float | None = None
 
     def drawn(self, width: int) -> cw.GraphWidget:
-        """Return the widget; a series without a colour of its own gets the next of `colors`."""
+        """Return the widget; a series without a colour gets the next of `colors`."""
         free = iter(self.colors)
         left, right = (
             list[cw.IMetric](each if each.color else each.with_(color=next(free)) for each in side)

@@ -40,8 +40,8 @@ WARM = 2000
 STAMPEDE = 500
 STORM = {"limit": 450, "callers": 150, "slack": 90 / 88}
 """
-Five times Aurora's limit: two cores answer the 75 who come at once in a second, so that the ring
-decides. A place rests as much longer than Aurora's minute as it does by default.
+Five times Aurora's limit. 75 people come at once, and two cores answer them within a second: the
+ring is the bottleneck. The slack between a place's rest and Aurora's minute is the default's.
 """
 STORMS = 3
 RUSH = 80

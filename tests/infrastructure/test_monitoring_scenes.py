@@ -61,7 +61,7 @@ class Scene:
         self._start = self._minute = int(moment.timestamp()) // 60
 
     def minute(self, *coming: str) -> None:
-        """Play the next minute: serve these, evenly spread, and whoever comes back within it."""
+        """Play a minute: serve these people at even intervals, and those who come back in it."""
         waiting = {email for _, email in self._queue}
         for number, email in enumerate(coming):
             if email not in waiting:

@@ -1,4 +1,4 @@
-"""The queue for Aurora has an end: whoever comes beyond it gets no place."""
+"""The queue for Aurora is limited: a caller who finds it full gets no place."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ LEFT = "left@example.com"
 
 
 def test_item_of_a_caller_lives_for_thirty_days(deployment: Deployment) -> None:
-    """Longer than any token, so that whoever comes back within a month costs no listing."""
+    """It outlives every token: a person who returns within a month costs no listing."""
     deployment.aurora.add_users([{"email": LEFT, "account_status": "inactive"}])
     deployment.restart(INVITE_LEVEL="Team Member")
     assert deployment.vend().status == 200

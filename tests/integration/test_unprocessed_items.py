@@ -51,7 +51,7 @@ def pauses(throttle: Throttle) -> list[float]:
 
 
 def test_unprocessed_item_is_written_again(deployment: Deployment, throttle: Throttle) -> None:
-    """Left out, it would have its owner invited, who has an account."""
+    """If it were left out, a person who has an account would be invited."""
     throttle.left = 1
     assert deployment.vend().status == 200
     pause, *_ = pauses(throttle)
