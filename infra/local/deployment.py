@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,16 @@ class Deployment:
         """Start synthesizing stage `local` with options that only this run knows."""
         # Bundling may have to ask a package index, by way of the shell's own settings.
         env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        context = ("-c", "stage=local", "-c", f"override={json.dumps(override)}")
-        # Without staging, the Lambda's 18 MB are not copied once more.
-        target = ("--quiet", "--no-staging", "--output", str(self._assembly))
-        return self._cdk(env | clean_environment(), "synth", *target, *context)
+        context = json.loads((ROOT / "cdk.json").read_text())["context"] | {
+            "stage": "local",
+            "override": json.dumps(override),
+            # The Lambda's 18 MB are not copied once more.
+            "aws:cdk:disable-asset-staging": True,
+        }
+        # What `cdk synth` hands to the app, without the seconds that it takes itself.
+        handed = {"CDK_CONTEXT_JSON": json.dumps(context), "CDK_OUTDIR": str(self._assembly)}
+        app = [sys.executable, "-m", "infra.app"]
+        return self._child("synth", app, env | clean_environment(**handed))
 
     def bootstrap(self, aws: MiniStack) -> Child:
         # The account is named, so the app need not be asked; beside a cdk.json it would be.
@@ -66,15 +73,16 @@ class Deployment:
         directory: Path = ROOT,
     ) -> Child:
         quiet = ("--no-notices", "--no-version-reporting", "--no-color")
+        return self._child(command, cdk(command, *arguments, *quiet), env, directory)
+
+    def _child(
+        self, name: str, command: list[str], env: Mapping[str, str], directory: Path = ROOT
+    ) -> Child:
         settings = {
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             # AWS's rules for templates take seconds, and say nothing about MiniStack.
             "CDK_VALIDATION": "false",
             "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "true",
         }
-        return Child(
-            cdk(command, *arguments, *quiet),
-            log=self._directory / f"{command}.log",
-            env={**env, **settings},
-            directory=directory,
-        )
+        log = self._directory / f"{name}.log"
+        return Child(command, log=log, env={**env, **settings}, directory=directory)

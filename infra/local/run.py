@@ -37,20 +37,25 @@ def run(directory: Path) -> None:
         _until_told(end),
         local_stack(directory, ports=PORTS, aurora=aurora, override=override, step=_step) as stack,
     ):
-        with _step(f"{JESSICA['email']} signs in"):
-            id_token = stack.sign_in(JESSICA["email"])
-        with _step("POST /token"):
-            answer = _vend(stack, id_token)
-        _show_other_ports(stack)
-        _show(answer, time.monotonic() - started)
         if aurora and not override["invitations"]:
-            console.print("Nobody is invited there; AURORA_INVITE=true switches invitations on.")
-        if stack.is_without_codedeploy:
-            console.print(
-                "deployment: canary needs CodeDeploy, which MiniStack lacks: deployed all at once."
-            )
-        _show_what_to_do(directory, stack, answer.get("token", {}).get("jti", ""))
+            console.print(f"Nobody is invited at {aurora.url}; AURORA_INVITE=true lets it happen.")
+        welcome(directory, stack, started)
         end.wait()
+
+
+def welcome(directory: Path, stack: LocalStack, started: float) -> None:
+    """Vend a first token; print it, the seconds since `time.monotonic()` was that, what to try."""
+    with _step(f"{JESSICA['email']} signs in"):
+        id_token = stack.sign_in(JESSICA["email"])
+    with _step("POST /token"):
+        answer = _vend(stack, id_token)
+    _show_other_ports(stack)
+    _show(answer, time.monotonic() - started)
+    if stack.is_without_codedeploy:
+        console.print(
+            "deployment: canary needs CodeDeploy, which MiniStack lacks: deployed all at once."
+        )
+    _show_what_to_do(directory, stack, answer.get("token", {}).get("jti", ""))
 
 
 def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def local_stack(  # noqa: PLR0913  # Each is optional and named.
             bootstrap = deployment.bootstrap(aws)
             life.callback(bootstrap.end)
             bootstrap.join(TIMEOUT)
-        with step("cdk synth"):
+        with step("CDK app, synthesized"):
             synthesis.join(TIMEOUT)
         with step("cdk deploy"):
             deployed = deployment.deploy(aws)

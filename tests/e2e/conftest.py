@@ -97,7 +97,7 @@ def _request(
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Deploy the stack; like an operator, give it the API key only when it is up."""
-    directory = tmp_path_factory.mktemp("local")
+    directory = tmp_path_factory.mktemp("run") / ".local"
     with local_stack(directory, with_api_key=False) as stack:
         answer = _request(stack, "POST", stack.sign_in(ROBERT["email"]))
         assert stack.fake_aurora

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from infra.local.__main__ import main
 from infra.local.processes import free_port
+from infra.local.run import console, welcome
 from infra.local.sign_in import oidc_provider, sign_in
 from infra.local.stack import NEWCOMER
 
@@ -43,6 +46,23 @@ def test_generated_then_stored(deployed: Running) -> None:
     assert deployed.aurora.token_state(first["token"]["jti"]) == "live"
     calls = {"list_users": 2, "invite_user": 0, "generate_token": 1}
     assert deployed.aurora.stats()["calls"] == calls
+
+
+def test_what_make_run_shows(
+    deployed: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A first answer without secrets; then `login` signs the same person in."""
+    with console.capture() as shown:
+        welcome(deployed.directory, deployed.stack, time.monotonic())
+    assert '"source": "generated"' in shown.get()
+    assert not re.search(r"sk_sand_|eyJ[\w-]+\.[\w-]+", shown.get())
+    assert deployed.stack.outputs.demo_url in shown.get()
+
+    monkeypatch.chdir(deployed.directory.parent)
+    monkeypatch.setattr(sys, "argv", ["infra.local", "login", JESSICA["email"]])
+    main()
+    answer = deployed.request("POST", capsys.readouterr().out.strip())
+    assert answer.json()["source"] == "stored"
 
 
 def test_somebody_new_is_invited(deployed: Running) -> None:

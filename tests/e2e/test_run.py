@@ -100,6 +100,7 @@ def is_open(url: str) -> bool:
         return probe.connect_ex(("127.0.0.1", parts.port or 80)) == 0
 
 
+@pytest.mark.nightly
 def test_run_login_and_end(tmp_path: Path, call: Call) -> None:
     """It vends, `login` signs anybody in, a second one refuses, `stop` ends all of it."""
     outputs_file = tmp_path / ".local" / "outputs.json"
@@ -131,6 +132,22 @@ def test_run_login_and_end(tmp_path: Path, call: Call) -> None:
     assert processes(tmp_path) == []
     assert not any(is_open(url) for url in addresses(outputs))
     assert not outputs_file.exists()
+    assert not list(tmp_path.glob("token-vendor-*"))
+
+
+def test_run_that_ends_while_it_starts(tmp_path: Path, call: Call) -> None:
+    """Until then a second one refuses; `stop` leaves neither process nor file behind."""
+    with started(tmp_path) as run:
+        until(lambda: len(processes(tmp_path)) > 4, START_LIMIT, tmp_path)
+        code, _, told = call("run")
+        assert code == 1
+        assert f"runs here already (process {run.pid}): make stop" in told
+        code, told, _ = call("stop")
+        assert code == 0
+        assert str(run.pid) in told
+        assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
+    assert b"nothing is left running" in out(tmp_path)
+    assert processes(tmp_path) == []
     assert not list(tmp_path.glob("token-vendor-*"))
 
 

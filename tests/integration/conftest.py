@@ -8,10 +8,11 @@ environments are tested on MiniStack.
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from botocore.session import get_session
 from token_vendor.handler import Endpoint
 from token_vendor.observability import logger, recorder
 from token_vendor.settings import Settings
-from token_vendor.wiring import Parts, wire
+from token_vendor.wiring import DYNAMODB, SECRETS_MANAGER, Parts, wire
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.model.memory_table import MemoryTable
@@ -44,8 +45,8 @@ AWS_TEXT = re.compile(r"arn:aws|\b\d{12}\b|DynamoDB|dynamodb|Secrets ?Manager|bo
 JWT = re.compile(r"eyJ[\w-]+\.[\w-]+")
 WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})
 JESSICA = "jessica.smith@aurorasolar.com"
-SESSION = get_session()
-"""Every client of a test is made by it; to make another one takes longer than most tests."""
+create_client = functools.cache(get_session().create_client)
+"""All tests of a process share their clients: to make one takes longer than most of them."""
 
 
 class Watch:
@@ -102,6 +103,7 @@ class Deployment:
     aurora: FakeAurora
     clock: Clock
     dynamodb: MemoryTable
+    life: ExitStack
     settings: dict[str, str] = field(default_factory=dict)
     secret: str | bytes | None = field(init=False)
     """What the API key's secret holds; None is a secret without a value."""
@@ -111,6 +113,8 @@ class Deployment:
     def __post_init__(self) -> None:
         self.secret = self.aurora.api_key
         self.restart()
+        self.hear("before-call.dynamodb", self.dynamodb.answer, last=True)
+        self.hear("before-call.secretsmanager", self.answer_secret, last=True)
 
     def answer_secret(self, **_: Any) -> Any:
         """Answer a client of Secrets Manager."""
@@ -133,10 +137,13 @@ class Deployment:
         chosen = Settings.from_environment(ENVIRONMENT | aurora | self.settings | settings)
         return wire(chosen, clock=self.clock, sleep=self.clock.sleep)
 
-    @property
-    def served_dynamodb(self) -> Any:
-        """Return the service's own client, for tests that break into what it sends."""
-        return self.parts.table.dynamodb
+    def hear(self, event: str, handler: Callable[..., Any], *, last: bool = False) -> None:
+        """Call a handler at an event of the service's clients, until the test ends."""
+        service = event.split(".")[1]
+        config = DYNAMODB if service == "dynamodb" else SECRETS_MANAGER
+        events = create_client(service, config=config).meta.events
+        (events.register_last if last else events.register)(event, handler)
+        self.life.callback(events.unregister, event, handler)
 
     def send(self, event: dict[str, Any], *, remaining: float = 25.0) -> Answer:
         """Hand over one event."""
@@ -247,14 +254,14 @@ def deployed() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
     clock = Clock(tick=0.001)
     table = MemoryTable(lambda _: None, clock)
-    with pytest.MonkeyPatch.context() as patch, FakeAurora.running(clock=clock) as aurora:
-        patch.setattr("token_vendor.wiring.get_session", lambda: SESSION)
-        SESSION.register("before-call.dynamodb", table.answer, "table")
-        deployed = Deployment(aurora, clock, table)
-        SESSION.register("before-call.secrets-manager", deployed.answer_secret, "secret")
-        yield deployed
-        SESSION.unregister("before-call.dynamodb", unique_id="table")
-        SESSION.unregister("before-call.secrets-manager", unique_id="secret")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        FakeAurora.running(clock=clock) as aurora,
+        ExitStack() as life,
+    ):
+        made = SimpleNamespace(create_client=create_client)
+        patch.setattr("token_vendor.wiring.get_session", lambda: made)
+        yield Deployment(aurora, clock, table, life)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_texts_of_aws_stay_in_the_log(
     def fail(**_: Any) -> None:
         raise AWS_ERRORS[name]
 
-    monkeypatch.setattr(deployment.served_dynamodb, operation, fail)
+    monkeypatch.setattr(deployment.parts.table.dynamodb, operation, fail)
     answer = deployment.vend()
     assert answer.slug in {"token-store-unavailable", "internal-error"}
     logged = watch.search(answer, key=deployment.aurora.api_key)

@@ -149,10 +149,11 @@ def losses(deployment: Deployment, walk: Walk) -> None:
     """DynamoDB does not take a token, and a lease ends before its holder."""
     deployment.clock.advance(13 * HOUR)
     # The lease, the ticket and its place are written; the token is not.
-    Wire(deployment).refuse("UpdateItem", after=3)
+    wire = Wire(deployment)
+    wire.refuse("UpdateItem", after=3)
     deployment.vend()
     assert walk.happened() == {Metric.STORE_FAILED: 1, Metric.GENERATED: 1, Metric.VENDED: 1}
-    deployment.restart()
+    wire.refused = ""
 
     deployment.clock.advance(13 * HOUR)
     deployment.lose_the_lease(ROBERT)

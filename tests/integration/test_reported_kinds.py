@@ -59,12 +59,11 @@ def test_telemetry_costs_no_answer(
 
 def test_secrets_manager_that_throttles_costs_nobody_a_good_key(deployment: Deployment) -> None:
     deployment.vend()
-    client: Any = deployment.parts.vendor.aurora.http._api_key._client
     throttled = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
 
     def refuse(**_: Any) -> Any:
         return SimpleNamespace(status_code=400), throttled
 
-    client.meta.events.register_first("before-call.secretsmanager", refuse)
+    deployment.hear("before-call.secretsmanager", refuse)
     deployment.clock.advance(13 * HOUR)
     assert deployment.vend().body["source"] == "generated"

@@ -28,8 +28,7 @@ class Wire:
         self.calls: list[str] = []
         self.refused = ""
         self._from = 0
-        client = deployment.served_dynamodb
-        client.meta.events.register_first("before-call.dynamodb", self._call)
+        deployment.hear("before-call.dynamodb", self._call)
 
     def refuse(self, operation: str, *, after: int = 0) -> None:
         """Throttle `operation` from now on, letting `after` calls pass."""

@@ -139,9 +139,8 @@ class Unprocessed:
     def __init__(self, deployment: Deployment, sk: str, times: int) -> None:
         self.asked: list[dict[str, Any]] = []
         self._sk, self._left = sk, times
-        client = deployment.served_dynamodb
-        client.meta.events.register("before-parameter-build.dynamodb.BatchGetItem", self._ask)
-        client.meta.events.register("after-call.dynamodb.BatchGetItem", self._answered)
+        deployment.hear("before-parameter-build.dynamodb.BatchGetItem", self._ask)
+        deployment.hear("after-call.dynamodb.BatchGetItem", self._answered)
 
     def _ask(self, params: dict[str, Any], **_: Any) -> None:
         self.asked.append(params["RequestItems"][TABLE])

@@ -23,8 +23,7 @@ class Throttle:
         self.left = 0
         self.asked_at: list[float] = []
         self._deployment = deployment
-        client = deployment.served_dynamodb
-        client.meta.events.register("after-call.dynamodb.BatchWriteItem", self._answered)
+        deployment.hear("after-call.dynamodb.BatchWriteItem", self._answered)
 
     def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
         self.asked_at.append(self._deployment.clock.now)
