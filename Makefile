@@ -71,12 +71,12 @@ test-all: TOOLS := audit contract dashboards test wheel
 test: $(TESTED) ## run the tests
 	@echo "the tests: about four minutes on two cores"
 	@$(RUN) python -m infra.web.chromium
-	@$(RUN) pytest --numprocesses 4 --no-loadscope-reorder
+	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 
 test-all: export NIGHTLY := 1
 test-all: $(TESTED) ## run the tests, and those of every night
 	@$(RUN) python -m infra.web.chromium
-	@$(RUN) pytest --numprocesses 4 --no-loadscope-reorder -m ""
+	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder -m ""
 
 # What only these two targets need: 900 MB of bundlers, frameworks and linters.
 %/node_modules/.installed: %/package.json %/package-lock.json .venv/.synced

@@ -155,7 +155,7 @@ class MemoryTable:
 
     def _metadata(self) -> dict[str, Any]:
         """Return what boto3 adds; DynamoDB tells its time in whole seconds."""
-        headers = {"date": formatdate(self._clock(), usegmt=True)} if self._clock else {}
+        headers = {"date": _date(int(self._clock()))} if self._clock else {}
         return {"ResponseMetadata": {"HTTPHeaders": headers}}
 
 
@@ -172,7 +172,17 @@ def holds(condition: str, item: dict[str, Any], values: dict[str, Any]) -> bool:
         return str(COMPARISONS[compare](_value(mine), _value(other)))
 
     plain = TEST.sub(tested, condition).replace("AND", "and").replace("OR", "or")
+    return _truth(plain)
+
+
+@cache
+def _truth(plain: str) -> bool:
     return bool(eval(plain))  # noqa: S307 - nothing but True, False, and, or, ( and ).
+
+
+@cache
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def _key(key: dict[str, Any]) -> tuple[str, str]:

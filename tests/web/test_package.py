@@ -140,7 +140,9 @@ def test_source_works_in_node_and_keeps_no_process_alive(tmp_path: Path) -> None
     assert run("node", "page.mjs", cwd=tmp_path).split() == ["first", "true"]
 
 
-@pytest.mark.parametrize("resolution", ["bundler", "node16"])
+@pytest.mark.parametrize(
+    "resolution", ["bundler", pytest.param("node16", marks=pytest.mark.nightly)]
+)
 def test_types_are_found_by_name_and_refuse_what_is_wrong(tmp_path: Path, resolution: str) -> None:
     modules = tmp_path / "node_modules"
     (modules / "@types").mkdir(parents=True)
