@@ -59,7 +59,7 @@ def company(deployment: Deployment, size: int) -> list[str]:
 @pytest.mark.parametrize(
     ("size", "retrieve", "within", "most"),
     [
-        (300, 200, 60, 110),
+        pytest.param(300, 200, 60, 110, marks=pytest.mark.nightly),
         (300, 404, 60, 110),
         # A reading is longer than a request, and what is asked alone costs no more than it.
         pytest.param(5000, 200, 1800, 320, marks=pytest.mark.nightly),

@@ -483,6 +483,7 @@ def test_tabs_are_found_only_by_their_address(fake_aurora: FakeAurora) -> None:
         assert len(others.folder) > 20
 
 
+@pytest.mark.nightly
 def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:
     """The page loads the stand-in of the SDK by the helper that the product has."""
     fake_aurora.behave(kill="never")
@@ -492,7 +493,7 @@ def test_two_tabs_in_a_browser(fake_aurora: FakeAurora) -> None:
     ]
     with serving(Tabs(fake_aurora.url)) as tabs, chromium() as browser:
         context = browser.new_context()
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(120_000)
         pages = []
         for which, token in zip(("first", "second"), tokens, strict=True):
             page = context.new_page()
