@@ -53,12 +53,12 @@ botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 SHARED = {
-    "a stack, by browser": (
-        *("tests/e2e/test_browser", "tests/e2e/test_engines"),
-        *("tests/e2e/test_example_app", "tests/e2e/test_other_pages"),
-    ),
-    "a stack, by programs": (
-        *("tests/e2e/test_operator", "tests/e2e/test_local_stack", "tests/e2e/test_contract"),
+    "a stack": tuple(
+        f"tests/e2e/test_{subject}"
+        for subject in (
+            *("browser", "contract", "engines", "example_app"),
+            *("local_stack", "operator", "other_pages"),
+        )
     ),
     "a synth": tuple(
         f"tests/infrastructure/test_{subject}"

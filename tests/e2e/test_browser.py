@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SCREENSHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 # A page with everything in it, on a machine that does other things too.
 PATIENCE = 120_000
-NIGHTLY = "NIGHTLY" in os.environ
+NIGHTLY = pytest.mark.nightly
+WITH_PICTURES = "NIGHTLY" in os.environ
 SIZES = {
     "320": {"width": 320, "height": 640},
     "390": {"width": 390, "height": 844},
@@ -140,7 +141,7 @@ def look(page: Page, name: str, *, with_axe: bool = False) -> None:
         page.set_viewport_size(viewport)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert page.evaluate(CUT_OFF) == []
-        if NIGHTLY or (with_axe and size == "320"):
+        if WITH_PICTURES or (with_axe and size == "320"):
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)
                 page.wait_for_function(DRAWN)
@@ -148,7 +149,7 @@ def look(page: Page, name: str, *, with_axe: bool = False) -> None:
                 assert_accessible(
                     page, {} if scheme == "light" else {"runOnly": ["color-contrast"]}
                 )
-                if NIGHTLY:
+                if WITH_PICTURES:
                     keep_picture(page, f"{name}-{size}-{scheme}")
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(usual)
@@ -364,6 +365,7 @@ def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) 
     assert generated(deployed) == 1
 
 
+@NIGHTLY
 def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
     busy = {"status": 429, "headers": {"Retry-After": "50"}}
     deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
@@ -439,6 +441,7 @@ def test_somebody_without_a_verified_address_reads_why_and_can_sign_in_anew(page
     expect(page.locator("#who-name")).to_have_text(EMAIL)
 
 
+@NIGHTLY
 def test_denying_at_the_provider_is_said_and_leaves_a_way_on(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Deny access").click()
@@ -451,6 +454,7 @@ def test_denying_at_the_provider_is_said_and_leaves_a_way_on(page: Page) -> None
     expect(page.locator("#problem")).to_be_hidden()
 
 
+@NIGHTLY
 def test_an_address_of_an_earlier_sign_in_leaves_a_way_on(page: Page, deployed: Running) -> None:
     page.goto(f"{deployed.stack.outputs.demo_url}/?code=used&state=stale")
     expect(page.locator("#problem-title")).to_have_text("That sign-in is no longer good")
@@ -469,6 +473,7 @@ def fulfill(answer: dict[str, Any], route: Route) -> None:
     route.fulfill(**answer)
 
 
+@NIGHTLY
 def test_a_page_without_its_configuration_says_so(page: Page) -> None:
     for answer in (
         {"status": 404, "body": "none"},
@@ -486,6 +491,7 @@ def test_a_page_without_its_configuration_says_so(page: Page) -> None:
     with_token(page)
 
 
+@NIGHTLY
 def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     page: Page, deployed: Running
 ) -> None:
@@ -517,6 +523,7 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     expect(page.get_by_role("button", name="This token failed me")).to_be_visible()
 
 
+@NIGHTLY
 def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
     page: Page, deployed: Running
 ) -> None:
@@ -537,6 +544,7 @@ def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
     with_token(page)
 
 
+@NIGHTLY
 def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Running) -> None:
     """Impatient clicks would use up what an hour allows."""
     sign_in(page)
@@ -553,6 +561,7 @@ def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Runnin
     assert generated(deployed) == 2
 
 
+@NIGHTLY
 def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page: Page, deployed: Running
 ) -> None:
@@ -583,6 +592,7 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     assert generated(deployed) == 1
 
 
+@NIGHTLY
 def test_an_outage_made_here_leaves_the_token_as_it_is(page: Page, deployed: Running) -> None:
     sign_in(page)
     jti = with_token(page)
@@ -593,6 +603,7 @@ def test_an_outage_made_here_leaves_the_token_as_it_is(page: Page, deployed: Run
     assert generated(deployed) >= 1
 
 
+@NIGHTLY
 def test_the_focus_is_moved_only_where_it_was_lost(page: Page, deployed: Running) -> None:
     page.clock.install()
     page.route(deployed.stack.outputs.token_url, lambda route: route.abort())
@@ -612,6 +623,7 @@ def test_the_focus_is_moved_only_where_it_was_lost(page: Page, deployed: Running
     assert focused(page) == "BODY"
 
 
+@NIGHTLY
 def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> None:
     sign_in(page)
     with_token(page)
@@ -633,6 +645,7 @@ def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> Non
     assert after["y"] == before["y"]
 
 
+@NIGHTLY
 def test_a_queue_pushes_nothing_away_either(page: Page, deployed: Running) -> None:
     sign_in(page)
     with_token(page)
