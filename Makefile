@@ -69,7 +69,7 @@ stop: $(READY) ## end the stack of `make run`, from any terminal
 test: TOOLS := dashboards test
 test-all: TOOLS := audit contract dashboards test wheel
 test: $(TESTED) ## run the tests
-	@echo "the tests: about four minutes on two cores"
+	@echo "the tests: about three minutes on two cores"
 	@$(RUN) python -m infra.web.chromium
 	@$(RUN) pytest --numprocesses 3 --no-loadscope-reorder
 

@@ -7,11 +7,12 @@ import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from token_vendor import prewarm
-from token_vendor.forecast import LEAD, WEEK, Person, arrivals, plan
+from token_vendor.forecast import LEAD, SHARE, WEEK, Person, arrivals, plan
 from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
@@ -289,6 +290,17 @@ def test_it_stops_while_people_queue(number: int) -> None:
             assert {who for who in between if not who.startswith("crowd")} == set()
     # The places that it used in the minute before come free within that minute.
     assert waits[1] <= waits[0] + 62
+
+
+def test_what_is_late_is_generated_no_faster(dawn: Morning) -> None:
+    """People need the rest of the calls meanwhile."""
+    soon = dawn.clock.now + 600
+    for email in names("usual", 20):
+        dawn.knows(email, soon - 7 * DAY, soon - DAY)
+    dawn.play(until=dawn.clock.now + 900)
+    moments = [when for when, _ in dawn.generated]
+    assert len(moments) == 20
+    assert min(later - moment for moment, later in pairwise(moments)) >= 60 / (RATE * SHARE)
 
 
 def test_person_with_a_live_token_lease_cool_down_or_block_is_left_alone(dawn: Morning) -> None:
