@@ -35,11 +35,12 @@ export function loadClientSDK(options) {
   const abort = () => controller.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort);
-  const last = ends.get(tokenSource)?.();
+  const last = within(CLOSE_WITHIN, ends.get(tokenSource)?.());
   const loaded = load(options, controller, last).finally(() => signal?.removeEventListener("abort", abort));
   ends.set(tokenSource, () => {
     controller.abort();
-    return loaded.then(({ close }) => close(), () => {});
+    // A load that is given up early ends before what it waited for does.
+    return Promise.all([last, loaded.then(({ close }) => close(), () => {})]);
   });
   // Who leaves does not wait until the SDK has loaded and is closed again; the next load does.
   return new Promise((resolve, reject) => {
@@ -47,6 +48,9 @@ export function loadClientSDK(options) {
     loaded.then(resolve, reject);
   });
 }
+
+/** @param {number} milliseconds @param {Promise<unknown>} [done] */
+const within = (milliseconds, done) => done && Promise.race([done, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
 
 /** @param {Api.LoadOptions} options @param {AbortController} controller @param {Promise<unknown>} [last] */
 async function load(options, controller, last) {
@@ -63,7 +67,7 @@ async function load(options, controller, last) {
     controller.abort(error);
     throw error;
   });
-  if (last) await Promise.race([last, new Promise((resolve) => setTimeout(resolve, CLOSE_WITHIN))]);
+  await last;
   leave();
   const sdk = await library.load({ [tokenOption]: token.jwt });
   const end = async () => close(sdk);

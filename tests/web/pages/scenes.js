@@ -123,19 +123,34 @@ const scenes = {
     const [one, two] = [["load jwt-first", "loaded jwt-first"], ["close jwt-first", "closed jwt-first"]];
     same(sdkLog, [...one, ...two, ...one]);
   },
-  async "of two loads at once one session stays, and nothing overlaps"(helper) {
+  async "of loads at once one session stays, and nothing overlaps"(helper) {
     const go = holdSdk();
     const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
-    const one = outcome(helper.loadClientSDK({ tokenSource, loaderUrl: LOADER }).then(() => ({ jti: "loaded" })));
+    const load = () => helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
+    const one = outcome(load());
     await until(() => sdkLog.length === 1);
-    const two = helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
+    // It is given up before it has a token, and the first one is not closed by then.
+    const two = outcome(load());
+    const three = load();
     await settle();
     go();
-    same([await one, typeof (await two).sdk], ["AbortError", "object"]);
+    same([await one, await two, typeof (await three).sdk], ["AbortError", "AbortError", "object"]);
     const names = sdkLog.map((line) => line.split(" ")[0]);
     same(names, ["load", "loaded", "close", "closed", "load", "loaded"]);
+  },
+  async "a session that never closes holds up the next one for ten seconds"(helper) {
+    globalThis.sdkLog = [];
+    const scene = stage(helper);
+    scene.script = [vended("first")];
+    const { source: tokenSource } = scene.open();
+    await helper.loadClientSDK({ tokenSource, loaderUrl: LOADER, close: never });
+    const next = helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
+    await pass(9 * SECOND);
+    same(sdkLog.length, 2);
+    await pass(SECOND);
+    await next;
   },
   async "a loader that cannot be had takes the request along"(helper) {
     const scene = stage(helper);
