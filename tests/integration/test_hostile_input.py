@@ -61,7 +61,7 @@ REFUSED_BODIES = {
 REFUSED_BASE64 = {
     "no-base64": "%%%",
     "not-utf-8": base64.b64encode(b"\xff\xfe{").decode(),
-    "megabyte": base64.b64encode(b"x" * 1_000_000).decode(),
+    "large": base64.b64encode(b" " * 4097).decode(),
     "not-ascii": "\u00e9",
 }
 
