@@ -240,15 +240,6 @@ class Deployment:
         return counts
 
 
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Collect what the function logs and prints; its handler keeps the stream it was made with."""
-    stream = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", stream)
-    monkeypatch.setattr("sys.stdout", stream)
-    return stream
-
-
 @contextmanager
 def deployed() -> Iterator[Deployment]:
     """Give a service with an empty table, a key in the secret, and Aurora's two sample people."""
@@ -271,7 +262,13 @@ def deployment() -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def watch(deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]) -> Watch:
+def watch(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Watch:
+    log = io.StringIO()
+    # The logger's handler keeps the stream that it was made with.
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    monkeypatch.setattr("sys.stdout", log)
     capsys.readouterr()
     return Watch(deployment, log, capsys)
 

@@ -136,15 +136,6 @@ def test_empty_page_is_no_end_while_others_follow(
     assert deployment.calls()["invite_user"] == (form in GOES_ON)
 
 
-def test_empty_page_is_no_end_where_every_request_reads_one(deployment: Deployment) -> None:
-    """A total is compared with the rows that were read, also by the reader who goes on."""
-    deployment.aurora.set_users(COMPANY)
-    deployment.aurora.behave(page_size=20, page_form="page_total", empty_page=2)
-    deployment.restart(REQUEST_RATE="20", REQUEST_BURST="1", PATIENCE="0")
-    assert served(deployment, COMPANY[-1]["email"]).status == 200
-    assert deployment.calls()["list_users"] == 4
-
-
 def test_total_that_counts_people_who_are_not_listed(deployment: Deployment) -> None:
     """Three pages by number without anybody are the end of a list that has had some."""
     deployment.aurora.set_users(COMPANY)

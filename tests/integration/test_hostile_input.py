@@ -39,27 +39,19 @@ def send_body(deployment: Deployment, body: Any, *, encoded: bool = False) -> An
 
 REFUSED_BODIES = {
     "not-json": "{",
-    "megabyte-of-json": json.dumps({"replace": "x" * 1_000_000}),
     "megabyte-of-blanks": " " * 1_000_000,
     "deep-lists": "[" * 2000 + "]" * 2000,
-    "deep-objects": '{"profile":' * 300 + "1" + "}" * 300,
     "deeper-than-python": "[" * 4090,
     "member-twice": '{"replace": "a", "replace": "b"}',
     "profile-member-twice": '{"profile": {"phone": "1", "phone": "2"}}',
     "member-twice-by-escape": '{"replace": "a", "\\u0072eplace": "b"}',
     "nan": '{"min_ttl": NaN}',
-    "infinity": '{"min_ttl": -Infinity}',
     "overflow": '{"min_ttl": 1e999}',
     "long-number": '{"min_ttl": ' + "9" * 4000 + "}",
     "list": "[]",
-    "text": '"replace"',
-    "null": "null",
-    "trailing": "{} {}",
-    "nul": '{"replace": "\x00',
     "half-a-surrogate-as-name": '{"\\ud800": 1}',
     "email": json.dumps({"email": ROBERT}),
     "email-in-profile": json.dumps({"profile": {"email": ROBERT}}),
-    "prototype": '{"__proto__": {"email": "x"}}',
     "newline-in-profile": json.dumps({"profile": {"first_name": "J\r\nX-Injected: yes"}}),
     "surrogate-in-profile": '{"profile": {"first_name": "\\ud800"}}',
     "not-text": 42,
@@ -68,10 +60,8 @@ REFUSED_BODIES = {
 }
 REFUSED_BASE64 = {
     "no-base64": "%%%",
-    "unpadded": "e30",
     "not-utf-8": base64.b64encode(b"\xff\xfe{").decode(),
     "large": base64.b64encode(b" " * 4097).decode(),
-    "megabyte": base64.b64encode(b"x" * 1_000_000).decode(),
     "not-ascii": "\u00e9",
 }
 
@@ -97,9 +87,7 @@ def test_base64_encoded_body_is_decoded(deployment: Deployment) -> None:
     [
         {},
         {"requestContext": None},
-        {"requestContext": {}},
         {"requestContext": []},
-        {"requestContext": "x"},
         {"requestContext": {"authorizer": None}},
         {"requestContext": {"authorizer": {}}},
         {"requestContext": {"authorizer": {"jwt": None}}},
@@ -116,21 +104,6 @@ def test_no_claims_is_nobody(deployment: Deployment, context: Any, method: str) 
     sent = {"routeKey": f"{method} /token", "body": None} | context
     answer = deployment.send(sent)
     assert (answer.status, answer.slug) == (403, "caller-not-identified")
-
-
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {"headers": {"x-forwarded-user": ROBERT, "authorization": "Bearer of-robert"}},
-        {"queryStringParameters": {"email": ROBERT}},
-        {"pathParameters": {"email": ROBERT}},
-        {"cookies": [f"email={ROBERT}"]},
-        {"stageVariables": {"CLAIM_EMAIL": "preferred"}},
-    ],
-    ids=lambda extra: next(iter(extra)),
-)
-def test_only_claims_name_the_caller(deployment: Deployment, extra: dict[str, Any]) -> None:
-    assert deployment.send(event(CLAIMS) | extra).body["user"]["email"] == JESSICA
 
 
 @pytest.mark.parametrize("route", [None, "", "GET /token", "$default", "POST /token/", 42])
@@ -225,22 +198,3 @@ def test_nobody_is_vended_anothers_token(
         if not same:
             assert mine.jti != theirs.jti
             assert mine.body["token"]["jwt"] != theirs.body["token"]["jwt"]
-
-
-# Abuse --------------------------------------------------------------------------------------
-
-
-def test_looping_frontend_costs_at_most_the_cap(deployment: Deployment) -> None:
-    """An hour of replace, sign-out, min_ttl and plain calls: one generate, and six renewals."""
-    started = deployment.clock.now
-    jti, answers = deployment.vend().jti, []
-    while deployment.clock.now < started + 3500:
-        for body in ({}, {"replace": jti}, {"min_ttl": 39_600}, {"replace": "unknown"}):
-            answer = deployment.vend(**body)
-            answers.append(answer.status)
-            jti = answer.jti if answer.status == 200 else jti
-        deployment.forget()
-        deployment.clock.advance(30)
-    assert set(answers) == {200, 429}
-    assert len(answers) > 400
-    assert deployment.calls()["generate_token"] == 7

@@ -11,13 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 from token_vendor.caller import SUBJECT
 from token_vendor.observability import digest
 from token_vendor.table import _to_wire
 
 from infra.fake_aurora.users import JESSICA, ROBERT
-from tests.integration.test_right_person import ADDRESS, ISSUER, retrieved, vend
+from tests.integration.test_right_person import ADDRESS, ISSUER, vend
 from tests.support.clients import people
 from tests.support.crowd import crowd
 
@@ -204,20 +203,3 @@ def test_gone_account_is_not_believed_of_an_older_list(
         within=900,
     )
     assert met.refused == {"new": "user-not-eligible"}
-
-
-def test_confirmed_identity_is_served_although_it_cannot_be_noted(deployment: Deployment) -> None:
-    vend(deployment, "first")
-    deployment.clock.advance(600)
-    memory: Any = deployment.dynamodb
-    real = memory.update_item
-
-    def throttled(**arguments: Any) -> Any:
-        if ":subjects" in arguments["ExpressionAttributeValues"]:
-            raise EndpointConnectionError(endpoint_url="https://dynamodb")
-        return real(**arguments)
-
-    memory.update_item = throttled
-    answer = vend(deployment, "second")
-    assert (answer.status, answer.body["source"]) == (200, "stored")
-    assert retrieved(deployment) == 1

@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 HOUR = 3600
 
 
-@pytest.mark.parametrize("lifetime", [300, 1800, HOUR])
-def test_margin_is_relative_to_the_life_that_aurora_decides(
-    deployment: Deployment, lifetime: int
-) -> None:
-    """A token that lives shorter than the margin is not one generate a request."""
-    deployment.aurora.behave(token_lifetime=lifetime)
-    first = deployment.vend()
-    deployment.clock.advance(lifetime / 2)
-    assert deployment.vend().jti == first.jti
-    deployment.clock.advance(lifetime / 4 + 5)
-    assert deployment.vend().jti != first.jti
-    assert deployment.calls()["generate_token"] == 2
-
-
 def test_cap_does_not_take_away_a_token_that_still_lives(deployment: Deployment) -> None:
     """Past its margin, and no renewal left in this hour: it is served to its end."""
     deployment.aurora.behave(token_lifetime=1800)

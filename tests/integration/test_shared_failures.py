@@ -23,9 +23,7 @@ def newcomers(count: int) -> list[str]:
 
 FAILURES: dict[str, dict[str, Any]] = {
     "500": {"fail": {"kind": "status", "status": 500}},
-    "409": {"fail": {"kind": "status", "status": 409}},
     "403": {"fail": {"kind": "status", "status": 403}},
-    "dropped": {"fail": {"kind": "drop"}},
     "not JSON": {"fail": {"kind": "not_json"}},
     "a cursor that loops": {"page_size": 20, "page_form": "cursor", "cursors": "loop"},
     "rows that nobody can use": {"row_form": "integer_ids"},

@@ -5,31 +5,27 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.integration.conftest import TABLE
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Deployment
 
 ROBERT = "robert.johnson@aurorasolar.com"
-ALWAYS = 99
 
 
 class Throttle:
-    """Leave Robert's mapping out of the next writes, and say so as DynamoDB does."""
+    """While `on`, leave Robert's mapping out of each write, and say so as DynamoDB does."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self.left = 0
+        self.on = True
         self.asked_at: list[float] = []
         self._deployment = deployment
         deployment.hear("after-call.dynamodb.BatchWriteItem", self._answered)
 
     def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
         self.asked_at.append(self._deployment.clock.now)
-        if not self.left:
+        if not self.on:
             return
-        self.left -= 1
         partition = f"sandbox#{self._deployment.aurora.tenant_id}#{ROBERT}"
         removed = self._deployment.dynamodb.delete_item(
             TableName=TABLE,
@@ -40,37 +36,21 @@ class Throttle:
         parsed["UnprocessedItems"] = {TABLE: [put]}
 
 
-@pytest.fixture
-def throttle(deployment: Deployment) -> Throttle:
-    return Throttle(deployment)
+def test_item_that_stays_unprocessed_is_a_problem(deployment: Deployment) -> None:
+    """
+    Each attempt waits twice as long as the last; then the directory does not count as read.
 
-
-def pauses(throttle: Throttle) -> list[float]:
-    return [later - earlier for earlier, later in pairwise(throttle.asked_at)]
-
-
-def test_unprocessed_item_is_written_again(deployment: Deployment, throttle: Throttle) -> None:
-    """If it were left out, a person who has an account would be invited."""
-    throttle.left = 1
-    assert deployment.vend().status == 200
-    pause, *_ = pauses(throttle)
-    assert 0.05 < pause < 0.1
-    assert deployment.item(ROBERT, "ACCOUNT")["account_status"] == "active"
-    assert deployment.vend(ROBERT).status == 200
-    assert deployment.calls() == {"list_users": 2, "invite_user": 0, "generate_token": 2}
-
-
-def test_item_that_stays_unprocessed_is_a_problem(
-    deployment: Deployment, throttle: Throttle
-) -> None:
-    """Each attempt waits twice as long as the last; then the directory does not count as read."""
-    throttle.left = ALWAYS
+    If it did, a person who has an account would be invited.
+    """
+    throttle = Throttle(deployment)
     answer = deployment.vend()
     assert (answer.status, answer.slug) == (503, "token-store-unavailable")
     assert deployment.calls() == {"list_users": 1, "invite_user": 0, "generate_token": 0}
     assert len(throttle.asked_at) == 5
-    assert all(1.8 < later / earlier < 2.2 for earlier, later in pairwise(pauses(throttle)))
+    pauses = [later - earlier for earlier, later in pairwise(throttle.asked_at)]
+    assert 0.05 < pauses[0] < 0.1
+    assert all(1.8 < later / earlier < 2.2 for earlier, later in pairwise(pauses))
 
-    throttle.left = 0
+    throttle.on = False
     assert deployment.vend(ROBERT).status == 200
     assert deployment.calls() == {"list_users": 3, "invite_user": 0, "generate_token": 1}

@@ -75,14 +75,6 @@ def test_min_ttl_asks_for_more_life(deployment: Deployment) -> None:
     assert deployment.vend(min_ttl=39_600).jti != first.jti
 
 
-def test_forget_drops_the_jwt_and_is_idempotent(deployment: Deployment) -> None:
-    deployment.vend()
-    assert deployment.forget().status == 204
-    assert "jwt" not in deployment.item()
-    assert deployment.forget().status == 204
-    assert deployment.vend().body["source"] == "generated"
-
-
 def test_active_row_counts_among_several(deployment: Deployment) -> None:
     statuses = ("inactive", "active", "inactive")
     deployment.aurora.set_users(

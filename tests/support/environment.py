@@ -60,7 +60,6 @@ class Environment:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-        self.pid = self._process.pid
         threading.Thread(target=self._watch, daemon=True).start()
 
     def invoke(self, event: dict[str, Any], *, timeout: float) -> Any:

@@ -149,17 +149,9 @@ class Harness:
         self.aurora.behave(**behaviour)
         self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=self.aurora.api_key)
 
-    def item(self, email: str, sk: str = "TOKEN") -> dict[str, Any]:
-        """Return a caller's item as plain values."""
-        item = self.dynamodb.get_item(TableName=TABLE, Key=self.key(email, sk)).get("Item", {})
-        return {
-            name: float(value["N"]) if "N" in value else next(iter(value.values()))
-            for name, value in item.items()
-        }
-
-    def key(self, email: str, sk: str = "TOKEN") -> dict[str, Any]:
-        """Give the key of a caller's item."""
-        return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": sk}}
+    def key(self, email: str) -> dict[str, Any]:
+        """Give the key of a caller's TOKEN item."""
+        return {"pk": {"S": f"sandbox#{self.aurora.tenant_id}#{email}"}, "sk": {"S": "TOKEN"}}
 
     def tenant_key(self, sk: str) -> dict[str, Any]:
         """Give the key of an item that is about nobody in particular."""

@@ -22,7 +22,6 @@ HEAVY = (
     "pydantic",
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.utilities.parameters",
-    "aws_xray_sdk",
 )
 ENVIRONMENT = {
     "STAGE": "test",

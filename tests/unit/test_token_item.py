@@ -45,17 +45,6 @@ def test_sign_out_during_the_lease_wins_over_its_store() -> None:
     assert after.is_renewal(NOW)
 
 
-@pytest.mark.parametrize("later", [True, False])
-def test_of_two_generates_under_one_lease_the_later_stays(later: bool) -> None:  # noqa: FBT001
-    """Lease and mark end either way: a lease that is not given back keeps everybody out."""
-    lease = leased(TOKENS["none"])
-    expires_at = NEW.expires_at + (100 if later else -100)
-    found = replace(lease.held, jwt="jwt-x", jti="tx", expires_at=expires_at, user_id="user")
-    after = found.stored(lease, NEW, **KEEP)
-    assert after.jti == ("tx" if later else "t2")
-    assert (after.lease_id, after.generating_since) == ("", 0)
-
-
 def test_replaced_token_does_not_come_back_by_expiring_later() -> None:
     lease = leased(replace(TOKENS["good"], expires_at=NEW.expires_at + 500))
     assert lease.held.stored(lease, NEW, **KEEP).jti == "t2"
