@@ -8,7 +8,6 @@ import shutil
 import time
 from copy import copy
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -116,12 +115,3 @@ def _not_theirs(folder: str, names: list[str]) -> set[str]:
     if Path(folder).parts[-2:] == ("botocore", "data"):
         ignored |= {each for each in names if Path(folder, each).is_dir() and each not in CALLED}
     return ignored
-
-
-def ratio(ours: list[float], bare: list[float]) -> dict[str, float]:
-    """Compare two medians."""
-    return {
-        "ours": round(median(ours), 3),
-        "bare": round(median(bare), 3),
-        "ratio": round(median(ours) / median(bare), 3),
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from token_vendor.control import KEPT
 
@@ -12,6 +12,8 @@ from tests.support import token_event
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.support import Harness
 
 READS = {"GetItem": 1, "BatchGetItem": 2}
@@ -19,7 +21,7 @@ READS = {"GetItem": 1, "BatchGetItem": 2}
 TIMEOUT = 25
 
 
-def count(harness: Harness, email: str) -> dict[str, list[str] | Counted]:
+def count(harness: Harness, person: Mapping[str, Any]) -> dict[str, list[str] | Counted]:
     """Vend to a known caller twice on a warm environment: generated, then stored."""
     counted: dict[str, list[str] | Counted] = {}
     with Wire(harness.ministack.url) as aws:
@@ -27,11 +29,11 @@ def count(harness: Harness, email: str) -> dict[str, list[str] | Counted]:
         # The first request reads the key and opens the connections; a warm one is counted.
         for kind in ("first", "generated", "stored"):
             if kind != "stored":
-                expire(harness, email)
+                expire(harness, person)
             time.sleep(KEPT)  # An environment seldom has two requests within that time.
             aws.passages.clear()
             logged = harness.log.stat().st_size
-            environment.invoke(token_event(email), timeout=TIMEOUT)
+            environment.invoke(token_event(person["email"]), timeout=TIMEOUT)
             operations = aws.operations()
             reads = sum(READS.get(operation, 0) for operation in operations)
             written = [each for each in aws.passages if each.operation not in READS]
@@ -49,11 +51,11 @@ def count(harness: Harness, email: str) -> dict[str, list[str] | Counted]:
     return counted
 
 
-def expire(harness: Harness, email: str) -> None:
-    """Let the caller's stored token be past its time."""
+def expire(harness: Harness, person: Mapping[str, Any]) -> None:
+    """Make the caller one who is known, and whose token is past its time."""
     harness.dynamodb.update_item(
         TableName="tokens",
-        Key=harness.key(email),
-        UpdateExpression="SET expires_at = :past",
-        ExpressionAttributeValues={":past": {"N": "1"}},
+        Key=harness.key(person["email"]),
+        UpdateExpression="SET expires_at = :past, user_id = :id",
+        ExpressionAttributeValues={":past": {"N": "1"}, ":id": {"S": person["id"]}},
     )

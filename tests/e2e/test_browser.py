@@ -51,7 +51,6 @@ CUT_OFF = """
       .map(({ textContent }) => textContent)
 """
 DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
-TABS = 8
 
 
 @pytest.fixture(scope="module")
@@ -245,25 +244,6 @@ def test_everything_can_be_done_from_the_keyboard(page: Page) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
-
-
-def test_many_tabs_at_once_cause_one_generate(
-    page: Page, context: BrowserContext, deployed: Running
-) -> None:
-    sign_in(page)
-    with_token(page)
-    user = page.evaluate("JSON.stringify({ ...sessionStorage })")
-    page.close()
-    deployed.clear()
-    # Also runs in the empty page that each tab starts with, which has no storage.
-    context.add_init_script(
-        f"if (location.protocol === 'http:') Object.assign(sessionStorage, {user})"
-    )
-    tabs = [context.new_page() for _ in range(TABS)]
-    for tab in tabs:
-        tab.goto(deployed.stack.outputs.demo_url, wait_until="commit")
-    assert len({with_token(tab) for tab in tabs}) == 1
-    assert generated(deployed) == 1
 
 
 def test_a_failed_token_is_replaced_in_every_tab(page: Page, deployed: Running) -> None:
@@ -659,9 +639,8 @@ def test_a_queue_pushes_nothing_away_either(page: Page, deployed: Running) -> No
     look(page, "17-waiting-with-a-token")
 
 
-def test_the_page_is_served_with_a_strict_policy(browser: Browser, deployed: Running) -> None:
-    page = browser.new_page()
-    answer = page.goto(deployed.stack.outputs.demo_url)
+def test_the_page_is_served_with_a_strict_policy(page: Page) -> None:
+    answer = page.reload()
     assert answer
     policy = answer.headers["content-security-policy"]
     directives = dict(each.split(" ", 1) for each in policy.split("; "))
@@ -669,13 +648,3 @@ def test_the_page_is_served_with_a_strict_policy(browser: Browser, deployed: Run
     assert "unsafe-inline" not in directives["script-src"]
     assert "*" not in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
-    injected = page.evaluate(
-        """() => {
-          const script = document.createElement("script");
-          script.textContent = "window.injected = true";
-          document.body.append(script);
-          return window.injected ?? false;
-        }"""
-    )
-    assert not injected
-    page.context.close()

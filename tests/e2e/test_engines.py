@@ -104,32 +104,6 @@ def test_two_tabs_go_from_sign_in_to_sign_out(browser: Driver, deployed: Running
     assert deployed.vend(EMAIL)["source"] == "generated"
 
 
-def test_token_that_cannot_be_replaced_stays(browser: Driver, deployed: Running) -> None:
-    sign_in(browser)
-    deployed.use_up_renewals(EMAIL)
-    spent = generated(deployed)
-    browser.reload()
-    jti = with_token(browser)
-    browser.click("#replace")
-    browser.reads("#replace-note", "Possible again at")
-    assert browser.evaluate("document.activeElement.id") == "replace-note"
-    assert browser.text("#token-jti") == jti
-    browser.click("#load")
-    browser.reads("#sdk-state", "session is open")
-    assert generated(deployed) == spent
-
-
-def test_sign_in_that_was_denied_or_is_stale_leaves_a_way_on(
-    browser: Driver, deployed: Running
-) -> None:
-    browser.click("#sign-in")
-    browser.click('button[value="deny"]')
-    browser.reads("#problem-title", "You are not signed in")
-    browser.open(f"{deployed.stack.outputs.demo_url}/?code=used&state=stale")
-    browser.reads("#problem-title", "That sign-in is no longer good")
-    sign_in(browser, "#way-out")
-
-
 def test_failures_that_an_engine_words_by_itself_are_told_apart(
     browser: Driver, deployed: Running
 ) -> None:

@@ -159,14 +159,10 @@ class Template:
         """Return the resources of a type by logical id."""
         return {id_: each for id_, each in self.data["Resources"].items() if each["Type"] == type_}
 
-    def one(self, type_: str) -> dict[str, Any]:
-        """Return the only resource of a type."""
-        (found,) = self.resources(type_).values()
-        return found
-
     def properties(self, type_: str) -> dict[str, Any]:
         """Return the properties of the only resource of a type."""
-        return self.one(type_)["Properties"]
+        (found,) = self.resources(type_).values()
+        return found["Properties"]
 
     def alarm(self, slug: str) -> dict[str, Any]:
         """Return the properties of the alarm whose name ends with this."""

@@ -19,9 +19,6 @@ PARTITION_READS, PARTITION_WRITES = 3_000, 1_000
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 ENVIRONMENTS = 1_000
 """Invocations that an account's Lambda runs at once, until AWS raises its quota."""
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-GATEWAY_RATE = 10_000
-"""Requests a second that an account's API Gateway takes in a Region, until AWS raises it."""
 TOKEN_LIFE = 12 * 3600
 """Seconds; Aurora's published sample lives so long."""
 COME_WITHIN = 10
@@ -61,7 +58,6 @@ def test_first_limits_are_told() -> None:
     a_day = round(RATE * 60 * USEFUL_LIFE)
     assert f"**{a_day:,} people** with one key" in PAGE
     assert f"**{DEFAULTS['throttle_rate']:,} requests a second**" in PAGE
-    assert DEFAULTS["throttle_rate"] < GATEWAY_RATE
 
 
 def test_shared_items_break_after_lambda_does() -> None:

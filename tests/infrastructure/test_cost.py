@@ -36,11 +36,5 @@ def test_documentation_shows_the_computed_bill(bill: cost.Bill) -> None:
         assert f"${figure:.2f}" in shown
 
 
-def test_every_post_of_a_browser_has_its_preflight(bill: cost.Bill) -> None:
-    """Chromium forgets the answer after two hours, whatever the API says."""
-    [requests] = [line for line in bill.lines if line.name.startswith("HTTP API")]
-    assert requests.quantity == 2 * cost.REQUESTS / 1e6
-
-
 def test_every_metric_has_its_place_in_the_bill() -> None:
     assert set(cost.SERIES) == set(Metric)

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from infra.operator.cli import app
 from infra.probe.cli import app as probe
 from infra.web.loopback import serving
 from tests.infrastructure import conftest
+from tests.support.loopback import Handler
 from tests.support.table import create_table
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ Call = tuple[str, str]
 """An action of IAM, and the resource that it is asked for."""
 
 
-class Provider(HTTPServer):
+class Provider(ThreadingHTTPServer):
     """The identity provider, and the stage's address: whoever asks gets a token."""
 
     def __init__(self) -> None:
@@ -158,7 +159,7 @@ class Provider(HTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Answer(Handler, BaseHTTPRequestHandler):
     server: Provider
 
     def do_GET(self) -> None:
@@ -168,14 +169,8 @@ class _Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._say({"source": "stored", "token": {"jti": "jti", "jwt": "jwt"}})
 
-    def log_message(self, *_: object) -> None:
-        pass
-
     def _say(self, body: Any) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
 
 @dataclass
@@ -437,7 +432,6 @@ def test_read_only_operator_changes_nothing(stage: Stage, command: tuple[str, li
 
 
 def test_rights_end_at_the_stage(stage: Stage) -> None:
-
     statements = policy("Read-only operator", stage) + policy("Operator", stage)
     done = {call for each in (LOOKING | WRITING).items() for call in calls(stage, *each)}
     others = {(action, where.replace(STACK, "AuroraTokenVendor-other")) for action, where in done}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.stage import StageConfig, StageError
+from infra.stage import StageError
 from tests.infrastructure.conftest import ACCOUNT, GIVEN, KEY, REGION, filled_in
 
 if TYPE_CHECKING:
@@ -229,10 +229,3 @@ def test_wrong_option_is_refused(override: dict[str, Any], told: str) -> None:
     with pytest.raises(StageError, match=told) as refusal:
         filled_in("sandbox", **override)
     assert len(str(refusal.value).splitlines()) == 1
-
-
-def test_stage_local_may_name_this_machine() -> None:
-    address = "http://127.0.0.1:8000"
-    stages = {"local": {"aurora_environment": "sandbox", "cors_origins": []}}
-    override = {"issuer": address, "audiences": ["app"], "aurora_tenant_id": "a"}
-    assert StageConfig.read(stages, "local", override).issuer == address

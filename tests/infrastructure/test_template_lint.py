@@ -30,25 +30,11 @@ def test_cfn_lint_has_nothing_to_say(assembly: Assembly, stage: str) -> None:
     assert cfn_lint(assembly.template(stage).path) == []
 
 
-# The names that a template sets itself, with the lengths that AWS allows.  What it leaves to
-# CloudFormation is cut to fit there.
+# Names whose lengths cfn-lint does not look at, with what AWS allows.
 NAMES = {
     ("AWS::ApiGatewayV2::Api", "Name"): 128,
     ("AWS::ApiGatewayV2::Authorizer", "Name"): 128,
-    ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
-    ("AWS::CloudWatch::CompositeAlarm", "AlarmName"): 255,
     ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
-    ("AWS::DynamoDB::Table", "TableName"): 255,
-    ("AWS::IAM::Role", "RoleName"): 64,
-    ("AWS::Lambda::Alias", "Name"): 128,
-    ("AWS::Lambda::Function", "FunctionName"): 64,
-    ("AWS::Lambda::Function", "Description"): 256,
-    ("AWS::Logs::LogGroup", "LogGroupName"): 512,
-    ("AWS::Logs::MetricFilter", "FilterName"): 512,
-    ("AWS::Logs::QueryDefinition", "Name"): 255,
-    ("AWS::SNS::Topic", "TopicName"): 256,
-    ("AWS::SNS::Topic", "DisplayName"): 100,
-    ("AWS::SecretsManager::Secret", "Name"): 512,
 }
 
 

@@ -40,10 +40,6 @@ def distribution(template: Template) -> dict[str, Any]:
     return config
 
 
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
     block = template.properties(BUCKET)["PublicAccessBlockConfiguration"]
     assert len(block) == 4
@@ -54,7 +50,7 @@ def test_only_this_distribution_reads_the_bucket(template: Template) -> None:
     (allowed,) = [
         each for each in policy if each["Effect"] == "Allow" and "Service" in each["Principal"]
     ]
-    assert as_list(allowed["Action"]) == ["s3:GetObject"]
+    assert allowed["Action"] == "s3:GetObject"
     assert allowed["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     source = json.dumps(allowed["Condition"]["StringEquals"]["AWS:SourceArn"])
     assert template.id(DISTRIBUTION) in source

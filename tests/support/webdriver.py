@@ -36,7 +36,6 @@ OVER_HTTP = {
     "ExecuteScript": ("POST", "execute/sync"),
     "FindElement": ("POST", "element"),
     "ElementClick": ("POST", "element/{id}/click"),
-    "ElementSendKeys": ("POST", "element/{id}/value"),
     "GetWindowHandles": ("GET", "window/handles"),
     "SwitchToWindow": ("POST", "window"),
     "CloseWindow": ("DELETE", "window"),
@@ -66,9 +65,6 @@ class Driver:
 
     def click(self, selector: str) -> None:
         self._send("ElementClick", id=self._visible(selector))
-
-    def type(self, selector: str, text: str) -> None:
-        self._send("ElementSendKeys", id=self._visible(selector), text=text)
 
     def wait_until(self, condition: str, *arguments: Any) -> None:
         """Wait for a JavaScript expression to be true; raise AssertionError with it otherwise."""

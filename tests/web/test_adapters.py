@@ -97,27 +97,6 @@ def test_components_share_the_session_that_one_of_them_loads_again(start: Start)
     assert page.evaluate("[opened, left]") == [2, [1]]
 
 
-def test_reloads_and_leaving_on_the_way_leave_no_session_open(start: Start) -> None:
-    """Each is closed before the next is loaded, in the order in which the loader was asked."""
-    page = start(vended("first"))
-    reads(page, sdk_1="session 1")
-    page.evaluate(
-        """async () => {
-          const click = () => document.getElementById("reload-1").click();
-          click();
-          await new Promise((resolve) => setTimeout(resolve, 60));
-          click();
-          click();
-          unmount();
-        }"""
-    )
-    # The next session waits for the end of all before.
-    page.evaluate("mount()")
-    page.wait_for_function("document.getElementById('sdk-1')?.textContent.startsWith('session')")
-    opened = page.evaluate("opened")
-    assert page.evaluate("log.join('')") == "open close " * (opened - 1) + "open "
-
-
 def test_problem_is_shown_and_trying_again_takes_it_away(start: Start, loopback: Site) -> None:
     nothing = {"body": {"token": {}}}
     page = start(nothing, vended("first"))

@@ -18,6 +18,7 @@ import pytest
 from token_vendor.problems import CATALOGUE, URN
 
 from infra.web.loopback import serving
+from tests.support.loopback import Handler
 from tests.support.npm import INFRA, run
 from tests.support.tab import vended
 
@@ -45,38 +46,31 @@ class _Vendor(ThreadingHTTPServer):
         self.seen: list[tuple[str, str | None, Any]] = []
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Answers(Handler, BaseHTTPRequestHandler):
     server: _Vendor
 
     def do_POST(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        text = self.body()
         self._note(json.loads(text) if text else None)
         if len(self.server.seen) == 1:
-            self._send(200, "application/json", vended()["body"])
+            self._send(200, "json", vended()["body"])
             return
         busy = CATALOGUE["aurora-busy"]
         body = {"type": URN + busy.slug, "title": busy.title, "status": busy.status}
         body |= {"detail": busy.detail, "instance": "urn:uuid:3fa85f64-5717-4562-b3fc-2c963f66afa6"}
-        self._send(busy.status, "application/problem+json", body)
+        self._send(busy.status, "problem+json", body)
 
     def do_DELETE(self) -> None:
         self._note(None)
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, *_arguments: Any) -> None:
-        """Say nothing between the dots of pytest."""
+    def _send(self, status: int, kind: str, body: Any) -> None:
+        text = json.dumps(body).encode()
+        self.answer(status, text, {"Content-Type": f"application/{kind}"})
 
     def _note(self, body: Any) -> None:
         self.server.seen.append((self.command, self.headers.get("Authorization"), body))
-
-    def _send(self, status: int, kind: str, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
 
 def answers(*command: str | Path, cwd: Path) -> tuple[Any, list[tuple[str, str | None, Any]]]:

@@ -154,13 +154,6 @@ export const scenes = {
       same(await ended(pending), "first");
     }
   },
-  async "nobody waits longer than their patience"(helper) {
-    const scene = stage(helper);
-    scene.script = [refused("aurora-busy", 503, "700"), vended("first")];
-    const tab = scene.open(signIn(), { patience: 600 });
-    const error = await failure(tab.source.getToken());
-    same([error.slug, error.retryAfter, tab.waits], ["aurora-busy", 700, []]);
-  },
   async "a turn as far ahead as any is waited for"(helper) {
     // Who gives up before would come back too late for it, and queue anew.
     const scene = stage(helper);
@@ -289,18 +282,6 @@ export const scenes = {
       same([String(answer), await outcome(source.getToken())], [String(answer), keeps ? "first" : "other"]);
     }
   },
-  async "a failed token is kept when the call is aborted"(helper) {
-    const scene = stage(helper);
-    scene.script = [vended("first")];
-    const { source } = scene.open();
-    await source.getToken();
-    scene.hold(vended("second"));
-    const controller = new AbortController();
-    const pending = outcome(source.replaceToken("first", { signal: controller.signal }));
-    await until(() => scene.calls.length === 2);
-    controller.abort();
-    same([await ended(pending), await outcome(source.getToken()), scene.calls.length], ["AbortError", "first", 2]);
-  },
   async "forget drops the token here and at the service"(helper) {
     const scene = stage(helper);
     scene.script = [vended("first"), forgotten, vended("second")];
@@ -337,15 +318,6 @@ export const scenes = {
     answer();
     same([await ended(pending), stored(), tab.tokens], ["signed-out", 0, [null]]);
     same(await outcome(tab.source.getToken()), "second");
-  },
-  async "a callback that throws changes nothing"(helper) {
-    const scene = stage(helper);
-    scene.script = [vended("first"), forgotten];
-    const { source } = scene.open();
-    source.subscribe({ onToken: () => { throw new Error("a page's own"); } });
-    same(await outcome(source.getToken()), "first");
-    await source.forget();
-    same(scene.calls, ["POST", "DELETE"]);
   },
   // Storage -----------------------------------------------------------------------------------
   async "a reload asks again by default and leaves nothing in storage"(helper) {
