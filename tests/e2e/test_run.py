@@ -30,20 +30,17 @@ START_LIMIT = 600
 END_LIMIT = 120
 
 
-def environment(home: Path, **variables: str) -> dict[str, str]:
-    # The temporary folder marks every process that belongs to this run.
-    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(home), "COLUMNS": "200"} | variables
-
-
 @contextmanager
 def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start it in an empty folder, where it keeps its `.local`."""
+    # The temporary folder marks every process that belongs to this run.
+    marked = {"PYTHONPATH": str(ROOT), "TMPDIR": str(home), "COLUMNS": "200"}
     with (
         (home / "out").open("wb") as out,
         subprocess.Popen(
             [sys.executable, "-m", "infra.local", "run"],
             cwd=home,
-            env=environment(home, **variables),
+            env=os.environ | marked | variables,
             stdout=out,
             stderr=subprocess.STDOUT,
         ) as process,
@@ -108,7 +105,8 @@ def test_run_vends_and_ends(tmp_path: Path, call: Call) -> None:
         assert not re.search(r"sk_sand_|eyJ[\w-]+\.[\w-]+", printed)
         outputs = json.loads(outputs_file.read_text())
         assert all(is_open(url) for url in addresses(outputs))
-        assert call("stop")[0] == 0
+        code, _, told = call("stop")
+        assert code == 0, told
         assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
     assert processes(tmp_path) == []
     assert not any(is_open(url) for url in addresses(outputs))

@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["stage"]
 
 
-@pytest.fixture(autouse=True)
-def same_clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.operator.person.time.time", deployment.clock)
-
-
 def block(deployment: Deployment, stage: Deployed) -> int:
     switches.set_(stage, wanted("block", JESSICA))
     return deployment.vend().status
