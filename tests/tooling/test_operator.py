@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
 from typer.testing import CliRunner
 
@@ -22,7 +22,6 @@ from infra.dashboard_view import charts, dashboard_html
 from infra.dashboard_view.cloudwatch_math import (
     Query,
     Samples,
-    alarm_periods,
     statistic,
     widget_queries,
 )
@@ -158,30 +157,6 @@ def test_unknown_math_is_refused() -> None:
         samples.values([], Query(expression="ANOMALY(1)"))
 
 
-ALARM = {
-    "Namespace": "AuroraTokenVendor",
-    "MetricName": "Generated",
-    "Dimensions": [{"Name": "service", "Value": "token-vendor-test"}],
-    "Statistic": "Sum",
-    "Threshold": 2,
-    "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-    "DatapointsToAlarm": 2,
-    "EvaluationPeriods": 3,
-}
-
-
-def test_an_alarm_needs_its_datapoints_and_goes_off_again() -> None:
-    counts = {0: 5, 1: 0, 2: 5, 3: 0, 4: 0}
-    samples = Samples([emf(NOON + at, "Generated", count) for at, count in counts.items()])
-    assert alarm_periods(ALARM, samples) == {NOON + 2}
-
-
-def test_an_alarm_below_is_not_set_off_by_silence() -> None:
-    below = ALARM | {"ComparisonOperator": "LessThanThreshold"}
-    samples = Samples([emf(NOON, "Generated", 1), emf(NOON + 5, "Generated", 1)])
-    assert alarm_periods(below, samples) == set()
-
-
 # The command line, where no stage is needed ------------------------------------------------
 
 
@@ -268,11 +243,7 @@ def test_exit_code(line: str, code: int, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (exits.OperatorError("x"), 1),
-        (exits.UsageError("x"), 2),
-        (exits.NotDeployedError("x"), 3),
         (ClientError({"Error": {"Message": "x"}}, "Scan"), 3),
-        (EndpointConnectionError(endpoint_url="x"), 3),
         (TokenStoreUnavailableError(cause="x"), 3),
         (ValueError("x"), None),
     ],
