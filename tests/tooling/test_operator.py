@@ -262,8 +262,6 @@ def test_failure_is_a_line_with_an_exit_code(error: Exception, code: int | None)
         (output.findings([Finding(check="c", state="warn", found="f")]), 0),
         (output.findings([Finding(check="c", state="fail", found="f")]), 1),
         (output.person(None, [], caller="c", raw=False), 1),
-        (output.smoke(Vend(status=200, body={}, seconds=1, event=None)), 0),
-        (output.smoke(Vend(status=403, body={}, seconds=1, event=None)), 1),
         (output.erased(ERASED), 1),
         (output.erased(replace(ERASED, left=())), 0),
     ],

@@ -176,11 +176,6 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"retrieve": NOT, "unknown-user": UNKNOWN},
     ),
     # A limit that generate has alone, and one of the whole key that is met at a generate.
-    "generate's own limit": (
-        {"generate_limit": 1},
-        {"generate-limit": NOT, "retry-after": SEEN, "generate-again": UNKNOWN}
-        | {"invite-again": UNKNOWN},
-    ),
     "generate's own limit, with a date": (
         {"generate_limit": 1, "retry_after": "http_date"},
         {"generate-limit": NOT, "retry-after": NOT, "generate-again": UNKNOWN}
