@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.problems import AuroraBusyError, TokenStoreUnavailableError
 from typer.testing import CliRunner
 
@@ -244,6 +244,7 @@ def test_exit_code(line: str, code: int, tmp_path: Path, monkeypatch: pytest.Mon
     ("error", "code"),
     [
         (ClientError({"Error": {"Message": "x"}}, "Scan"), 3),
+        (EndpointConnectionError(endpoint_url="x"), 3),
         (TokenStoreUnavailableError(cause="x"), 3),
         (ValueError("x"), None),
     ],
