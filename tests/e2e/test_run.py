@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import jwt
 import pytest
-import urllib3
 
 from infra.fake_aurora.fake_aurora import FakeAurora
-from infra.fake_aurora.users import JESSICA
 from infra.local.__main__ import main
 
 if TYPE_CHECKING:
@@ -33,20 +30,17 @@ START_LIMIT = 600
 END_LIMIT = 120
 
 
-def environment(home: Path, **variables: str) -> dict[str, str]:
-    # The temporary folder marks every process that belongs to this run.
-    return os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(home), "COLUMNS": "200"} | variables
-
-
 @contextmanager
 def started(home: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start it in an empty folder, where it keeps its `.local`."""
+    # The temporary folder marks every process that belongs to this run.
+    marked = {"PYTHONPATH": str(ROOT), "TMPDIR": str(home), "COLUMNS": "200"}
     with (
         (home / "out").open("wb") as out,
         subprocess.Popen(
             [sys.executable, "-m", "infra.local", "run"],
             cwd=home,
-            env=environment(home, **variables),
+            env=os.environ | marked | variables,
             stdout=out,
             stderr=subprocess.STDOUT,
         ) as process,
@@ -101,8 +95,8 @@ def is_open(url: str) -> bool:
 
 
 @pytest.mark.nightly
-def test_run_login_and_end(tmp_path: Path, call: Call) -> None:
-    """It vends, `login` signs anybody in, a second one refuses, `stop` ends all of it."""
+def test_run_vends_and_ends(tmp_path: Path, call: Call) -> None:
+    """It vends and prints no secret; `stop` ends all of it."""
     outputs_file = tmp_path / ".local" / "outputs.json"
     with started(tmp_path) as run:
         until(lambda: run.poll() is not None or b"Ctrl-C" in out(tmp_path), START_LIMIT, tmp_path)
@@ -111,23 +105,8 @@ def test_run_login_and_end(tmp_path: Path, call: Call) -> None:
         assert not re.search(r"sk_sand_|eyJ[\w-]+\.[\w-]+", printed)
         outputs = json.loads(outputs_file.read_text())
         assert all(is_open(url) for url in addresses(outputs))
-
-        _, id_token, _ = call("login", JESSICA["email"])
-        id_token = id_token.strip()
-        said = jwt.decode(id_token, options={"verify_signature": False})
-        assert (said["email"], said["aud"]) == (JESSICA["email"], [outputs["audience"]])
-        answer = urllib3.request(
-            "POST", outputs["token_url"], headers={"Authorization": f"Bearer {id_token}"}
-        )
-        assert answer.json()["source"] == "stored"
-
-        code, _, told = call("run")
-        assert code == 1
-        assert f"runs here already (process {run.pid}): make stop" in told
-
-        code, told, _ = call("stop")
-        assert code == 0
-        assert str(run.pid) in told
+        code, _, told = call("stop")
+        assert code == 0, told
         assert run.wait(END_LIMIT) == 0, out(tmp_path).decode()
     assert processes(tmp_path) == []
     assert not any(is_open(url) for url in addresses(outputs))

@@ -27,11 +27,6 @@ ROBERT = "robert.johnson@aurorasolar.com"
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def same_clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.operator.seats.time.time", deployment.clock)
-
-
 def idle(stage: Deployed, days: int = 10) -> list[str]:
     return [seat.email for seat in seats.unused(stage, days=days).seats]
 

@@ -11,7 +11,6 @@ from token_vendor.control import Control
 from token_vendor.settings import Settings
 from token_vendor.token_item import TokenItem
 
-from infra import terminal
 from infra.operator import output, person, switches
 from infra.operator.person import Look
 from tests.integration.conftest import ENVIRONMENT, JESSICA, WHY, Deployment
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from infra.operator.deployed import Deployed
 
 __all__ = ["stage"]
-
-
-@pytest.fixture(autouse=True)
-def same_clock(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.operator.person.time.time", deployment.clock)
 
 
 def block(deployment: Deployment, stage: Deployed) -> int:
@@ -108,13 +102,6 @@ def test_who_gets_in_is_told_so(deployment: Deployment, stage: Deployed) -> None
     row = [{"S": "stop-generating"}, {"S": ""}, until, *WHY]
     deployment.put_control({"entries": {"L": [{"L": row}]}})
     assert first_lines(stage).startswith("Gets no new token: generating stopped until")
-
-
-def test_person_of_whom_nothing_is_known(stage: Deployed) -> None:
-    assert person.look(stage, "nobody@example.com", ()) is None
-    answer = output.person(None, (), caller="c", raw=False)
-    terminal.show(answer)
-    assert answer.code == 1
 
 
 HELD = TokenItem(version=1, jwt="a.b.c", jti="jti", expires_at=int(NOW) + 7200, user_id="id")

@@ -90,33 +90,13 @@ def test_same_switch_takes_the_place_of_the_one_before(stage: Deployed) -> None:
     assert [each.value for each in switches.board(stage).entries] == ["a.org", "b.org"]
 
 
-def test_two_operators_do_not_overwrite_each_other(stage: Deployed) -> None:
+def test_two_operators_do_not_overwrite_each_other(deployment: Deployment, stage: Deployed) -> None:
     """The other one writes between this one's look and write."""
-    others: list[str] = []
-    client = stage.client("dynamodb")
+    others = [("block", "a.org")]
 
     def another_writes(**_: Any) -> None:
-        if not others:
-            others.append("once")
-            other = {
-                "L": [
-                    {"S": "block"},
-                    {"S": "a.org"},
-                    {"N": str(int(NOW) + 60)},
-                    {"S": ""},
-                    {"S": ""},
-                ]
-            }
-            pk = f"{stage.settings.partition}"
-            client.put_item(
-                TableName=TABLE,
-                Item={
-                    "pk": {"S": pk},
-                    "sk": {"S": "CONTROL"},
-                    "version": {"N": "7"},
-                    "entries": {"L": [other]},
-                },
-            )
+        if others:
+            deployment.switch(others.pop())
 
     stage.session.events.register("before-call.dynamodb.UpdateItem", another_writes)
     with pytest.raises(OperatorError, match="somebody else"):

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from typer.core import TyperGroup
-from typer.main import get_command
 
 from infra.build.docs_site import on_page_markdown
-from infra.operator.cli import app
-from infra.probe.cli import app as probe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -58,30 +52,3 @@ def test_targets_of_make_exist() -> None:
     }
     named = {name for page in PAGES for name in TARGET.findall(page.read_text())}
     assert named - known == set()
-
-
-COMMAND = re.compile(r"(?<![\w/-])(?:\.venv/bin/)?(token-vendor(?:-probe)?) ((?:[^`\n|#]|\\\|)+)")
-GIVEN = {"CANARY_EMAIL": "a@example.com", "EMAIL": "a@example.com", "STAGE": "sandbox"}
-SAMPLES = {
-    f"{page.name}: {found[0]}": (found[1], found[2])
-    for page in PAGES
-    if page.name != "CHANGELOG.md"
-    for found in COMMAND.finditer(page.read_text())
-    if found[2].split()[0].isascii() and found[2].split()[0].islower()
-}
-
-
-@pytest.mark.parametrize(("program", "line"), SAMPLES.values(), ids=SAMPLES)
-def test_commands_are_what_the_program_takes(
-    program: str, line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each command that a page names exists, with its arguments and options, as it is written."""
-    words = [GIVEN.get(word, word) for word in shlex.split(line.rstrip(".:;,)"))]
-    command: Any = get_command({"token-vendor": app, "token-vendor-probe": probe}[program])
-    context = None
-    while isinstance(command, TyperGroup):
-        context = command.make_context("", [*words], parent=context)
-        _, command, words = command.resolve_command(context, words)
-    # It is parsed, and not carried out. Prose may leave the stage away.
-    monkeypatch.setenv("TOKEN_VENDOR_STAGE", "sandbox")
-    command.make_context("", words)

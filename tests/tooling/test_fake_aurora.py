@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-import jwt
 import pytest
 import urllib3
 
@@ -34,17 +32,15 @@ class Client:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         return self.http.request(method, self.aurora.url + path, headers=headers, **arguments)
 
-    def list(self, query: str = "") -> urllib3.BaseHTTPResponse:
-        return self("GET", f"/tenants/{self.aurora.tenant_id}/users{query}")
+    def list(self) -> urllib3.BaseHTTPResponse:
+        return self("GET", f"/tenants/{self.aurora.tenant_id}/users")
 
     def invite(self, user: object) -> urllib3.BaseHTTPResponse:
         return self("POST", f"/tenants/{self.aurora.tenant_id}/users/invite", json={"user": user})
 
-    def generate(self, user_id: str = JESSICA["id"]) -> urllib3.BaseHTTPResponse:
-        return self("POST", f"/tenants/{self.aurora.tenant_id}/users/{user_id}/generate_token")
-
     def jwt(self, user_id: str = JESSICA["id"]) -> str:
-        return self.generate(user_id).json()["token"]["jwt"]
+        path = f"/tenants/{self.aurora.tenant_id}/users/{user_id}/generate_token"
+        return self("POST", path).json()["token"]["jwt"]
 
 
 @pytest.fixture
@@ -54,28 +50,7 @@ def call(fake_aurora: FakeAurora) -> Iterator[Client]:
     client.http.clear()
 
 
-def claims(token: str) -> dict[str, Any]:
-    return jwt.decode(token, options={"verify_signature": False})
-
-
 # The three paths ---------------------------------------------------------------------------
-
-
-def test_lists_the_people_of_the_page(call: Client) -> None:
-    """The default directory is the sample of Aurora's page, member by member."""
-    assert call.list().json() == {
-        "users": [JESSICA | {"account_status": "active"}, ROBERT | {"account_status": "active"}]
-    }
-
-
-def test_generates_a_jwt_with_the_documented_claims(call: Client) -> None:
-    """A JWT is HS256, bears the four claims of the page, and lives for twelve hours."""
-    token = call.jwt()
-    assert jwt.get_unverified_header(token)["alg"] == "HS256"
-    said = claims(token)
-    assert (said["id"], said["email"]) == (JESSICA["id"], JESSICA["email"])
-    assert said["exp"] == pytest.approx(time.time() + 12 * 3600, abs=120)
-    assert set(said) == {"id", "email", "exp", "jti"}
 
 
 @pytest.mark.parametrize(
@@ -132,16 +107,10 @@ def test_who_can_be_invited(call: Client, rows: list[dict[str, Any]], status: in
 
 def test_second_session_takes_over(call: Client) -> None:
     """One session per person: the first one learns why it is over, and another person's stays."""
-    aurora = call.aurora
     token, robert = call.jwt(), call.jwt(ROBERT["id"])
-    first, _ = aurora.load(token)
-    other, _ = aurora.load(robert)
-    second, _ = aurora.load(token)
-    assert first
-    assert second
-    assert other
-    assert aurora.session_state(first) == "another session was opened"
-    assert aurora.session_state(second) == aurora.session_state(other) == "live"
+    sessions = [call.aurora.load(each)[0] for each in (token, robert, token)]
+    states = [call.aurora.session_state(str(each)) for each in sessions]
+    assert states == ["another session was opened", "live", "live"]
 
 
 def test_sessions_over_http(call: Client) -> None:
@@ -158,11 +127,6 @@ def test_sessions_over_http(call: Client) -> None:
 
 
 # The rate limit ----------------------------------------------------------------------------
-
-
-def test_ninety_a_minute_by_default(call: Client) -> None:
-    statuses = [call.list().status for _ in range(92)]
-    assert statuses == [200] * 90 + [429] * 2
 
 
 @pytest.mark.parametrize("form", ["seconds", "float", "http_date", "absent"])

@@ -47,7 +47,3 @@ def test_who_burns_generates() -> None:
 
 def test_the_slowest_first() -> None:
     assert [row["audit.duration_ms"] for row in run("The slowest")] == [900, 500, 300, 8, 7, 5]
-
-
-def test_failures_of_a_caller_who_is_not_set() -> None:
-    assert run("Failures of one caller") == []

@@ -58,17 +58,8 @@ if TYPE_CHECKING:
 ADDRESS = "you+probe@example.com"
 
 
-class Unpaced:
-    """Let every call pass, where no table is needed."""
-
-    def before(self, operation: str) -> None:
-        pass
-
-    def pause(self, seconds: float, operation: str) -> None:
-        pass
-
-
-UNPACED: Any = Unpaced()
+UNPACED: Any = SimpleNamespace(before=lambda _: None, pause=lambda *_: None)
+"""Lets every call pass, where no table is needed."""
 
 
 def probe(
@@ -107,28 +98,13 @@ def verdicts(record: Record) -> dict[str, str]:
 # A table of behaviours and answers -------------------------------------------------------------
 
 SEEN, NOT, UNKNOWN = "seen", "contradicted", "undetermined"
-READING = {
-    "list": SEEN,
-    "list-members": SEEN,
-    "retrieve": SEEN,
-    "unknown-user": SEEN,
-}
+READING = dict.fromkeys(("list", "list-members", "retrieve", "unknown-user"), SEEN)
 """What a probe that only reads sees of the fake with its defaults; all else is undetermined."""
-WITH_PEOPLE = READING | {
-    "invite": SEEN,
-    "invite-id": SEEN,
-    "invite-again": SEEN,
-    "invite-active": SEEN,
-    "generate": SEEN,
-    "generate-again": SEEN,
-    "claims": SEEN,
-    "claim-id": SEEN,
-    "token-life": SEEN,
-}
 OF_TOKENS = dict.fromkeys(
     ("generate", "generate-again", "claims", "claim-id", "token-life"), UNKNOWN
 )
 OF_INVITATIONS = dict.fromkeys(("invite-id", "invite-again", "invite-active"), UNKNOWN)
+WITH_PEOPLE = READING | dict.fromkeys(("invite", *OF_INVITATIONS, *OF_TOKENS), SEEN)
 PAGED = {"paging": SEEN}
 
 # Behaviour, and how the answers differ from those to the defaults.
@@ -150,7 +126,6 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"paging": NOT},
     ),
     "another order": ({"order": "shuffled"}, {}),
-    "another order, paged": ({"order": "shuffled", "page_size": 2}, PAGED),
     "an unknown id is 403": (
         {"unknown_status": 403},
         {"unknown-user": NOT},
@@ -201,11 +176,6 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"retrieve": NOT, "unknown-user": UNKNOWN},
     ),
     # A limit that generate has alone, and one of the whole key that is met at a generate.
-    "generate's own limit": (
-        {"generate_limit": 1},
-        {"generate-limit": NOT, "retry-after": SEEN, "generate-again": UNKNOWN}
-        | {"invite-again": UNKNOWN},
-    ),
     "generate's own limit, with a date": (
         {"generate_limit": 1, "retry_after": "http_date"},
         {"generate-limit": NOT, "retry-after": NOT, "generate-again": UNKNOWN}
@@ -219,10 +189,6 @@ TABLE: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "the key's limit, met at the second generate": (
         {"rate_limit": 7},
         {"retry-after": SEEN, "generate-again": UNKNOWN, "invite-again": UNKNOWN},
-    ),
-    "the key's limit, with a fraction": (
-        {"rate_limit": 7, "retry_after": "float"},
-        {"retry-after": NOT, "generate-again": UNKNOWN, "invite-again": UNKNOWN},
     ),
 }
 
@@ -250,7 +216,6 @@ READ_ONLY: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"rate_limit": 1, "retry_after": "float"},
         {"retry-after": NOT} | dict.fromkeys(("retrieve", "unknown-user"), UNKNOWN),
     ),
-    "all that costs calls": ({"version_header": "Aurora-Version"}, {"version": SEEN}),
 }
 
 
@@ -429,43 +394,38 @@ class Browser:
         return "yes" if seen else "no"
 
 
+def probe_looking(aurora: FakeAurora, operator: Callable[..., str]) -> Record:
+    """Probe with tabs; a terminal cannot be played with answers that depend on the question."""
+    with pytest.MonkeyPatch.context() as patch, serving(Tabs(aurora.url)) as tabs:
+        patch.setattr(typer, "prompt", operator)
+        return probe(aurora, sessions=Sessions(tabs))
+
+
 @pytest.mark.parametrize(
     ("behaviour", "known"), SESSIONS.items(), ids=["-".join(b) for b in SESSIONS]
 )
-def test_sessions_are_classified(
-    behaviour: tuple[str, str], known: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sessions_are_classified(behaviour: tuple[str, str], known: tuple[str, ...]) -> None:
     """Two generates and two tabs: what the operator sees of the fake is what is true of it."""
     with FakeAurora.running(kill=behaviour[0], second_session=behaviour[1]) as aurora:
-        # A terminal cannot be played with answers that depend on the question.
-        monkeypatch.setattr(typer, "prompt", Browser(aurora))
-        with serving(Tabs(aurora.url)) as tabs:
-            record = probe(aurora, sessions=Sessions(tabs))
+        record = probe_looking(aurora, Browser(aurora))
         assert aurora.stats()["answers"]["generate_token"] == {"200": 2}
     assert verdicts(record) == expected(
         WITH_PEOPLE, {"loader-option": SEEN} | dict(zip(BY_LOOKING, known, strict=True))
     )
 
 
-def test_the_same_token_is_not_taken_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_token_is_not_taken_for_two() -> None:
     with FakeAurora.running(second_generate="same") as aurora:
-        monkeypatch.setattr(typer, "prompt", Browser(aurora))
-        with serving(Tabs(aurora.url)) as tabs:
-            record = probe(aurora, sessions=Sessions(tabs))
-    found = verdicts(record)
+        found = verdicts(probe_looking(aurora, Browser(aurora)))
     assert found["loader-option"] == SEEN
     assert {found[name] for name in BY_LOOKING} == {UNKNOWN}
 
 
 @pytest.mark.parametrize("answer", ["no", "skip"])
-def test_what_was_not_looked_at_is_not_known(
-    fake_aurora: FakeAurora, answer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_not_looked_at_is_not_known(fake_aurora: FakeAurora, answer: str) -> None:
     """A loader that does not load may have another reason than the name of its option."""
     asked: list[str] = []
-    monkeypatch.setattr(typer, "prompt", lambda text, **_: asked.append(text) or answer)
-    with serving(Tabs(fake_aurora.url)) as tabs:
-        record = probe(fake_aurora, sessions=Sessions(tabs))
+    record = probe_looking(fake_aurora, lambda text, **_: asked.append(text) or answer)
     assert verdicts(record) == expected(WITH_PEOPLE, {})
     assert len(asked) == 1
 
@@ -733,7 +693,6 @@ def test_options_follow_only_where_they_are_implied(
 @pytest.mark.parametrize(
     ("behaviour", "known"),
     [
-        ({}, {"token_life": 43_200}),
         ({"token_lifetime": 3600}, {"token_life": 3600}),
         (
             {"limit_headers": "policy", "rate_limit": 60, "generate_limit": 30},
@@ -842,34 +801,41 @@ def outcome(at: float, stage: str = "sandbox", **known: Any) -> Outcome:
     )
 
 
+def stage_with(options: Settings, memory: MemoryTable | None = None) -> Deployed:
+    """Give a stage whose function has these options, without asking AWS."""
+    found = Deployed(
+        stage="sandbox",
+        region="",
+        outputs={"TableName": "tokens"},
+        status="",
+        local={},
+        session=SimpleNamespace(client=lambda *_, **__: memory),  # type: ignore[arg-type]
+    )
+    vars(found)["settings"] = options
+    return found
+
+
 def findings(options: Settings) -> list[tuple[str, str]]:
-    deployed = Deployed(stage="sandbox", region="", outputs={}, status="", local={}, session=None)  # type: ignore[arg-type]
-    # What the function's environment says; AWS is not asked here.
-    deployed.__dict__["settings"] = options
-    return [(each.state, each.found) for each in doctor._probe(deployed)]
+    return [(each.state, each.found) for each in doctor._probe(stage_with(options))]
 
 
-def test_doctor_holds_options_against_the_newest_report(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_doctor_holds_options_against_the_newest_report(here: Path) -> None:
     assert findings(SETTINGS) == []
     noon = 1_750_000_000
     for at, life in ((noon + 60, 3600), (noon, 43_200), (noon - 86_400, 43_200)):
-        outcome(at, token_life=life).keep(tmp_path)
-    outcome(noon + 120, stage="sandbox-2", token_life=43_200).keep(tmp_path)
+        outcome(at, token_life=life).keep(here)
+    outcome(noon + 120, stage="sandbox-2", token_life=43_200).keep(here)
     [(state, found)] = findings(SETTINGS)
     assert state == "warn"
     assert found.startswith("refresh_margin is 3600; probe-sandbox-2025-06-15")
     assert found.endswith("asks for 900")
     [(state, found)] = findings(replace(SETTINGS, refresh_margin=900))
     assert state == "ok"
-    assert len(list(tmp_path.glob("probe-sandbox-2025-06-15*.json"))) == 2
+    assert len(list(here.glob("probe-sandbox-2025-06-15*.json"))) == 2
 
 
-def test_doctor_names_a_damaged_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    kept = outcome(1_750_000_000).keep(tmp_path)
+def test_doctor_names_a_damaged_report(here: Path) -> None:
+    kept = outcome(1_750_000_000).keep(here)
     kept.write_text(kept.read_text().replace('"facts"', '"fact"'))
     [(state, found)] = findings(SETTINGS)
     assert (state, "can be read" in found) == ("warn", True)
@@ -886,22 +852,13 @@ def run(
     memory: MemoryTable | None = None,
 ) -> Result:
     """Run the command on a stage that calls this Aurora, with a table in memory."""
-    memory = memory or MemoryTable(lambda _: None, time.time)
-    deployed: Any = Deployed(
-        stage="sandbox",
-        region="",
-        outputs={"TableName": "tokens"},
-        status="",
-        local={},
-        session=SimpleNamespace(client=lambda *_, **__: memory),  # type: ignore[arg-type]
-    )
-    environment = aurora.behaviour.environment
-    vars(deployed)["settings"] = replace(
+    options = replace(
         SETTINGS,
         aurora_url=aurora.url,
         aurora_tenant_id=aurora.tenant_id,
-        aurora_environment=environment,
+        aurora_environment=aurora.behaviour.environment,
     )
+    deployed = stage_with(options, memory or MemoryTable(lambda _: None, time.time))
     with pytest.MonkeyPatch.context() as patch:
         # AWS has neither the stack nor the secret here.
         patch.setattr(Deployed, "find", lambda _: deployed)
@@ -911,13 +868,12 @@ def run(
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
-    ("said", "code"),
-    [("0\n", 1), ("", 1), ("x\n\n3\n0\n", 1), ("2\n", 1), ("2\nnobody\n", 1)],
+    "said",
+    ["0\n", "", "x\n\n3\n0\n", "2\n", "2\nnobody\n"],
     ids=["no", "nothing", "neither", "no address", "no e-mail address"],
 )
-def test_without_consent_nothing_is_asked(fake_aurora: FakeAurora, said: str, code: int) -> None:
-    result = run(fake_aurora, said=said)
-    assert result.exit_code == code
+def test_without_consent_nothing_is_asked(fake_aurora: FakeAurora, said: str) -> None:
+    assert run(fake_aurora, said=said).exit_code == 1
     assert not fake_aurora.calls()
 
 
