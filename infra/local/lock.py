@@ -11,7 +11,7 @@ from typing import IO
 
 from infra.local.processes import LocalStackError
 
-END_TIMEOUT = 30
+END_TIMEOUT = 120
 
 
 @contextmanager

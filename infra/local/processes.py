@@ -16,8 +16,8 @@ from pathlib import Path
 
 REAPER = Path(__file__).with_name("child_reaper.py")
 LOG_TAIL = 30
-# The reaper gives its command five seconds before it ends it for good.
-END_TIMEOUT = 15
+# The reaper ends its command for good after five seconds; a busy machine takes longer.
+END_TIMEOUT = 60
 
 
 class LocalStackError(Exception):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from tests.infrastructure.conftest import Assembly
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 SHELL = {"", "sh", "bash", "shell", "console"}
@@ -50,7 +50,7 @@ PARSED_ONLY = {
     "git": "needs a remote",
     "npm": "asks npm's registry",
     "pip": "asks PyPI",
-    "python": "`infra.local login` needs the stack of `make run`: tests/e2e/test_run.py has it",
+    "python": "`infra.local login` needs a stack: tests/e2e/test_local_stack.py has it",
     "python3": "a line that reads what the command before it answered",
     **dict.fromkeys(("for", "wait", "sleep", "seq", "date"), "the shell's own"),
     **dict.fromkeys(("grep", "head", "jq", "sort", "uniq"), "shortens an answer"),

@@ -52,3 +52,9 @@ def test_targets_of_make_exist() -> None:
     }
     named = {name for page in PAGES for name in TARGET.findall(page.read_text())}
     assert named - known == set()
+
+
+def test_tests_that_are_named_exist() -> None:
+    known = {path.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    named = {name for page in PAGES for name in re.findall(r"\btest_\w+\.py", page.read_text())}
+    assert named - known == set()
