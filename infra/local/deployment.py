@@ -15,6 +15,7 @@ from infra.local.processes import Child, clean_environment
 
 STACK = "AuroraTokenVendor-local"
 TIMEOUT = 600
+QUIET = ("--no-notices", "--no-version-reporting", "--no-color")
 
 
 class Deployment:
@@ -43,20 +44,19 @@ class Deployment:
 
     def bootstrap(self, aws: MiniStack) -> Child:
         # The account is named, so the app need not be asked; beside a cdk.json it would be.
+        command = cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}", *QUIET)
         env = clean_environment(**aws.environment())
-        return self._cdk(env, "bootstrap", f"aws://{ACCOUNT}/{REGION}", directory=self._directory)
+        return self._child("bootstrap", command, env, self._directory)
 
     def deploy(self, aws: MiniStack) -> dict[str, str]:
         """Deploy what was synthesized, wait until it is there, and return the stack's outputs."""
         template = self._assembly / f"{STACK}.template.json"
         self.is_without_codedeploy = adapt(template)
-        how = (
-            *("--app", str(self._assembly), "--outputs-file", str(self._outputs)),
-            *("--require-approval", "never", "--progress", "events"),
-            # A change set would only add requests: nobody is asked to approve it.
-            *("--method", "direct"),
-        )
-        deploying = self._cdk(clean_environment(**aws.environment()), "deploy", *how)
+        # A change set would only add requests: nobody is asked to approve it.
+        how = ("--require-approval", "never", "--method", "direct", "--progress", "events")
+        where = ("--app", str(self._assembly), "--outputs-file", str(self._outputs))
+        command = cdk("deploy", *where, *how, *QUIET)
+        deploying = self._child("deploy", command, clean_environment(**aws.environment()))
         try:
             deploying.join(TIMEOUT)
         finally:
@@ -64,16 +64,6 @@ class Deployment:
         outputs: dict[str, str] = json.loads(self._outputs.read_text())[STACK]
         apply_cors(aws, outputs["ApiId"], template)
         return outputs
-
-    def _cdk(
-        self,
-        env: Mapping[str, str],
-        command: str,
-        *arguments: str,
-        directory: Path = ROOT,
-    ) -> Child:
-        quiet = ("--no-notices", "--no-version-reporting", "--no-color")
-        return self._child(command, cdk(command, *arguments, *quiet), env, directory)
 
     def _child(
         self, name: str, command: list[str], env: Mapping[str, str], directory: Path = ROOT

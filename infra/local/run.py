@@ -52,9 +52,7 @@ def welcome(directory: Path, stack: LocalStack, started: float) -> None:
     _show_other_ports(stack)
     _show(answer, time.monotonic() - started)
     if stack.is_without_codedeploy:
-        console.print(
-            "deployment: canary needs CodeDeploy, which MiniStack lacks: deployed all at once."
-        )
+        console.print("canary: MiniStack lacks CodeDeploy, so it is deployed all at once.")
     _show_what_to_do(directory, stack, answer.get("token", {}).get("jti", ""))
 
 

@@ -12,7 +12,6 @@ from aws_cdk import aws_cloudwatch as cw
 from token_vendor.observability import DIMENSIONS, NAMESPACE, Metric
 from token_vendor.problems import CATALOGUE
 
-MINUTE = Duration.minutes(1)
 OPERATIONS = ("list_users", "retrieve_user", "invite_user", "generate_token")
 TABLE_OPERATIONS = ("GetItem", "BatchGetItem", "UpdateItem", "BatchWriteItem")
 # Being asked to come back at one's own turn is the design at work, and a switch is an operator's
@@ -115,7 +114,7 @@ class Measures:
             cw.MathExpression(
                 expression=f"SEARCH('{{{schema}}} {wanted} {outcome}', 'Sum', 60)",
                 label="${PROP('Dim.outcome')}",
-                period=MINUTE,
+                period=Duration.minutes(1),
                 color=color,
             )
             for outcome, color in (('outcome="ok"', GOOD), ('NOT outcome="ok"', FAILURE))
@@ -146,7 +145,7 @@ def math(expression: str, label: str, **metrics: cw.IMetric) -> cw.MathExpressio
         expression=expression,
         label=label,
         using_metrics=metrics,
-        period=MINUTE,
+        period=Duration.minutes(1),
     )
 
 
@@ -170,7 +169,7 @@ def _metric(
         metric_name=name,
         dimensions_map=dimensions,
         statistic=statistic,
-        period=MINUTE,
+        period=Duration.minutes(1),
         label=label or None,
         color=COLORS.get(label or name),
     )
