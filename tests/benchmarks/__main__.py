@@ -70,6 +70,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Run everything; some ten minutes."""
+    LOCAL.mkdir(exist_ok=True)
     rows: dict[str, Row] = {}
     with Harness(processes=12, settings=UNLIMITED, aurora={"rate_limit": 0}) as harness:
         harness.vend(EMAIL)
@@ -81,7 +82,6 @@ def main() -> None:
     rows["rush_served_at_once"] = rushed()
     for name, known in (("storm_efficiency", True), ("storm_invited_efficiency", False)):
         rows[name] = in_the_storm(known=known)
-    LOCAL.mkdir(exist_ok=True)
     rows["naive_flow_served"] = beside_the_naive_flow()
     for name, row in rows.items():
         if name in BARS:
@@ -243,7 +243,6 @@ def beside_the_naive_flow() -> Row:
 
 def zipped_mb(asset: Path) -> float:
     """Return the size of the asset as CDK would upload it."""
-    LOCAL.mkdir(exist_ok=True)
     target = LOCAL / "asset.zip"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(asset.rglob("*")):
