@@ -3,7 +3,7 @@
 import argparse
 import os
 import signal
-import threading
+import time
 
 from infra.fake_aurora.behaviour import OPERATIONS
 from infra.fake_aurora.fake_aurora import FakeAurora
@@ -22,7 +22,9 @@ def main() -> None:
             print(f"tenant {aurora.tenant_id}, operations {', '.join(OPERATIONS)}", flush=True)
             if not keys:
                 print(f"API key {aurora.api_key}", flush=True)
-            threading.Event().wait()
+            # In short waits: a signal that comes just before one is heard when it is over.
+            while True:
+                time.sleep(1)
     except KeyboardInterrupt:
         pass
 

@@ -40,7 +40,9 @@ def run(directory: Path) -> None:
         if aurora and not override["invitations"]:
             console.print(f"Nobody is invited at {aurora.url}; AURORA_INVITE=true lets it happen.")
         welcome(directory, stack, started)
-        end.wait()
+        # In short waits: a signal that comes just before one is heard when it is over.
+        while not end.wait(1):
+            pass
 
 
 def welcome(directory: Path, stack: LocalStack, started: float) -> None:
@@ -60,8 +62,7 @@ def _vend(stack: LocalStack, id_token: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {id_token}"}
     url = stack.outputs.token_url
     answer = urllib3.request("POST", url, headers=headers, retries=False, timeout=VEND_TIMEOUT)
-    body: dict[str, Any] = answer.json()
-    return {"status": answer.status} | body
+    return {"status": answer.status, **answer.json()}
 
 
 def _named_aurora() -> Aurora | None:
@@ -73,11 +74,10 @@ def _named_aurora() -> Aurora | None:
         return None
     if missing := [name for name, value in named.items() if not value]:
         raise LocalStackError(f"Another Aurora needs all three; missing: {', '.join(missing)}")
-    environment = "production" if "_prod_" in key[:8] else "sandbox"
     return Aurora(
         url=str(named["AURORA_URL"]).rstrip("/"),
         tenant_id=str(named["AURORA_TENANT_ID"]),
-        environment=environment,
+        environment="production" if "_prod_" in key[:8] else "sandbox",
         api_key=key,
     )
 
