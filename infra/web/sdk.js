@@ -35,7 +35,7 @@ export function loadClientSDK(options) {
   const abort = () => controller.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort);
-  const last = within(CLOSE_WITHIN, ends.get(tokenSource)?.());
+  const last = atMost(CLOSE_WITHIN, ends.get(tokenSource)?.());
   const loaded = load(options, controller, last).finally(() => signal?.removeEventListener("abort", abort));
   ends.set(tokenSource, () => {
     controller.abort();
@@ -50,7 +50,7 @@ export function loadClientSDK(options) {
 }
 
 /** @param {number} milliseconds @param {Promise<unknown>} [done] */
-const within = (milliseconds, done) => done && Promise.race([done, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+const atMost = (milliseconds, done) => done && Promise.race([done, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
 
 /** @param {Api.LoadOptions} options @param {AbortController} controller @param {Promise<unknown>} [last] */
 async function load(options, controller, last) {
