@@ -14,17 +14,31 @@ RENEWALS_PER_HOUR = 6
 UNDATED_LIFE = 900
 TEN_MINUTES = 600
 KILLED = "another token was generated"
+# What is believed of a token decides how often one is generated; each of these is served.
 TOKENS: dict[str, dict[str, Any]] = {
     "as-documented": {},
+    "life-of-24-h": {"token_lifetime": 86_400},
+    "life-of-7-d": {"token_lifetime": 7 * 86_400},
+    "exp-in-milliseconds": {"exp_claim": "milliseconds"},
+    "exp-as-text": {"exp_claim": "text"},
+    "email-null": {"email_claim": "null"},
+    "no-email": {"email_claim": "absent"},
+    "id-in-capitals": {"id_claim": "capitals"},
     "the-same-again": {"second_generate": "same"},
     "kills-when-loaded": {"kill": "when_loaded"},
 }
 FAULTS: dict[str, dict[str, Any]] = {
     "distant": {"kind": "distant_jwt"},
+    "expired": {"kind": "expired_jwt"},
+    "corrupt": {"kind": "corrupt_jwt"},
     "other-user": {"kind": "other_user_jwt"},
     "no-json": {"kind": "not_json"},
+    "truncated": {"kind": "truncated_json"},
+    "missing-fields": {"kind": "missing_fields"},
     "redirect": {"kind": "redirect"},
+    "500": {"kind": "status", "status": 500},
     "500-after": {"kind": "status_after", "status": 500},
+    "dropped": {"kind": "drop"},
     "dropped-after": {"kind": "drop_after"},
 }
 CERTAIN = ("redirect",)
@@ -78,7 +92,7 @@ def reloaded(deployment: Deployment, answers: dict[str, Any], **behaviour: Any) 
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_token_costs_one_generate(deployment: Deployment, name: str) -> None:
+def test_token_is_vended_whatever_it_says_of_itself(deployment: Deployment, name: str) -> None:
     page, generates = reloaded(deployment, {}, **TOKENS[name])
     assert (page.served, generates) == (61, 1)
     assert page.ended <= 1
