@@ -55,10 +55,16 @@ def test_invited_person_who_is_listed_late_is_served_when_listed(
 
 
 def test_person_who_is_switched_off_is_refused(deployment: Deployment) -> None:
+    """Aurora is asked to generate once, and to invite never, however long they try."""
     deployment.vend()
     deployment.clock.advance(13 * 3600)
     deployment.aurora.add_users([JESSICA | {"account_status": "inactive"}])
-    assert deployment.vend().slug == "user-not-eligible"
+    before = deployment.calls()["generate_token"]
+    for _ in range(20):
+        assert deployment.vend().slug == "user-not-eligible"
+        deployment.clock.advance(1000)
+    calls = deployment.calls()
+    assert (calls["generate_token"] - before, calls["invite_user"]) == (1, 0)
 
 
 def test_refused_invitation_is_not_taken_for_one_to_accept(deployment: Deployment) -> None:
