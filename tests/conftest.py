@@ -1,14 +1,13 @@
 """What every suite shares: a network guard, a fake Aurora, and a clock that tests turn."""
 
-from __future__ import annotations
-
 import functools
 import ipaddress
 import os
 import socket
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import botocore.session
 import pytest
@@ -16,9 +15,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.support.clock import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Before any test module makes a client: whatever credentials the machine has are not for tests.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:

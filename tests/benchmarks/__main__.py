@@ -7,8 +7,6 @@ Absolute times on a shared machine mean nothing; every time here stands beside t
 handler in the same run, medians of alternating samples.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -5,19 +5,15 @@ Everything that is neither counted nor in the template is an assumption with a n
 those of us-east-1, on demand, noted on 2026-11-25 from the pages that they name.
 """
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from token_vendor.observability import Metric
 
 from tests.infrastructure.conftest import flat
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 CALLERS = 10_000
 VENDS_A_DAY = 3

@@ -1,26 +1,21 @@
 """Ours and bare, side by side on one table: cold starts, warm requests, modules."""
 
-from __future__ import annotations
-
 import compileall
 import py_compile
 import shutil
 import time
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import botocore
 import s3transfer
 
 from infra.build.botocore_data import CALLED
-from tests.support import token_event
+from tests.support import Harness, token_event
 from tests.support.environment import Environment
 from tests.support.harness import HANDLER
-
-if TYPE_CHECKING:
-    from tests.support import Harness
 
 HERE = Path(__file__).parent
 TIMEOUT = 25
@@ -45,7 +40,7 @@ class Pair:
         path = harness.variables()["PYTHONPATH"]
         self._paths = {"ours": f"{path}:{folder}", "bare": f"{folder}:{path}"}
 
-    def without_bytecode(self) -> Pair:
+    def without_bytecode(self) -> "Pair":
         """Return the same pair, with ours as source alone, in a read-only folder."""
         source = self._harness.scratch / "source"
         if not source.exists():

@@ -5,13 +5,11 @@ Both really run on the harness, against a fake Aurora that enforces its limit, a
 cores sustain. The picture tells the time at Aurora's real 90 requests a minute.
 """
 
-from __future__ import annotations
-
 import queue
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # It ships no types.
 
@@ -19,12 +17,8 @@ from infra.dashboard_view.charts import picture
 from tests.benchmarks.ours_vs_bare import TIMEOUT, Pair
 from tests.support import Harness, token_event
 from tests.support.clients import people
+from tests.support.environment import Environment
 from tests.support.storm import PROCESSES, storm
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support.environment import Environment
 
 CALLERS = 300
 LIMIT = 1500
@@ -56,7 +50,7 @@ def naive() -> list[float]:
     users = people(CALLERS)
     with Harness(processes=0, aurora={"rate_limit": 0, "users": users}) as harness:
         pair = Pair(harness, "bare_generate")
-        environments: queue.Queue[Environment] = queue.Queue()
+        environments = queue.Queue[Environment]()
         for environment in [pair.start("bare") for _ in range(PROCESSES)]:
             environment.invoke(token_event(users[0]["email"]), timeout=TIMEOUT)
             environments.put(environment)

@@ -1,7 +1,5 @@
 """What a person waits: requests to the deployed local stack, with a slow Aurora."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from statistics import median, quantiles

@@ -1,20 +1,14 @@
 """Calls and bytes of one request, counted between the environment and AWS."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from token_vendor.control import KEPT
 
 from tests.benchmarks.cost import Counted
-from tests.support import token_event
+from tests.support import Harness, token_event
 from tests.support.wire import Wire
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.support import Harness
 
 READS = {"GetItem": 1, "BatchGetItem": 2}
 """Items, each of which costs a read: the caller's own, and CONTROL if it was not read just now."""

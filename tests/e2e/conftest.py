@@ -1,23 +1,18 @@
 """The deployed local stack, started once a process, on free ports and in its own folder."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import urllib3
 
+from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import ROBERT
 from infra.local.stack import LocalStack, local_stack
 from infra.operator.audit_log import log_events
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from infra.fake_aurora.fake_aurora import FakeAurora
 
 TIMEOUT = 120
 # How often one person may replace a token within an hour, by default.

@@ -1,30 +1,23 @@
 """The demo page in a real browser, on the deployed local stack."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.e2e.conftest import Running
 from tests.support.chromium import chromium
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, BrowserContext, Page, Route
-
-    from tests.e2e.conftest import Running
 
 SCREENSHOTS = Path(__file__).parents[2] / ".local" / "screenshots"
 # A page with everything in it, on a machine that does other things too.

@@ -9,27 +9,22 @@ takes about 20 ms, half of it in MiniStack, which runs one invocation at a time.
 tests/tooling/test_openapi.py compares the contract with the handler.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 import yaml
 
 from infra.build.lambda_asset import ROOT
 from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.e2e.conftest import Running
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from tests.e2e.conftest import Running
-
-    Configure = Callable[..., None]
+Configure = Callable[..., None]
 
 pytestmark = pytest.mark.nightly
 CASES = int(os.environ.get("CONTRACT_CASES", "600"))

@@ -1,19 +1,13 @@
 """The demo page in Firefox and WebKitGTK: the scenes in which engines could differ."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from infra.fake_aurora.users import JESSICA
+from tests.e2e.conftest import Running
 from tests.support.webdriver import Driver, webdriver
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.e2e.conftest import Running
 
 EMAIL = JESSICA["email"]
 # test_browser.py has these scenes in Chromium every time.

@@ -4,26 +4,18 @@ The example app, with the package as installed from `npm pack`, on the deployed 
 `make web` installs what builds it, which is too large for everybody's `make test`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Request, expect
 
 from infra.fake_aurora.users import JESSICA
 from infra.local.stack import EXAMPLE_ORIGIN
 from infra.web.loopback import serving
+from tests.e2e.conftest import Running
 from tests.support.chromium import Site, chromium
 from tests.support.npm import WEB, built_files, installed, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Page, Request
-
-    from tests.e2e.conftest import Running
 
 EXAMPLE = WEB / "example"
 PATIENCE = 120_000

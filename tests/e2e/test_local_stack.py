@@ -1,11 +1,9 @@
 """The deployed stack over HTTP: gateway, authorizer, function, table, secret and Aurora."""
 
-from __future__ import annotations
-
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -17,9 +15,7 @@ from infra.local.processes import free_port
 from infra.local.run import console, welcome
 from infra.local.sign_in import oidc_provider, sign_in
 from infra.local.stack import NEWCOMER
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Running
+from tests.e2e.conftest import Running
 
 PREFLIGHT = {"Method": "POST", "Headers": "authorization"}
 

@@ -1,14 +1,12 @@
 """The commands of `token-vendor` on the deployed local stack: what only a whole stack shows."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -17,9 +15,7 @@ from infra.dashboard_view import charts
 from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local.processes import free_port
 from infra.operator.cli import app
-
-if TYPE_CHECKING:
-    from tests.e2e.conftest import Running
+from tests.e2e.conftest import Running
 
 NOBODY = "nobody@example.com"
 

@@ -1,24 +1,18 @@
 """What a page that the developer happens to visit can do to the stack on their machine."""
 
-from __future__ import annotations
-
 import http.client
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import urllib3
+from playwright.sync_api import Page
 
+from tests.e2e.conftest import Running
 from tests.support.chromium import chromium
 from tests.support.site import site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Page
-
-    from tests.e2e.conftest import Running
 
 SCRIPT = """async ({method, url, headers, body, mode}) => {
     try {

@@ -1,7 +1,5 @@
 """`make run` as people use it: it vends, prints, says what it did, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,10 +18,7 @@ import pytest
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.local.__main__ import main
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    Call = Callable[..., tuple[object, str, str]]
+Call = Callable[..., tuple[object, str, str]]
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT = 600

@@ -1,22 +1,18 @@
 """One synth for every test of the template: starting jsii is slow, reading JSON is not."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from infra.build.lambda_asset import ROOT
 from infra.stage import StageConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 # jsii would take whatever Node the machine has, where it has one.
 os.environ.setdefault("JSII_NODE", str(Path(sys.executable).parent / "node"))

@@ -8,8 +8,6 @@ rules, are fetched from PyPI at the versions below. Every finding is either mend
 judged.toml with its reason. A finding that is not there fails; one that is gone is reported.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform
@@ -18,17 +16,15 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.build.lambda_asset import ROOT
 from tests.infrastructure.conftest import Assembly, filled_in, synthesize
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 JUDGED = Path(__file__).with_name("judged.toml")
 FOLDER = ROOT / ".local" / "judges"

@@ -1,10 +1,9 @@
 """What ships of botocore's data: all that the functions call, and a build that fails otherwise."""
 
-from __future__ import annotations
-
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore
 import botocore.session
@@ -16,9 +15,6 @@ from botocore.regions import EndpointResolver
 from infra.build import BundlingError, botocore_data
 from infra.build.botocore_data import CALLED, check_calls, operations, trim
 from infra.build.lambda_asset import SOURCES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 WHOLE = Path(botocore.__file__).parent / "data"
 SERVICES = pytest.mark.parametrize("service", sorted(CALLED))

@@ -1,7 +1,5 @@
 """How many people one stage carries: docs/architecture.md's figures, from AWS's quotas."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from math import ceil
 

@@ -1,7 +1,5 @@
 """What people type: the CDK app and its wrapper, from the command line."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -9,8 +7,8 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,10 +19,7 @@ from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
 from tests.support.site import site
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

@@ -1,18 +1,11 @@
 """The bill of a month: counted as AWS bills, below its bar, and as documented."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 from token_vendor.observability import Metric
 
 from infra.build.lambda_asset import ROOT
 from tests.benchmarks import cost
-from tests.infrastructure.conftest import EVERY_ALARM
-
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly
+from tests.infrastructure.conftest import EVERY_ALARM, Assembly
 
 BAR = 12
 

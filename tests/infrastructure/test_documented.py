@@ -1,17 +1,17 @@
 """What README and docs/ tell people to type and to paste: commands and policies."""
 
-from __future__ import annotations
-
 import fnmatch
 import json
 import re
 import shlex
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import jwt
@@ -29,14 +29,9 @@ from infra.operator.cli import app
 from infra.probe.cli import app as probe
 from infra.web.loopback import serving
 from tests.infrastructure import conftest
+from tests.infrastructure.conftest import Assembly
 from tests.support.loopback import Handler
 from tests.support.table import create_table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.infrastructure.conftest import Assembly
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)

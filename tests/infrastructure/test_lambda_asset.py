@@ -1,7 +1,5 @@
 """The folder that the Lambda runs: the same bytes everywhere, and enough to run."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import marshal
@@ -11,17 +9,13 @@ import subprocess
 import sys
 import tarfile
 from importlib.metadata import PathDistribution
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from infra.build import BundlingError, lambda_asset
 from infra.build.botocore_data import CALLED
 from infra.build.lambda_asset import SOURCES, build_asset
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from types import CodeType
 
 # Lambda's limit is for code, dependencies and layers together, unzipped.
 LAMBDA_LIMIT = 250 * 2**20
@@ -112,7 +106,7 @@ def test_every_source_is_compiled_and_believed(asset: Path) -> None:
 
 def test_bytecode_names_the_folder_in_the_lambda(asset: Path) -> None:
     for pyc in asset.rglob("*.pyc"):
-        code: CodeType = marshal.loads(pyc.read_bytes()[CODE])  # noqa: S302 - our own bytes.
+        code = marshal.loads(pyc.read_bytes()[CODE])  # noqa: S302 - our own bytes.
         module = pyc.parent.parent.relative_to(asset) / f"{pyc.name.split('.')[0]}.py"
         assert code.co_filename == f"/var/task/{module}"
 

@@ -4,13 +4,13 @@ What is stored outlives a change, a failed change and, in production, the stack.
 The CDK CLI deploys into MiniStack, whose CloudFormation updates, rolls back and deletes.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from token_vendor.caller import SUBJECT
@@ -23,10 +23,6 @@ from infra.local.processes import clean_environment, free_port
 from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
 from tests.support.codedeploy import DEPLOYMENT, CodeDeploy
 from tests.support.events import Answer, token_event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 # The CLI deploys for minutes. What a template says of it is looked at every time: test_upgrade.py
 # sees that each version keeps its role, test_stack.py what is kept.

@@ -1,20 +1,15 @@
 """Dashboards and alarms name only what exists, and everything that the function counts is shown."""
 
-from __future__ import annotations
-
 import json
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.observability import DIMENSIONS, Metric
 from token_vendor.problems import CATALOGUE
 
 from infra.dashboard_view.cloudwatch_math import Samples, widget_queries
-from tests.infrastructure.conftest import EVERY_ALARM, flat
-
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import EVERY_ALARM, Assembly, Template, flat
 
 # What AWS's documentation says that it publishes, by namespace and dimensions.
 PUBLISHED = {

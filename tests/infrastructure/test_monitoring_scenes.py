@@ -6,15 +6,14 @@ that the service leads to: it is on, alone, and goes off again. A rush, an outag
 from them take seconds, because time is played.
 """
 
-from __future__ import annotations
-
 import heapq
 import io
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.handler import Endpoint
@@ -27,10 +26,7 @@ from tests.integration.conftest import Context, Deployment, deployed
 from tests.integration.test_store_failures import Wire
 from tests.support.metric_filter import MetricFilter
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    Version = Callable[[dict[str, Any]], object]
+Version = Callable[[dict[str, Any]], object]
 
 FRIDAY = datetime(2025, 6, 20, 14, tzinfo=UTC)
 MINUTE = 60

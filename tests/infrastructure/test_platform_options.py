@@ -1,17 +1,12 @@
 """What a company already has replaces what the stack would make; nothing else changes."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from infra.stage import StageError
-from tests.infrastructure.conftest import ACCOUNT, GIVEN, KEY, REGION, filled_in
-
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import ACCOUNT, GIVEN, KEY, REGION, Assembly, Template, filled_in
 
 FUNCTION = "AWS::Lambda::Function"
 LOGS = "AWS::Logs::LogGroup"

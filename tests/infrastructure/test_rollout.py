@@ -1,7 +1,5 @@
 """A new version that is tried and taken back, and the canary: where a stage wants it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,17 +1,13 @@
 """The reading before the working day: only where a stage asks for it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor.forecast import LANES
 from token_vendor.prewarm import lane_of
 
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import Assembly, Template
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 AT_HALF_PAST_SIX = "cron(30 6 ? * MON-FRI *)"

@@ -1,7 +1,5 @@
 """What EventBridge Scheduler takes goes through; anything else is told in one line at synth."""
 
-from __future__ import annotations
-
 import pytest
 
 from infra.stage.schedules import wrong_expression

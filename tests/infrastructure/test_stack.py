@@ -1,12 +1,10 @@
 """Properties of the template that AWS's documentation asks for, whatever the constructs write."""
 
-from __future__ import annotations
-
 import ast
 import json
 from dataclasses import fields
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 import pytest
@@ -16,10 +14,14 @@ from token_vendor.wiring import DYNAMODB, SECRETS_MANAGER
 
 from infra.build.lambda_asset import SOURCES
 from infra.stage.reader import REMOVED
-from tests.infrastructure.conftest import EVERY_STAGE, LONGEST, every_text, filled_in
-
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import (
+    EVERY_STAGE,
+    LONGEST,
+    Assembly,
+    Template,
+    every_text,
+    filled_in,
+)
 
 FUNCTION = "AWS::Lambda::Function"
 TABLE = "AWS::DynamoDB::Table"

@@ -1,7 +1,5 @@
 """A wrong option of cdk.json is told in one line: the option, its value, what is allowed."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import Field, fields
 from typing import Any

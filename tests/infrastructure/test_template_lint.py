@@ -1,16 +1,18 @@
 """What cdk-nag and cfn-lint say of the templates, and AWS's quotas with the longest names."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.infrastructure.conftest import EVERY_STAGE, STAGES, cfn_lint, every_text, flat
-
-if TYPE_CHECKING:
-    from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import (
+    EVERY_STAGE,
+    STAGES,
+    Assembly,
+    Template,
+    cfn_lint,
+    every_text,
+    flat,
+)
 
 NIGHTLY = pytest.mark.nightly
 # A template takes seconds, and most resources are in this one.

@@ -4,8 +4,6 @@ What an update from the last release, and going back to it, leaves alone.
 `released.json` is that release as deployed: a tag records its own.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

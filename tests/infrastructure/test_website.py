@@ -1,9 +1,8 @@
 """The page on CloudFront: private bucket, strict headers, and `/token` that is never cached."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +13,7 @@ from infra.web.demo_files import (
     FILES,
     LOADER_ORIGIN,
 )
-from tests.infrastructure.conftest import STAGES, Assembly, filled_in, synthesize
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.infrastructure.conftest import Template
+from tests.infrastructure.conftest import STAGES, Assembly, Template, filled_in, synthesize
 
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"

@@ -1,21 +1,17 @@
 """The wheel in somebody else's CDK app: an empty environment, ten lines, and no repository."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.build.lambda_asset import ROOT, build_asset
 from infra.build.wheel import build_wheel
 from tests.infrastructure.conftest import cfn_lint
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.nightly
 

@@ -5,17 +5,16 @@ The table and the secret answer botocore's clients where these would send. Races
 environments are tested on MiniStack.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import io
 import json
 import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.session import get_session
@@ -28,9 +27,6 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.model.memory_table import MemoryTable
 from tests.support.clock import Clock
 from tests.support.events import Answer, event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 TABLE = "tokens"
 ENVIRONMENT = {
@@ -53,7 +49,7 @@ class Watch:
     """Everything that one deployment says: answers, log lines and metrics."""
 
     def __init__(
-        self, deployment: Deployment, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+        self, deployment: "Deployment", log: io.StringIO, capsys: pytest.CaptureFixture[str]
     ) -> None:
         self._deployment = deployment
         self._log = log

@@ -1,16 +1,10 @@
 """Accounts that are new, refused without their fault, or not the caller's."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
 from infra.fake_aurora.users import JESSICA
+from tests.integration.conftest import Deployment
 from tests.support.crowd import crowd
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 NEWCOMER = "newcomer@example.com"
 

@@ -5,8 +5,6 @@ The fake Aurora plays what a server can do within HTTP; the raw servers of this 
 a socket can: drips between any two bytes, and TLS that proves nothing.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import json
 import re
@@ -14,22 +12,18 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
 import trustme
 from token_vendor.aurora_http import retry_after
 
-from tests.support.events import event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.integration.conftest import Deployment
-    from tests.support.events import Answer
+from tests.integration.conftest import Deployment
+from tests.support.events import Answer, event
 
 GENERATE = "generate_token"
 JESSICA_ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"

@@ -5,11 +5,10 @@ The version is the real service, or what no working version is; the hook's handl
 both run on Lambda is seen where a stack is deployed, in tests/infrastructure/test_lifecycle.py.
 """
 
-from __future__ import annotations
-
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from before_traffic import hook as before_traffic
@@ -19,18 +18,13 @@ from token_vendor.problems import CATALOGUE, URN
 
 from infra.stack.gateway_events import LONGEST, events
 from infra.stage import StageConfig
-from tests.integration.conftest import JESSICA, Context
+from tests.integration.conftest import JESSICA, Context, Deployment
 from tests.support.clock import Clock
 from tests.support.codedeploy import DEPLOYMENT, VERSION, CodeDeploy
 from tests.support.environment import InvocationLostError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration.conftest import Deployment
-
-    Version = Callable[[Any], bytes]
-    Run = Callable[..., CodeDeploy]
+Version = Callable[[Any], bytes]
+Run = Callable[..., CodeDeploy]
 
 STAGE = {
     "issuer": "https://sign-in.example.com",

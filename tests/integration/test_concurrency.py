@@ -7,12 +7,11 @@ back, or before a generate that still lands afterwards. The product has no hooks
 the end of its lease: that moment is checked in the table, and moved to now.
 """
 
-from __future__ import annotations
-
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pytest
 
@@ -22,9 +21,6 @@ from tests.support.clients import people, rush, visit
 from tests.support.harness import TABLE
 from tests.support.storm import PAGE, settings, storm
 from tests.support.wire import Trap, Wire
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PROCESSES = 4
 

@@ -1,13 +1,10 @@
 """Which connections to Aurora are used again: a Lambda that froze cannot tell that one has died."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import Deployment
 
 ROBERT = "robert.johnson@aurorasolar.com"
 

@@ -4,22 +4,18 @@ Whatever Aurora does with pages, answers and accounts: everybody is served or re
 Each answer that Aurora's pages leave open is played; each scene counts what Aurora was asked.
 """
 
-from __future__ import annotations
-
 import random
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.directory import Reading
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.integration.conftest import Deployment
 from tests.support.clients import people
 from tests.support.crowd import crowd
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
-    from tests.support.events import Answer
+from tests.support.events import Answer
 
 NEWCOMER = "newcomer@example.com"
 OFF = {"id": "off", "email": "off@example.com", "account_status": "inactive"}

@@ -5,15 +5,12 @@ Each row is tried by somebody without a stored token, and, where the fault is on
 somebody whose stored token is past its refresh margin but still alive.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment, Watch
+from tests.integration.conftest import Deployment, Watch
 
 LIST, INVITE, GENERATE = "list_users", "invite_user", "generate_token"
 ALWAYS = 99

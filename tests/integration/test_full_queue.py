@@ -1,17 +1,13 @@
 """The queue for Aurora is limited: a caller who finds it full gets no place."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor.control import Control
 from token_vendor.models import Deadline
 from token_vendor.problems import AuroraBusyError
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import Deployment
 
 INTERVAL, HORIZON = 10, 30
 CALLERS = [f"caller-{number}@example.com" for number in range(8)]

@@ -1,13 +1,10 @@
 """Whatever Aurora answers to a generate: reloads end at most one session, and cost little."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import Deployment
 
 GENERATE = "generate_token"
 RENEWALS_PER_HOUR = 6

@@ -5,23 +5,18 @@ The contract is driven here property-style with hypothesis, through the handler 
 service; events have the shape that API Gateway gives them, and shapes that it never should.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from token_vendor.models import normalised_email
 
-from tests.integration.conftest import JESSICA, Context
+from tests.integration.conftest import JESSICA, Context, Deployment
 from tests.support.events import Answer, event
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 ROBERT = "robert.johnson@aurorasolar.com"
 CLAIMS = {"email": JESSICA, "email_verified": "true"}

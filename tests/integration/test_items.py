@@ -1,16 +1,9 @@
 """How long items live: those of a caller for a month, and a lease until its holder is dead."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
-from tests.integration.conftest import JESSICA, TABLE
+from tests.integration.conftest import JESSICA, TABLE, Deployment
 from tests.support.events import event
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 DAY = 86_400
 NEWCOMER = "caller-0001@example.com"

@@ -5,22 +5,17 @@ An Aurora that repeats the request's own headers in its answers is played, and a
 resources; every text that leaves the service is searched, here and for each row of `test_faults`.
 """
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from token_vendor.token_item import TokenItem
 
+from tests.integration.conftest import Deployment, Watch
 from tests.integration.test_aurora_adversary import raw_server, request_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.integration.conftest import Deployment, Watch
 
 PERSON = "jessica.smith@aurorasolar.com, +1 (415) 555-0100"
 ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/tokens"

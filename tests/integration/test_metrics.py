@@ -5,23 +5,16 @@ One walk through all that can happen to a few people, read as CloudWatch reads i
 lines that the service prints.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
 
+import pytest
 from token_vendor.models import Deadline
 from token_vendor.observability import DIMENSIONS, Metric, recorder
 
-from tests.integration.conftest import JESSICA
+from tests.integration.conftest import JESSICA, Deployment
 from tests.integration.test_store_failures import Wire
 from tests.support.events import event
-
-if TYPE_CHECKING:
-    import pytest
-
-    from tests.integration.conftest import Deployment
 
 ROBERT, NEWCOMER = "robert.johnson@aurorasolar.com", "caller-0001@example.com"
 HOUR = 3600

@@ -5,10 +5,8 @@ Their stored tokens live. Nobody of them may be locked out, or keep anybody else
 may get a former owner's token.
 """
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.caller import SUBJECT
@@ -16,13 +14,11 @@ from token_vendor.observability import digest
 from token_vendor.table import _to_wire
 
 from infra.fake_aurora.users import JESSICA, ROBERT
+from tests.integration.conftest import Deployment
 from tests.integration.test_right_person import ADDRESS, ISSUER, vend
 from tests.support.clients import people
 from tests.support.crowd import crowd
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
-    from tests.support.events import Answer
+from tests.support.events import Answer
 
 HOUR = 3600
 

@@ -1,20 +1,15 @@
 """Aurora asks for a pause while people wait: the whole queue moves, in its order."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from token_vendor.handler import Endpoint
 from token_vendor.request_budget import RequestBudget
 
+from tests.integration.conftest import Deployment
 from tests.support.clients import people
 from tests.support.crowd import crowd
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
-    from tests.support.events import Answer
+from tests.support.events import Answer
 
 PAUSE = 60
 REFUSED = {

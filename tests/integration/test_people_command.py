@@ -1,11 +1,8 @@
 """`token-vendor people unused`, `export` and `erase`, on the table that the service writes."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import UTC
-from typing import TYPE_CHECKING
 
 import pytest
 from token_vendor import prewarm
@@ -13,13 +10,11 @@ from token_vendor.settings import Settings
 
 from infra import terminal
 from infra.operator import output, seats, switches
+from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError
 from infra.operator.tokens import forget
 from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
 from tests.integration.test_switch_command import stage, wanted
-
-if TYPE_CHECKING:
-    from infra.operator.deployed import Deployed
 
 __all__ = ["stage"]
 

@@ -1,14 +1,12 @@
 """Generating before people come, over the whole service: table, account, ring and Aurora."""
 
-from __future__ import annotations
-
 import heapq
 import json
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor import prewarm
@@ -17,13 +15,9 @@ from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
-from tests.integration.conftest import ENVIRONMENT, TABLE, Context, deployed, event
+from tests.integration.conftest import ENVIRONMENT, TABLE, Context, Deployment, deployed, event
 from tests.integration.test_store_failures import Wire
 from tests.support.clients import people
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
-
 
 DAY, HOUR = 86_400, 3600
 PEOPLE = [user["email"] for user in people(12)]

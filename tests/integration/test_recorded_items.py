@@ -5,8 +5,6 @@ Items that one version wrote and another one reads: a canary runs both at once.
 leave in the table after the same scenes. That commit's own reader found the states below in both.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,16 +1,13 @@
 """What people report of software like this: one test for each kind."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor import handler
 from token_vendor.observability import recorder
 
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import Deployment
 
 HOUR = 3600
 

@@ -1,18 +1,13 @@
 """Nobody is vended another's token, whatever happens to addresses and accounts."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from infra.fake_aurora.users import JESSICA
-from tests.support.events import event
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
-    from tests.support.events import Answer
+from tests.integration.conftest import Deployment
+from tests.support.events import Answer, event
 
 ADDRESS = JESSICA["email"]
 ISSUER = "https://id.example.com"

@@ -1,20 +1,15 @@
 """The list is read before the working day, with calls that nobody waits for."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor import scheduled
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraUnavailableError
 
-from tests.integration.conftest import ENVIRONMENT, Context
+from tests.integration.conftest import ENVIRONMENT, Context, Deployment
 from tests.support.clients import people
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 PEOPLE = 2000
 

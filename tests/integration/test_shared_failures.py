@@ -1,17 +1,13 @@
 """What everybody shares is kept once: a list that fails, its turn, when it may be read."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from infra.fake_aurora.users import JESSICA
+from tests.integration.conftest import Deployment
 from tests.support.clients import people
 from tests.support.crowd import crowd
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 ALWAYS = 9999
 KNOWN = JESSICA["email"]

@@ -1,10 +1,9 @@
 """`token-vendor show`: the cause in the first line, of what the service itself has just decided."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.control import Control
@@ -12,14 +11,10 @@ from token_vendor.settings import Settings
 from token_vendor.token_item import TokenItem
 
 from infra.operator import output, person, switches
+from infra.operator.deployed import Deployed
 from infra.operator.person import Look
 from tests.integration.conftest import ENVIRONMENT, JESSICA, WHY, Deployment
 from tests.integration.test_switch_command import NOW, stage, wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from infra.operator.deployed import Deployed
 
 __all__ = ["stage"]
 

@@ -1,18 +1,13 @@
 """What SnapStart needs: copies of one snapshot, with one memory, must not go on alike."""
 
-from __future__ import annotations
-
 import os
 import random
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from infra.build.lambda_asset import build_asset
 from infra.local.processes import clean_environment
 from tests.integration.conftest import ENVIRONMENT
 from tests.support.environment import Environment, runtime_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SEED = 1
 PROGRAM = f"""

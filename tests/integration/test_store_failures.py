@@ -1,16 +1,11 @@
 """DynamoDB at the wire: how often it is called, and what happens when it refuses."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from tests.integration.conftest import JESSICA
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import JESSICA, Deployment
 
 NEWCOMER = "caller-0001@example.com"
 THROTTLED = {

@@ -1,26 +1,20 @@
 """`token-vendor switch` on a table and a log: what it writes is what the service obeys."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
+from token_vendor.control import Entry
 from token_vendor.observability import digest
 from token_vendor.settings import Settings
 
 from infra.operator import doctor, switches
 from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError, UsageError
-from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE
-
-if TYPE_CHECKING:
-    from token_vendor.control import Entry
-
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
 
 GROUP = "/aws/lambda/token-vendor"
 ME = "arn:aws:sts::123456789012:user/moto"

@@ -1,7 +1,5 @@
 """Switches: effective at the next request, at no call more, and never by accident."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,14 +1,9 @@
 """BatchWriteItem may succeed and leave items: they are written again, or it is a problem."""
 
-from __future__ import annotations
-
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tests.integration.conftest import TABLE
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
+from tests.integration.conftest import TABLE, Deployment
 
 ROBERT = "robert.johnson@aurorasolar.com"
 

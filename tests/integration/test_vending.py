@@ -1,16 +1,10 @@
 """The flow of Aurora's page, and what the store makes of it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
 from infra.fake_aurora.users import JESSICA
+from tests.integration.conftest import Deployment
 from tests.support.clients import people
-
-if TYPE_CHECKING:
-    from tests.integration.conftest import Deployment
 
 NEWCOMER = "caller-0001@example.com"
 

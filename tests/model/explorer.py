@@ -6,11 +6,10 @@ Aurora, the answer that comes back, a pause. A schedule is a list of choices; it
 the start, and states that were seen before are not explored again.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from greenlet import GreenletExit, greenlet
 from token_vendor import vendor as protocol
 from token_vendor.control import Control, Switches
@@ -27,9 +26,6 @@ from token_vendor.vendor import TokenVendor
 
 from tests.model.memory_table import MemoryTable
 from tests.support.settings import settings
-
-if TYPE_CHECKING:
-    import pytest
 
 INVOCATION = 24.0
 HALF_A_DAY = 43_200
@@ -205,7 +201,7 @@ class World:
             raise AuroraUnavailableError(cause="5xx")
         return True
 
-    def allowance(self, *_: Any, **__: Any) -> World:
+    def allowance(self, *_: Any, **__: Any) -> "World":
         return self
 
     turn = None

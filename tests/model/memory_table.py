@@ -5,23 +5,18 @@ One call is one atomic step, conditions see the item before the write, a compari
 absent attribute, or one of another type, is false.
 """
 
-from __future__ import annotations
-
 import json
 import operator
 import re
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from botocore import xform_name
 from botocore.exceptions import ClientError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from botocore.model import OperationModel
+from botocore.model import OperationModel
 
 NAME = "tokens"
 CLAUSE = re.compile(r"\b(SET|REMOVE|ADD)\b")

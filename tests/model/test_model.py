@@ -5,11 +5,10 @@ The bound: two faults in a schedule (among three callers one, and nightly two), 
 answer, a refusal, or a holder that wakes after its lease has ended.
 """
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor import models
@@ -18,9 +17,6 @@ from token_vendor.table import Table
 from token_vendor.token_item import Lease, TokenItem
 
 from tests.model.explorer import Scenario, ViolationError, explore
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 KILLS = ("at_once", "when_loaded", "never")
 TWO = [

@@ -5,8 +5,6 @@ Callers come in any order, alone or for two calls, late, or never again; environ
 ticket and place, and their clocks differ; Aurora asks for pauses.
 """
 
-from __future__ import annotations
-
 import heapq
 import random
 from contextlib import suppress

@@ -1,13 +1,11 @@
 """A Chromium for browser tests, and a small site on loopback for tests without another server."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,9 +14,6 @@ from playwright.sync_api import Browser, sync_playwright
 from infra.web.chromium import chromium_arguments, chromium_path
 from infra.web.loopback import serving
 from tests.support.loopback import Handler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "infra" / "web"

@@ -1,18 +1,13 @@
 """Callers who ask at the same moment and obey Retry-After, as the browser helper does."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.support.events import Answer
-    from tests.support.harness import Harness
+from tests.support.events import Answer
+from tests.support.harness import Harness
 
 MOST_REQUESTS = 10
 """Who is not served by then would ask for ever; the test sees it as an answer that is not 200."""

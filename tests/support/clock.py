@@ -1,7 +1,5 @@
 """A time that a test controls."""
 
-from __future__ import annotations
-
 
 class Clock:
     """

@@ -1,19 +1,15 @@
 """CodeDeploy as its hook sees it at the wire while a version is being deployed, and Lambda."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import unquote
 
 from infra.web.loopback import serving
 from tests.support.environment import InvocationLostError
 from tests.support.loopback import Handler
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 VERSION = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:7"
 DEPLOYMENT = {"DeploymentId": "d-EXAMPLE", "LifecycleEventHookExecutionId": "an-execution"}

@@ -1,18 +1,13 @@
 """Many people in a test's own time, each of whom comes back exactly when told to."""
 
-from __future__ import annotations
-
 import heapq
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from tests.support.clock import Clock
-    from tests.support.events import Answer
+from tests.support.clock import Clock
+from tests.support.events import Answer
 
 
 @dataclass(kw_only=True)

@@ -1,7 +1,5 @@
 """The browsers with other engines than Chromium: where they are, and how they start quietly."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

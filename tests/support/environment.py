@@ -1,21 +1,17 @@
 """One execution environment: a process of AWS's runtime interface client and its Runtime API."""
 
-from __future__ import annotations
-
 import queue
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from tests.support.runtime_api import Invocation, Outcome, RuntimeApi
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ENDED = ""
 """The invocation id of the outcome that says that the process has ended."""

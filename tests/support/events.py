@@ -1,7 +1,5 @@
 """What API Gateway would send in, and what it would send on."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +42,7 @@ class Answer:
     body: Any
 
     @classmethod
-    def from_response(cls, response: dict[str, Any]) -> Answer:
+    def from_response(cls, response: dict[str, Any]) -> "Answer":
         """Read what the handler returned."""
         body = response.get("body")
         return cls(response["statusCode"], response["headers"], json.loads(body) if body else None)

@@ -1,15 +1,14 @@
 """The parts put together: MiniStack with table and secret, the fake Aurora, N environments."""
 
-from __future__ import annotations
-
 import os
 import queue
 import tempfile
 import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from infra.build.lambda_asset import build_asset
 from infra.fake_aurora.fake_aurora import FakeAurora
@@ -18,9 +17,6 @@ from infra.local.processes import clean_environment, free_port
 from tests.support.environment import Environment, InvocationLostError, runtime_folder
 from tests.support.events import Answer, token_event
 from tests.support.table import create_table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 TABLE = "tokens"
 HANDLER = "token_vendor.handler.handler"

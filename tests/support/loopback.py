@@ -1,12 +1,8 @@
 """How servers of tests speak HTTP: connections stay open, and an answer is one write."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, override
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, override
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,13 +1,9 @@
 """A CloudWatch metric filter: what it makes of the lines of a log."""
 
-from __future__ import annotations
-
 import operator
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 CONDITION = re.compile(r'\(?\$\.([\w.]+) (=|!=|>=) (?:"([^"]*)"|(\d+))\)?')
 OPERATORS = {"=": operator.eq, "!=": operator.ne, ">=": operator.ge}

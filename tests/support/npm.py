@@ -1,17 +1,12 @@
 """Programs of Node's for tests: the package as `npm pack` makes it, and esbuild."""
 
-from __future__ import annotations
-
 import mimetypes
 import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 INFRA = Path(__file__).parents[2] / "infra"
 WEB = INFRA / "web"

@@ -1,7 +1,5 @@
 """Lambda's Runtime API for one environment, as far as its runtime client uses it."""
 
-from __future__ import annotations
-
 import json
 import queue
 import threading

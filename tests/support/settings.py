@@ -1,7 +1,5 @@
 """The function's settings, as far as a test does not care."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from token_vendor.settings import Settings

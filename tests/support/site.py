@@ -1,16 +1,11 @@
 """A site on loopback, for tests that need one which is not the project's."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 
 from infra.web.loopback import serving
 from tests.support.loopback import Handler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 @contextmanager

@@ -1,18 +1,12 @@
 """The storm: everybody signs in at once, at a limit speeded up to what two cores sustain."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tests.support.clients import people, rush
+from tests.support.clients import Visit, people, rush
 from tests.support.harness import Harness
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.support.clients import Visit
 
 CALLERS = 1000
 PAGE = 100

@@ -1,7 +1,5 @@
 """What a page with a token source has and gets: a caller's token, and the service's answer."""
 
-from __future__ import annotations
-
 import base64
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The table of a stage, as the stack declares it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

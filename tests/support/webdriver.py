@@ -5,25 +5,21 @@ Firefox speaks WebDriver over HTTP only by geckodriver, which Debian does not ha
 protocol behind it, has the same commands: https://firefox-source-docs.mozilla.org/testing/marionette/
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
 import urllib3
 
 from infra.local.processes import free_port
 from tests.support.engines import environment, firefox, mini_browser
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 STARTS_WITHIN = 120  # Seconds, on a busy machine.
 ANSWERS_WITHIN = 120
@@ -110,7 +106,7 @@ def webdriver(engine: str, home: Path) -> Iterator[Driver]:
 
 
 @contextmanager
-def _firefox(home: Path) -> Iterator[_Marionette]:
+def _firefox(home: Path) -> "Iterator[_Marionette]":
     command = [*firefox(home, marionette_port=0), "--marionette"]
     with _program(command, home):
         port = _until(lambda: int((home / "MarionetteActivePort").read_text()))
@@ -123,7 +119,7 @@ def _firefox(home: Path) -> Iterator[_Marionette]:
 
 
 @contextmanager
-def _webkit(home: Path) -> Iterator[_HTTP]:
+def _webkit(home: Path) -> "Iterator[_HTTP]":
     browser = mini_browser()
     port = free_port(0)
     with _program(["xvfb-run", "--auto-servernum", "WebKitWebDriver", f"--port={port}"], home):

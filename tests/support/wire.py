@@ -1,20 +1,16 @@
 """A proxy between one environment and AWS or Aurora: counts what passes, and can act at a step."""
 
-from __future__ import annotations
-
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import Any, Self, override
 
 import urllib3
 
 from infra.web.loopback import serving
 from tests.support.loopback import Handler
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
 

@@ -1,7 +1,5 @@
 """Every link of README and docs leads somewhere, and every target of make that they name exists."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from types import SimpleNamespace

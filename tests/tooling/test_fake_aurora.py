@@ -1,21 +1,17 @@
 """The fake Aurora behaves as documented, at the wire; everything else is tested against it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import urllib3
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.fake_aurora.users import JESSICA, ROBERT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LAURA = {"first_name": "Laura", "last_name": "Chen", "email": "caller-0001@example.com"}
 

@@ -1,10 +1,9 @@
 """Small parts of the local stack: what MiniStack lacks, signing in, the page's server."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -16,9 +15,6 @@ from infra.local.outputs import Outputs
 from infra.local.processes import LocalStackError
 from infra.local.sign_in import claims_of, oidc_provider, sign_in
 from infra.web.loopback import serving
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 JESSICA = "jessica.smith@aurorasolar.com"
 OUTPUTS = Outputs(

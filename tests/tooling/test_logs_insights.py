@@ -1,7 +1,5 @@
 """The saved queries, run on audit events as the function logs them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from infra.dashboard_view import logs_insights

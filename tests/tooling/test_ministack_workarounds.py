@@ -1,7 +1,5 @@
 """What MiniStack lacks, made up for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

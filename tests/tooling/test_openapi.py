@@ -5,8 +5,6 @@ Bodies are made by hypothesis and judged by both the schema and the handler. The
 knows only the keywords that the contract uses, and refuses others.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

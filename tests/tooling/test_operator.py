@@ -1,7 +1,5 @@
 """What the operator's command line computes by itself: a burst, CloudWatch's arithmetic, alarms."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -9,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -25,6 +23,7 @@ from infra.dashboard_view.cloudwatch_math import (
     statistic,
     widget_queries,
 )
+from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator import (
     dashboards,
     doctor,
@@ -45,9 +44,6 @@ from infra.operator.seats import Erased
 from infra.operator.vend import Vend
 from tests.model.test_request_budget import PROMPT, Morning, coming
 from tests.support.settings import settings
-
-if TYPE_CHECKING:
-    from infra.fake_aurora.fake_aurora import FakeAurora
 
 PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
 NOON = 29_201_040

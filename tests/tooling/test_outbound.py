@@ -1,10 +1,9 @@
 """The tools' way to Aurora and identity providers: a company's proxy and certificates."""
 
-from __future__ import annotations
-
 import ssl
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trustme
@@ -13,10 +12,6 @@ import urllib3
 from infra import outbound
 from infra.stage.issuer import IssuerError, signing_keys
 from infra.web.loopback import serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 FOREIGN = "http://aurora.example.com/users"
 

@@ -1,17 +1,16 @@
 """`token-vendor-probe`: every unknown that the fake can play is classified, none guessed."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -51,9 +50,6 @@ from infra.web.loopback import serving
 from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
 from tests.support.clock import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ADDRESS = "you+probe@example.com"
 

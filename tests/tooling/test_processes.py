@@ -4,8 +4,6 @@ What a local stack's child processes get, and what is said when one fails.
 That none of them outlives `make run` is tested where people see it: tests/e2e/test_run.py.
 """
 
-from __future__ import annotations
-
 import socket
 import sys
 from pathlib import Path

@@ -1,15 +1,10 @@
 """A release says one version everywhere, and what is new in it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from infra.build import release_check
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHANGELOG = """# Changelog
 

@@ -1,7 +1,5 @@
 """`make audit` with the real pip-audit, which asks an advisory service on loopback."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What the workflows pin: their actions, the token on disk, the folders that are kept up."""
 
-from __future__ import annotations
-
 import re
 
 import yaml

@@ -1,7 +1,5 @@
 """What is believed of a JWT, claim by claim."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jwt

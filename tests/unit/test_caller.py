@@ -1,7 +1,5 @@
 """Who the claims name: in AWS's string forms, in JSON types, and in addresses of all scripts."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Whom a scheduled run expects, and when: last week, the last working day, and changing clocks."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

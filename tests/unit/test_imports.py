@@ -1,7 +1,5 @@
 """What a cold start imports, and which way imports point."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

@@ -1,7 +1,5 @@
 """The environment variables: what is refused at a cold start, and in which words."""
 
-from __future__ import annotations
-
 import pytest
 from token_vendor.settings import Settings, SettingsError
 

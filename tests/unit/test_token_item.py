@@ -1,7 +1,5 @@
 """The TOKEN item's transitions, without a table."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,17 +1,11 @@
 """A Chromium, and a small site for it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext
 
 from tests.support.chromium import Site, chromium, site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, BrowserContext
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,16 @@
 """The React hooks and the Vue composables, each in an app in a real browser."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import BrowserContext, Page
 
+from tests.support.chromium import Site
 from tests.support.npm import esbuild
 from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from playwright.sync_api import BrowserContext, Page
-
-    from tests.support.chromium import Site
 
 PAGES = Path(__file__).parent / "pages"
 

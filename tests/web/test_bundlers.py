@@ -4,23 +4,18 @@ The packed helper in bundlers and in the example app, run in a real browser.
 `make web` installs the bundlers, which are too large for everybody's `make test`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import BrowserContext, Page, Route
 
+from tests.support.chromium import Site
 from tests.support.npm import WEB, built_files, installed, run
 from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
-
-if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Route
-
-    from tests.support.chromium import Site
 
 BUNDLERS = Path(__file__).parent / "bundlers"
 EXAMPLE = WEB / "example"

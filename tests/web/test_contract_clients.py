@@ -5,8 +5,6 @@ The contract in other hands: two linters, and clients that strangers' tools gene
 command line, so it runs in an environment that uv makes for it.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

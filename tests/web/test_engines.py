@@ -1,26 +1,21 @@
 """The helper over what Node and each engine itself offers: Chromium, Firefox ESR and WebKitGTK."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from token_vendor.problems import CATALOGUE
 
 from infra.web.chromium import chromium_arguments, chromium_path
+from tests.support.chromium import Site
 from tests.support.engines import environment, firefox, mini_browser
 from tests.support.npm import WEB, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.support.chromium import Site
 
 NIGHTLY = pytest.mark.nightly
 OTHERS = ("firefox", "webkit")

@@ -4,22 +4,16 @@ The lines of docs/frontend.md as they are there: built by each framework, and ru
 `make web` installs Next.js and Angular, which are too large for everybody's `make test`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import BrowserContext, Page, Route
 
+from tests.support.chromium import Site
 from tests.support.npm import INFRA, MODULES, WEB, built_files, esbuild, installed, run
 from tests.support.tab import jwt, vended
-
-if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Route
-
-    from tests.support.chromium import Site
 
 FRAMEWORKS = Path(__file__).parent / "frameworks"
 DOCS = Path(__file__).parents[2] / "docs" / "frontend.md"

@@ -1,7 +1,5 @@
 """The helper as an npm package: what is in it, how large it is, where it runs, and its types."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import re
