@@ -30,8 +30,7 @@ const PROBLEMS = {
 
 export const scenes = {
   // Asking ------------------------------------------------------------------------------------
-  async "a token is asked for with the caller's token and nothing else"(helper) {
-    const scene = stage(helper);
+  async "a token is asked for with the caller's token and nothing else"(scene) {
     scene.script = [vended("first")];
     const tab = scene.open();
     const { jwt, jti, user, source, expiresIn } = await tab.source.getToken();
@@ -41,16 +40,14 @@ export const scenes = {
     same([credentials, redirect, cache], ["omit", "error", "no-store"]);
     same([await outcome(tab.source.getToken()), scene.calls.length], ["first", 1]);
   },
-  async "a shared failure reaches every caller and the next call asks again"(helper) {
-    const scene = stage(helper);
+  async "a shared failure reaches every caller and the next call asks again"(scene) {
     scene.script = [refused("user-not-eligible", 403), vended("first")];
     const { source } = scene.open();
     const both = await Promise.all([outcome(source.getToken()), outcome(source.getToken())]);
     same(both, ["user-not-eligible", "user-not-eligible"]);
     same(await outcome(source.getToken()), "first");
   },
-  async "min_ttl is sent and the kept token with less does not do"(helper) {
-    const scene = stage(helper);
+  async "min_ttl is sent and the kept token with less does not do"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open();
     await source.getToken();
@@ -59,7 +56,7 @@ export const scenes = {
     same(await outcome(source.getToken({ minTtl: 30_000 })), "second");
     same(scene.requests.map(({ body }) => body), ["{}", '{"min_ttl":30000}']);
   },
-  async "an answer that is not the service's is an error"(helper) {
+  async "an answer that is not the service's is an error"(scene, helper) {
     const answers = [
       [200, "<p>Welcome to our guest network"],
       [200, '{"token":{}}'],
@@ -73,12 +70,11 @@ export const scenes = {
       const error = await failure(scene.open().source.getToken());
       same([text, error.slug, error.status, scene.calls.length], [text, "unexpected-answer", status, 1]);
     }
-    const scene = stage(helper);
     scene.script = [vended("expired", { life: 0 })];
     same(await outcome(scene.open().source.getToken()), "unexpected-answer");
   },
   // Time --------------------------------------------------------------------------------------
-  async "the browser's clock may be wrong"(helper) {
+  async "the browser's clock may be wrong"(_, helper) {
     for (const skew of [-24 * HOUR, 0, 24 * HOUR]) {
       setClock(skew);
       const scene = stage(helper);
@@ -91,8 +87,7 @@ export const scenes = {
       same(await outcome(source.getToken()), "second");
     }
   },
-  async "a clock put back does not lengthen a life"(helper) {
-    const scene = stage(helper);
+  async "a clock put back does not lengthen a life"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open();
     await source.getToken();
@@ -101,8 +96,7 @@ export const scenes = {
     await leap(10 * HOUR + MINUTE);
     same(await outcome(source.getToken()), "second");
   },
-  async "a clock put forward costs one request"(helper) {
-    const scene = stage(helper);
+  async "a clock put forward costs one request"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open();
     await source.getToken();
@@ -110,8 +104,7 @@ export const scenes = {
     same([await outcome(source.getToken()), await outcome(source.getToken())], ["second", "second"]);
     same(scene.calls.length, 2);
   },
-  async "the time on the way counts against the token"(helper) {
-    const scene = stage(helper);
+  async "the time on the way counts against the token"(scene) {
     const answer = scene.hold(vended("first", { life: 4000 }));
     const pending = scene.open().source.getToken();
     await until(() => scene.calls.length === 1);
@@ -119,8 +112,7 @@ export const scenes = {
     answer();
     same((await ended(pending)).expiresIn, 3970);
   },
-  async "the margin is a quarter of a short life"(helper) {
-    const scene = stage(helper);
+  async "the margin is a quarter of a short life"(scene) {
     scene.script = [vended("first", { life: 1800 }), vended("second", { life: 1800 })];
     const { source } = scene.open();
     same([await outcome(source.getToken()), await outcome(source.getToken())], ["first", "first"]);
@@ -128,7 +120,7 @@ export const scenes = {
     same(await outcome(source.getToken()), "second");
   },
   // Problems ----------------------------------------------------------------------------------
-  async "a passing problem is waited for and a refusal is told at once"(helper) {
+  async "a passing problem is waited for and a refusal is told at once"(_, helper) {
     same(Object.keys(PROBLEMS).sort(), Object.keys(catalogue).sort());
     for (const [slug, { waits }] of Object.entries(PROBLEMS)) {
       const scene = stage(helper);
@@ -142,7 +134,7 @@ export const scenes = {
       else same([said.slug, said.status, said.retryAfter, scene.calls.length], [slug, catalogue[slug], 7, 1]);
     }
   },
-  async "every form of Retry-After is understood"(helper) {
+  async "every form of Retry-After is understood"(_, helper) {
     for (const [header, seconds] of [["12", 12], ["2.5", 2.5], ["0", 1]]) {
       const scene = stage(helper);
       scene.script = [refused("aurora-busy", 503, header), vended("first")];
@@ -154,9 +146,8 @@ export const scenes = {
       same(await ended(pending), "first");
     }
   },
-  async "a turn as far ahead as any is waited for"(helper) {
+  async "a turn as far ahead as any is waited for"(scene) {
     // Who gives up before would come back too late for it, and queue anew.
-    const scene = stage(helper);
     scene.script = [refused("aurora-busy", 503, "890"), vended("first")];
     const tab = scene.open();
     const pending = outcome(tab.source.getToken());
@@ -164,8 +155,7 @@ export const scenes = {
     await leap(891 * SECOND);
     same(await ended(pending), "first");
   },
-  async "patience covers all waits of a call"(helper) {
-    const scene = stage(helper);
+  async "patience covers all waits of a call"(scene) {
     scene.script = Array(3).fill(refused("aurora-busy", 503, "40"));
     const tab = scene.open(signIn(), { patience: 100 });
     const pending = outcome(tab.source.getToken());
@@ -175,7 +165,7 @@ export const scenes = {
     }
     same([await ended(pending), tab.waits.length], ["aurora-busy", 2]);
   },
-  async "the gateway's own refusal is tried again twice"(helper) {
+  async "the gateway's own refusal is tried again twice"(_, helper) {
     for (const status of [429, 502, 503, 504]) {
       const scene = stage(helper);
       scene.script = Array(4).fill(json({ message: "Service Unavailable" }, status));
@@ -185,16 +175,14 @@ export const scenes = {
       same([slug, told, scene.calls.length], ["unexpected-answer", status, 3]);
     }
   },
-  async "a token that still works is used while the service is down"(helper) {
-    const scene = stage(helper);
+  async "a token that still works is used while the service is down"(scene) {
     scene.script = [vended("first"), refused("aurora-unavailable", 503, "30")];
     const { source } = scene.open();
     await source.getToken();
     await leap(11 * HOUR + 30 * MINUTE);
     same([await outcome(source.getToken()), scene.calls.length], ["first", 2]);
   },
-  async "a token with too little life for this caller is not"(helper) {
-    const scene = stage(helper);
+  async "a token with too little life for this caller is not"(scene) {
     scene.script = [vended("first"), refused("aurora-unavailable", 503, "300")];
     const { source } = scene.open(signIn(), { patience: 60 });
     await source.getToken();
@@ -202,21 +190,18 @@ export const scenes = {
     same(await outcome(source.getToken({ minTtl: 3000 })), "aurora-unavailable");
   },
   // Signing in --------------------------------------------------------------------------------
-  async "nobody is signed in"(helper) {
-    const scene = stage(helper);
+  async "nobody is signed in"(scene) {
     const tab = scene.open("");
     same([await outcome(tab.source.getToken()), scene.calls, tab.signOuts], ["signed-out", [], 1]);
   },
-  async "a 401 that the browser shows is a sign-out"(helper) {
-    const scene = stage(helper);
+  async "a 401 that the browser shows is a sign-out"(scene) {
     scene.script = [json({ message: "Unauthorized" }, 401), vended("first")];
     const tab = scene.open();
     const error = await failure(tab.source.getToken());
     same([error.slug, error.status, tab.signOuts], ["signed-out", 401, 1]);
   },
-  async "somebody answers but hides it from a huge caller's token"(helper) {
+  async "somebody answers but hides it from a huge caller's token"(scene) {
     // API Gateway refuses it without a CORS header; another try would be refused, too.
-    const scene = stage(helper);
     scene.reachable = true;
     scene.script = Array(9).fill(lost);
     const groups = Array(200).fill("g".repeat(36));
@@ -224,26 +209,23 @@ export const scenes = {
     await pass(5 * SECOND);
     same(await ended(pending), "caller-token-too-large");
   },
-  async "an opaque caller's token is named as the mistake"(helper) {
-    const error = await failure(stage(helper).open("opaque").source.getToken());
+  async "an opaque caller's token is named as the mistake"(scene) {
+    const error = await failure(scene.open("opaque").source.getToken());
     same([error.name, error.message.includes("must give a JWT")], ["TypeError", true]);
   },
-  async "a token without an identity is kept for nobody"(helper) {
-    const scene = stage(helper);
+  async "a token without an identity is kept for nobody"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open(signIn({ iss: ANN.iss, sub: undefined, email: undefined }), { storage: "session" });
     same([await outcome(source.getToken()), await outcome(source.getToken())], ["first", "second"]);
     same(stored(), 0);
   },
-  async "an answer for another address is not kept"(helper) {
-    const scene = stage(helper);
+  async "an answer for another address is not kept"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open(signIn(BOB));
     same([await outcome(source.getToken()), await outcome(source.getToken())], ["first", "second"]);
   },
   // Renewing and forgetting -------------------------------------------------------------------
-  async "a failed token is replaced once for all who saw it fail"(helper) {
-    const scene = stage(helper);
+  async "a failed token is replaced once for all who saw it fail"(scene) {
     scene.script = [vended("first")];
     const { source } = scene.open();
     await source.getToken();
@@ -254,7 +236,7 @@ export const scenes = {
     same([await all, await outcome(source.replaceToken("first"))], [["second", "second"], "second"]);
     same(scene.requests.map(({ body }) => body), ["{}", '{"replace":"first"}']);
   },
-  async "a failed token is kept unless the person is refused"(helper) {
+  async "a failed token is kept unless the person is refused"(_, helper) {
     // It may be the only one for the next hour; the page is told when another try makes sense.
     for (const [slug, { keeps }] of Object.entries(PROBLEMS)) {
       const scene = stage(helper);
@@ -269,7 +251,7 @@ export const scenes = {
       sessionStorage.clear();
     }
   },
-  async "a failed token after an answer that is not the service's"(helper) {
+  async "a failed token after an answer that is not the service's"(_, helper) {
     const proxy = () => new Response("<p>Blocked by your proxy", { status: 403 });
     for (const [answer, keeps] of [[json({ message: "Unauthorized" }, 401), false], [lost, true], [proxy, true]]) {
       const scene = stage(helper);
@@ -282,8 +264,7 @@ export const scenes = {
       same([String(answer), await outcome(source.getToken())], [String(answer), keeps ? "first" : "other"]);
     }
   },
-  async "forget drops the token here and at the service"(helper) {
-    const scene = stage(helper);
+  async "forget drops the token here and at the service"(scene) {
     scene.script = [vended("first"), forgotten, vended("second")];
     const tab = scene.open(signIn(), { storage: "session" });
     await tab.source.getToken();
@@ -293,8 +274,7 @@ export const scenes = {
     same([stored(), tab.tokens], [0, ["first", null]]);
     same(await outcome(tab.source.getToken()), "second");
   },
-  async "forget after signing out at the provider still reaches the service"(helper) {
-    const scene = stage(helper);
+  async "forget after signing out at the provider still reaches the service"(scene) {
     scene.script = [vended("first"), forgotten];
     const tab = scene.open();
     await tab.source.getToken();
@@ -302,13 +282,11 @@ export const scenes = {
     await tab.source.forget();
     same([scene.calls, tab.signOuts], [["POST", "DELETE"], 0]);
   },
-  async "forget without anybody who ever signed in asks nothing"(helper) {
-    const scene = stage(helper);
+  async "forget without anybody who ever signed in asks nothing"(scene) {
     await scene.open("").source.forget();
     same(scene.calls, []);
   },
-  async "an answer that comes after forget is nobody's"(helper) {
-    const scene = stage(helper);
+  async "an answer that comes after forget is nobody's"(scene) {
     const answer = scene.hold(vended("first"));
     scene.script.push(forgotten, vended("second"));
     const tab = scene.open(signIn(), { storage: "session" });
@@ -320,16 +298,14 @@ export const scenes = {
     same(await outcome(tab.source.getToken()), "second");
   },
   // Storage -----------------------------------------------------------------------------------
-  async "a reload asks again by default and leaves nothing in storage"(helper) {
-    const scene = stage(helper);
+  async "a reload asks again by default and leaves nothing in storage"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open();
     await source.getToken();
     source.close();
     same([stored(), await outcome(scene.open().source.getToken())], [0, "second"]);
   },
-  async "session storage survives a reload"(helper) {
-    const scene = stage(helper);
+  async "session storage survives a reload"(scene) {
     scene.script = [vended("first")];
     const { source } = scene.open(signIn(), { storage: "session" });
     await source.getToken();
@@ -339,8 +315,7 @@ export const scenes = {
     same([jti, scene.calls.length], ["first", 1]);
     same(Math.abs((expiresAt - clock.wall) / SECOND - (LIFE - 3600)) < 2, true);
   },
-  async "a stored token from the browser's future is not trusted"(helper) {
-    const scene = stage(helper);
+  async "a stored token from the browser's future is not trusted"(scene) {
     scene.script = [vended("first"), vended("second")];
     const { source } = scene.open(signIn(), { storage: "session" });
     await source.getToken();
@@ -348,7 +323,7 @@ export const scenes = {
     setClock(-24 * HOUR);
     same(await outcome(scene.open(signIn(), { storage: "session" }).source.getToken()), "second");
   },
-  async "rubbish in storage is overlooked"(helper) {
+  async "rubbish in storage is overlooked"(_, helper) {
     for (const text of ["", "{", "null", "[]", '{"who": "x"}', "7"]) {
       const scene = stage(helper);
       scene.script = [vended("first")];
@@ -357,24 +332,22 @@ export const scenes = {
       same([text, await outcome(source.replaceToken("other"))], [text, "first"]);
     }
   },
-  async "a storage that is full costs nothing but the reload"(helper) {
+  async "a storage that is full costs nothing but the reload"(scene) {
     const full = { getItem: () => null, removeItem() {}, setItem() { throw new DOMException("", "QuotaExceededError"); } };
     const restore = instead(globalThis, "sessionStorage", { value: full });
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source } = scene.open(signIn(), { storage: "session" });
     const both = [await outcome(source.getToken()), await outcome(source.getToken())];
     restore();
     same([both, scene.calls.length], [["first", "first"], 1]);
   },
-  async "a frame that may have neither storage nor locks nor channels has tokens"(helper) {
+  async "a frame that may have neither storage nor locks nor channels has tokens"(scene) {
     const denied = { get() { throw new DOMException("", "SecurityError"); } };
     const restore = [
       instead(globalThis, "sessionStorage", denied),
       instead(globalThis, "BroadcastChannel", denied),
       instead(navigator, "locks", denied),
     ];
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source } = scene.open(signIn(), { storage: "session" });
     const both = [await outcome(source.getToken()), await outcome(source.getToken())];
@@ -382,8 +355,7 @@ export const scenes = {
     same(both, ["first", "first"]);
   },
   // Other tabs --------------------------------------------------------------------------------
-  async "what one tab has kept is served while another holds the lock"(helper) {
-    const scene = stage(helper);
+  async "what one tab has kept is served while another holds the lock"(scene) {
     scene.script = [vended("first"), vended("first")];
     const [one, two] = [scene.open(), scene.open()];
     await one.source.getToken();
@@ -398,7 +370,7 @@ export const scenes = {
     answer();
     same(await ended(pending), "second");
   },
-  async "a replaced token reaches the other tab and so does forgetting"(helper) {
+  async "a replaced token reaches the other tab and so does forgetting"(_, helper) {
     // Lives are whole seconds, and Aurora's clocks may differ by its nodes: it may seem to end sooner.
     for (const life of [LIFE, LIFE - 10]) {
       const scene = stage(helper);
@@ -416,8 +388,7 @@ export const scenes = {
       await until(() => other.tokens.at(-1) === null);
     }
   },
-  async "an overtaken answer does not bring back the old token"(helper) {
-    const scene = stage(helper);
+  async "an overtaken answer does not bring back the old token"(scene) {
     const [one, two] = [scene.open(), scene.open()];
     scene.script = [vended("oldest", { life: LIFE - 200 })];
     await two.source.getToken();
@@ -428,8 +399,7 @@ export const scenes = {
     same(await outcome(two.source.getToken({ minTtl: LIFE })), "old");
     same([two.tokens, await outcome(two.source.getToken())], [["oldest", "new"], "new"]);
   },
-  async "a stolen lock neither loses nor doubles the request"(helper) {
-    const scene = stage(helper);
+  async "a stolen lock neither loses nor doubles the request"(scene) {
     const answer = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const pending = outcome(scene.open().source.getToken());
@@ -440,8 +410,7 @@ export const scenes = {
     answer();
     same([await ended(pending), scene.calls.length], ["first", 1]);
   },
-  async "a lock that never comes free is not waited for for ever"(helper) {
-    const scene = stage(helper);
+  async "a lock that never comes free is not waited for for ever"(scene) {
     scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const { source } = scene.open();
@@ -453,8 +422,7 @@ export const scenes = {
     same(await ended(pending), "second");
   },
   // The Client SDK ----------------------------------------------------------------------------
-  async "the SDK is loaded with the token under the option that is named"(helper) {
-    const scene = stage(helper);
+  async "the SDK is loaded with the token under the option that is named"(scene, helper) {
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
     const loaderUrl = loader("export const load = async (options) => ({ loadedWith: options });");

@@ -9,8 +9,7 @@ import {
 
 const scenes = {
   // Whose token -------------------------------------------------------------------------------
-  async "the next person's page hears nothing of the last one's token after a reload"(helper) {
-    const scene = stage(helper);
+  async "the next person's page hears nothing of the last one's token after a reload"(scene) {
     scene.script = [vended("anns"), refused("user-not-eligible", 403)];
     const first = scene.open(signIn(), { storage: "session" });
     await first.source.getToken();
@@ -19,8 +18,7 @@ const scenes = {
     same(await outcome(next.source.getToken()), "user-not-eligible");
     same(JSON.stringify({ ...sessionStorage }).includes("jwt-anns"), false);
   },
-  async "the last person's token is gone before the next one's is asked for"(helper) {
-    const scene = stage(helper);
+  async "the last person's token is gone before the next one's is asked for"(scene) {
     let before;
     scene.script = [vended("anns"), () => { before = [...tab.tokens]; return refused("user-not-eligible", 403)(); }];
     const tab = scene.open();
@@ -29,8 +27,7 @@ const scenes = {
     same(await outcome(tab.source.getToken()), "user-not-eligible");
     same(before, ["anns", null]);
   },
-  async "a session of the last person's is over as soon as somebody else is there"(helper) {
-    const scene = stage(helper);
+  async "a session of the last person's is over as soon as somebody else is there"(scene, helper) {
     scene.script = [vended("anns"), refused("user-not-eligible", 403)];
     const tab = scene.open();
     const token = await tab.source.getToken();
@@ -43,8 +40,7 @@ const scenes = {
     await pass(13 * HOUR);
     same(heard, ["signed-out"]);
   },
-  async "another tab's token does not reach a person who has signed in here meanwhile"(helper) {
-    const scene = stage(helper);
+  async "another tab's token does not reach a person who has signed in here meanwhile"(scene) {
     scene.script = [vended("anns"), vended("anns too"), vended("third")];
     const [one, two] = [scene.open(), scene.open()];
     await two.source.getToken();
@@ -54,8 +50,7 @@ const scenes = {
     await settle();
     same(two.tokens.includes("anns too"), false);
   },
-  async "whoever waits for the last person's token is told that somebody else is there"(helper) {
-    const scene = stage(helper);
+  async "whoever waits for the last person's token is told that somebody else is there"(scene) {
     scene.script = [refused("aurora-busy", 503, "60"), vended("bobs", { email: BOB.email }), vended("anns")];
     const tab = scene.open();
     const anns = outcome(tab.source.getToken());
@@ -66,9 +61,9 @@ const scenes = {
     same(scene.calls.length, 2);
   },
   // Who is the same ---------------------------------------------------------------------------
-  async "a renewed sign-in is the same person whatever it leaves out or writes otherwise"(helper) {
+  async "a renewed sign-in is the same person whatever it leaves out or writes otherwise"(_, helper) {
     const full = { ...ANN, oid: "1", preferred_username: "ann@corp", upn: "ann@corp" };
-    const { oid, preferred_username: _, ...less } = full;
+    const { oid, preferred_username: _name, ...less } = full;
     const renewed = { less, upper: { ...full, email: "Ann@Example.COM " }, upn: { ...full, upn: "a.smith@corp" }, none: { iss: ANN.iss, sub: ANN.sub } };
     for (const [name, claims] of Object.entries(renewed)) {
       const scene = stage(helper);
@@ -81,7 +76,7 @@ const scenes = {
       same([name, await outcome(tab.source.getToken()), oid], [name, "first", "1"]);
     }
   },
-  async "who differs in what both have is another person"(helper) {
+  async "who differs in what both have is another person"(_, helper) {
     const ann = { ...ANN, sub: "everybody", oid: "1" };
     const others = [{ ...ann, email: "bob@example.com" }, { ...ann, oid: "2" }, { ...ann, sub: "x" }, { ...ann, iss: "y" }];
     for (const other of others) {
@@ -93,8 +88,7 @@ const scenes = {
       same(await outcome(tab.source.getToken()), "others");
     }
   },
-  async "a wait goes on over a renewal of the sign-in"(helper) {
-    const scene = stage(helper);
+  async "a wait goes on over a renewal of the sign-in"(scene) {
     scene.script = [refused("aurora-busy", 503, "60"), vended("first")];
     const tab = scene.open(signIn({ ...ANN, oid: "1" }));
     const pending = outcome(tab.source.getToken());
@@ -103,8 +97,7 @@ const scenes = {
     await pass(61 * SECOND);
     same(await ended(pending), "first");
   },
-  async "a sign-out reaches the tab whose sign-in has other claims"(helper) {
-    const scene = stage(helper);
+  async "a sign-out reaches the tab whose sign-in has other claims"(scene) {
     scene.script = [vended("first"), vended("first"), () => new Response(null, { status: 204 })];
     const [one, two] = [scene.open(signIn({ ...ANN, oid: "1" })), scene.open(signIn(ANN))];
     await one.source.getToken();
@@ -113,9 +106,8 @@ const scenes = {
     await until(() => two.tokens.includes(null));
   },
   // One session -------------------------------------------------------------------------------
-  async "of loads at once one session stays, and nothing overlaps"(helper) {
+  async "of loads at once one session stays, and nothing overlaps"(scene, helper) {
     const go = holdSdk();
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
     const load = () => helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
@@ -130,9 +122,8 @@ const scenes = {
     const names = sdkLog.map((line) => line.split(" ")[0]);
     same(names, ["load", "loaded", "close", "closed", "load", "loaded"]);
   },
-  async "a session that never closes holds up the next one for ten seconds"(helper) {
+  async "a session that never closes holds up the next one for ten seconds"(scene, helper) {
     globalThis.sdkLog = [];
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
     await helper.loadClientSDK({ tokenSource, loaderUrl: LOADER, close: never });
@@ -142,8 +133,7 @@ const scenes = {
     await pass(SECOND);
     await next;
   },
-  async "a loader that cannot be had takes the request along"(helper) {
-    const scene = stage(helper);
+  async "a loader that cannot be had takes the request along"(scene, helper) {
     scene.script = Array(9).fill(lost);
     const { source: tokenSource } = scene.open();
     const load = helper.loadClientSDK({ tokenSource, loaderUrl: loader("throw new Error('gone')") });
@@ -152,8 +142,7 @@ const scenes = {
     await pass(20 * SECOND);
     same(scene.calls.length, length);
   },
-  async "a load watches its session, and another near its end has another token"(helper) {
-    const scene = stage(helper);
+  async "a load watches its session, and another near its end has another token"(scene, helper) {
     scene.script = [vended("first"), vended("second")];
     const { source: tokenSource } = scene.open(signIn(ANN, 48 * HOUR));
     const overs = [];
@@ -166,8 +155,7 @@ const scenes = {
     await leap(12 * HOUR);
     same(overs, ["expired"]);
   },
-  async "the SDK loads with the token there is when no more renewals are allowed"(helper) {
-    const scene = stage(helper);
+  async "the SDK loads with the token there is when no more renewals are allowed"(scene, helper) {
     scene.script = [vended("first"), refused("too-many-renewals", 429, "900"), vended("first", { life: 1800 })];
     const { source: tokenSource } = scene.open();
     await tokenSource.getToken();
@@ -175,9 +163,8 @@ const scenes = {
     const { token } = await helper.loadClientSDK({ tokenSource, loaderUrl: LOADER });
     same([token.jti, scene.calls.length], ["first", 3]);
   },
-  async "an SDK that loads for nobody is closed"(helper) {
+  async "an SDK that loads for nobody is closed"(scene, helper) {
     const go = holdSdk();
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source: tokenSource } = scene.open();
     const controller = new AbortController();
@@ -189,8 +176,7 @@ const scenes = {
     await until(() => sdkLog.includes("closed jwt-first"));
   },
   // The life of a session -------------------------------------------------------------------------
-  async "a long day loses no session without a word and costs no second request"(helper) {
-    const scene = stage(helper);
+  async "a long day loses no session without a word and costs no second request"(scene, helper) {
     scene.script = [vended("first")];
     const tab = scene.open();
     const { heard } = await session(helper, tab);
@@ -201,15 +187,13 @@ const scenes = {
     await leap(HOUR);
     same([heard, scene.calls.length], [["ends in 3540 s", "expired"], 1]);
   },
-  async "who sleeps through the end hears of it at once, and of nothing else"(helper) {
-    const scene = stage(helper);
+  async "who sleeps through the end hears of it at once, and of nothing else"(scene, helper) {
     scene.script = [vended("first")];
     const { heard } = await session(helper, scene.open());
     await sleepFor(13 * HOUR);
     same(heard, ["expired"]);
   },
-  async "a short life is told of in its last quarter"(helper) {
-    const scene = stage(helper);
+  async "a short life is told of in its last quarter"(scene, helper) {
     scene.script = [vended("first", { life: 1200 })];
     const { heard } = await session(helper, scene.open());
     await leap(890 * SECOND);
@@ -217,7 +201,7 @@ const scenes = {
     await leap(20 * SECOND);
     same(heard, ["ends in 290 s"]);
   },
-  async "the SDK's events end a session for the reason that there is"(helper) {
+  async "the SDK's events end a session for the reason that there is"(_, helper) {
     for (const bus of ["gives a function", "has an off"]) {
       const scene = stage(helper);
       scene.script = [vended("first"), vended("second")];
@@ -234,7 +218,7 @@ const scenes = {
       same([two.heard, three.heard.at(-1)], [["replaced"], "expired"]);
     }
   },
-  async "without a bus the clock tells, and a session that the page closed is not over"(helper) {
+  async "without a bus the clock tells, and a session that the page closed is not over"(_, helper) {
     for (const bus of ["none", "throws"]) {
       const scene = stage(helper);
       scene.script = [vended("first")];
@@ -245,8 +229,7 @@ const scenes = {
       same([open.heard, closed.heard], [["expired"], []]);
     }
   },
-  async "a session that is open in another tab is left alone until it is closed"(helper) {
-    const scene = stage(helper);
+  async "a session that is open in another tab is left alone until it is closed"(scene, helper) {
     scene.script = [vended("first"), vended("second")];
     const [one, two] = [scene.open(), scene.open()];
     const { stop } = await session(helper, one);
@@ -259,8 +242,7 @@ const scenes = {
     scene.script = [vended("third")];
     same(await outcome(two.source.getToken()), "third");
   },
-  async "a page renews when it says so, over an open session too"(helper) {
-    const scene = stage(helper);
+  async "a page renews when it says so, over an open session too"(scene, helper) {
     scene.script = [vended("first"), vended("second")];
     const tab = scene.open();
     await session(helper, tab);
@@ -269,7 +251,7 @@ const scenes = {
     same([await outcome(tab.source.getToken()), await outcome(tab.source.renew())], ["first", "second"]);
     same(scene.requests.map(({ body }) => body), ["{}", '{"min_ttl":3660}']);
   },
-  async "a page out of the back/forward cache looks who is there"(helper) {
+  async "a page out of the back/forward cache looks who is there"(_, helper) {
     for (const [caller, heard, signOuts] of [[null, ["signed-out"], 1], [signIn(BOB), ["signed-out"], 0], [signIn(), [], 0]]) {
       const scene = stage(helper);
       scene.script = [vended("first")];
@@ -285,8 +267,7 @@ const scenes = {
     }
   },
   // Other tabs --------------------------------------------------------------------------------
-  async "tabs that wait for another's request have its token without a timer"(helper) {
-    const scene = stage(helper);
+  async "tabs that wait for another's request have its token without a timer"(scene) {
     const answer = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const tabs = Array.from({ length: 12 }, () => scene.open());
@@ -299,7 +280,7 @@ const scenes = {
     same(scene.calls.length, 1);
   },
   // No answer ---------------------------------------------------------------------------------
-  async "a body that breaks off is asked for again"(helper) {
+  async "a body that breaks off is asked for again"(_, helper) {
     const broken = () => new Response(new ReadableStream({
       pull(stream) { stream.error(new TypeError("network")); },
     }));
@@ -313,16 +294,14 @@ const scenes = {
       same(await ended(pending), "first");
     }
   },
-  async "a body that hangs is asked for again"(helper) {
-    const scene = stage(helper);
+  async "a body that hangs is asked for again"(scene) {
     scene.script = [() => new Response(new ReadableStream({})), vended("first")];
     const tab = scene.open();
     const pending = outcome(tab.source.getToken());
     await pass(41 * SECOND);
     same(await ended(pending), "first");
   },
-  async "who is offline waits until the network is back"(helper) {
-    const scene = stage(helper);
+  async "who is offline waits until the network is back"(scene) {
     const tab = scene.open();
     online(false);
     const pending = outcome(tab.source.getToken());
@@ -332,8 +311,7 @@ const scenes = {
     await pass(2 * SECOND);
     same(await ended(pending), "first");
   },
-  async "a network that comes and goes uses nothing up and is not hammered"(helper) {
-    const scene = stage(helper);
+  async "a network that comes and goes uses nothing up and is not hammered"(scene) {
     const tab = scene.open();
     online(false);
     const pending = outcome(tab.source.getToken());
@@ -349,8 +327,7 @@ const scenes = {
     await pass(2 * SECOND);
     same(await ended(pending), "first");
   },
-  async "a service that has answered is waited for as long as the page has patience"(helper) {
-    const scene = stage(helper);
+  async "a service that has answered is waited for as long as the page has patience"(scene) {
     const tab = scene.open();
     scene.script = [vended("first"), ...Array(8).fill(lost), vended("second")];
     await tab.source.getToken();
@@ -358,8 +335,7 @@ const scenes = {
     await pass(4 * MINUTE);
     same(await ended(pending), "second");
   },
-  async "a service that is down is asked less and less often"(helper) {
-    const scene = stage(helper);
+  async "a service that is down is asked less and less often"(scene) {
     const tab = scene.open();
     scene.script = [vended("first")];
     await tab.source.getToken();
@@ -368,8 +344,7 @@ const scenes = {
     same([scene.calls.length > 3, scene.calls.length < 9], [true, true]);
     tab.source.close();
   },
-  async "a clock that is an hour fast and one failed call sign nobody out"(helper) {
-    const scene = stage(helper);
+  async "a clock that is an hour fast and one failed call sign nobody out"(scene) {
     setClock(HOUR);
     const tab = scene.open(signIn(ANN, 30 * MINUTE));
     scene.reachable = true;
@@ -378,8 +353,7 @@ const scenes = {
     await pass(5 * SECOND);
     same([await ended(pending), tab.signOuts], ["first", 0]);
   },
-  async "an outage signs nobody out whatever the clock says"(helper) {
-    const scene = stage(helper);
+  async "an outage signs nobody out whatever the clock says"(scene) {
     setClock(HOUR);
     const tab = scene.open(signIn(ANN, 30 * MINUTE), { patience: 60 });
     scene.script = Array(40).fill(lost);
@@ -387,8 +361,7 @@ const scenes = {
     await pass(2 * MINUTE);
     same([await ended(pending), tab.signOuts], ["unreachable", 0]);
   },
-  async "who is refused behind the browser's back and has an old sign-in is signed out"(helper) {
-    const scene = stage(helper);
+  async "who is refused behind the browser's back and has an old sign-in is signed out"(scene) {
     const tab = scene.open(signIn(ANN, -MINUTE));
     scene.reachable = true;
     scene.script = Array(9).fill(lost);
@@ -397,8 +370,7 @@ const scenes = {
     same([await ended(pending), tab.signOuts], ["signed-out", 1]);
   },
   // Ending a call ------------------------------------------------------------------------------
-  async "one caller leaves and the other is served"(helper) {
-    const scene = stage(helper);
+  async "one caller leaves and the other is served"(scene) {
     const answer = scene.hold(vended("first"));
     const { source } = scene.open();
     const controller = new AbortController();
@@ -409,8 +381,7 @@ const scenes = {
     answer();
     same([await two, scene.calls.length], ["first", 1]);
   },
-  async "the last caller takes the request along"(helper) {
-    const scene = stage(helper);
+  async "the last caller takes the request along"(scene) {
     const answer = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const { source } = scene.open();
@@ -422,8 +393,7 @@ const scenes = {
     answer();
     same(await outcome(source.getToken()), "second");
   },
-  async "a call whose signal is aborted already does nothing"(helper) {
-    const scene = stage(helper);
+  async "a call whose signal is aborted already does nothing"(scene, helper) {
     scene.script = [vended("first")];
     const tab = scene.open();
     const { source } = tab;
@@ -439,8 +409,7 @@ const scenes = {
     for (const call of calls) same([String(call), await outcome(call())], [String(call), "AbortError"]);
     same([await outcome(source.getToken()), scene.calls.length, tab.tokens], ["first", 1, ["first"]]);
   },
-  async "closing ends what is under way and all that comes"(helper) {
-    const scene = stage(helper);
+  async "closing ends what is under way and all that comes"(scene) {
     scene.script = [refused("aurora-busy", 503, "600"), vended("second")];
     const tab = scene.open();
     const pending = outcome(tab.source.getToken());
@@ -450,8 +419,7 @@ const scenes = {
     await leap(13 * HOUR);
     same([scene.calls.length, tab.signOuts], [1, 0]);
   },
-  async "the time of a wait passes in sleep"(helper) {
-    const scene = stage(helper);
+  async "the time of a wait passes in sleep"(scene) {
     scene.script = [refused("aurora-busy", 503, "600"), vended("first")];
     const tab = scene.open();
     const pending = outcome(tab.source.getToken());
@@ -460,8 +428,7 @@ const scenes = {
     await pass(SECOND);
     same(await ended(pending), "first");
   },
-  async "endless patience is no busy loop"(helper) {
-    const scene = stage(helper);
+  async "endless patience is no busy loop"(scene) {
     // A timer takes no more than 24 days, and comes at once where it is told to.
     scene.script = [refused("aurora-busy", 503, String(30 * 86_400))];
     const { source } = scene.open(signIn(), { patience: Infinity });
@@ -473,8 +440,7 @@ const scenes = {
     source.close();
   },
   // A page's own callbacks ----------------------------------------------------------------------
-  async "subscribers are told until they leave"(helper) {
-    const scene = stage(helper);
+  async "subscribers are told until they leave"(scene) {
     scene.script = [vended("first"), vended("second")];
     const tab = scene.open();
     const heard = [];
@@ -484,8 +450,7 @@ const scenes = {
     await tab.source.replaceToken("first");
     same([heard, tab.tokens], [["first"], ["first", "second"]]);
   },
-  async "a callback that throws or rejects harms nothing"(helper) {
-    const scene = stage(helper);
+  async "a callback that throws or rejects harms nothing"(scene) {
     scene.script = [vended("first")];
     const { source } = scene.open();
     const loose = [];
@@ -499,23 +464,20 @@ const scenes = {
     same(loose, []);
   },
   // The page's own sign-in ----------------------------------------------------------------------
-  async "a token that came is given although the sign-in cannot be asked again"(helper) {
-    const scene = stage(helper);
+  async "a token that came is given although the sign-in cannot be asked again"(scene) {
     let asked = 0;
     scene.script = [vended("first")];
     const getCallerToken = () => { if (++asked === 2) throw new Error("once"); return signIn(); };
     const tab = scene.open("", { getCallerToken });
     same([await outcome(tab.source.getToken()), tab.tokens], ["first", ["first"]]);
   },
-  async "a sign-in that never answers is told"(helper) {
-    const scene = stage(helper);
+  async "a sign-in that never answers is told"(scene) {
     const tab = scene.open("", { getCallerToken: never });
     const pending = outcome(tab.source.getToken());
     await pass(3 * MINUTE);
     same(await Promise.race([pending, settle().then(() => "nothing")]), "sign-in-silent");
   },
-  async "ten thousand calls put a handful of listeners on their signal"(helper) {
-    const scene = stage(helper);
+  async "ten thousand calls put a handful of listeners on their signal"(scene) {
     scene.script = [vended("first")];
     const tab = scene.open();
     const { signal } = new AbortController();
@@ -526,8 +488,7 @@ const scenes = {
     same(listeners < 10, true);
   },
   // What stands around it ---------------------------------------------------------------------------
-  async "cookies and headers go along where the page says so, and an address may be a URL"(helper) {
-    const scene = stage(helper);
+  async "cookies and headers go along where the page says so, and an address may be a URL"(scene) {
     scene.script = [vended("first")];
     const endpoint = new URL("https://own.example.com/token");
     const tab = scene.open(signIn(), { endpoint, credentials: "include", headers: { "x-csrf": "1" } });
@@ -536,7 +497,7 @@ const scenes = {
     same([url, credentials, headers["x-csrf"]], [String(endpoint), "include", "1"]);
     same(headers.authorization.startsWith("Bearer e30."), true);
   },
-  async "sources of one's own give what they are told, and load the SDK too"(helper) {
+  async "sources of one's own give what they are told, and load the SDK too"(_, helper) {
     globalThis.sdkLog = [];
     const literal = helper.literalTokenSource("jwt-literal");
     same([await literal.tokenProvider(), (await literal.getToken()).expiresIn], ["jwt-literal", 43_200]);
@@ -547,11 +508,10 @@ const scenes = {
     await close();
     same([wishes, sdkLog.at(-1)], [["failed", null], "closed jwt-own"]);
   },
-  async "the hooks' state tells loading, waiting, ready, failed and signed out"({ tokenStore, ...helper }) {
-    const scene = stage(helper);
+  async "the hooks' state tells loading, waiting, ready, failed and signed out"(scene, helper) {
     scene.script = [refused("aurora-busy", 503, "5"), vended("first"), refused("user-not-eligible", 403)];
     const tab = scene.open();
-    const store = tokenStore(tab.source);
+    const store = helper.tokenStore(tab.source);
     const seen = [store.get().status];
     const leave = store.subscribe(() => seen.at(-1) !== store.get().status && seen.push(store.get().status));
     await pass(6 * SECOND);
@@ -560,13 +520,12 @@ const scenes = {
     same(seen, ["loading", "waiting", "ready", "signed-out"]);
     leave();
     await pass(SECOND);
-    const other = tokenStore(stage(helper).open("opaque").source);
+    const other = helper.tokenStore(stage(helper).open("opaque").source);
     other.subscribe(() => {});
     await until(() => other.get().status === "failed");
   },
-  async "components that reload twice and leave on the way leave no session open"(helper) {
+  async "components that reload twice and leave on the way leave no session open"(scene, helper) {
     globalThis.sdkLog = [];
-    const scene = stage(helper);
     scene.script = [vended("first")];
     const { source } = scene.open();
     const store = helper.sdkStore(source, () => ({ loaderUrl: LOADER }));
@@ -586,7 +545,7 @@ const scenes = {
     same([open, store.get().status], [0, "loading"]);
   },
   // What people read ------------------------------------------------------------------------------
-  async "every problem has a title and a sentence for people"(helper) {
+  async "every problem has a title and a sentence for people"(_, helper) {
     for (const slug of Object.keys(helper.PROBLEMS)) {
       const { title, message } = new helper.TokenError(slug);
       same([slug, /^[A-Z].* .*[^.]$/.test(title), /^[A-Z].*\.$/.test(message)], [slug, true, true]);
@@ -595,8 +554,7 @@ const scenes = {
       same([slug, new helper.TokenError(slug).message === slug], [slug, false]);
     }
   },
-  async "who has no token is not told to keep the one there is"(helper) {
-    const scene = stage(helper);
+  async "who has no token is not told to keep the one there is"(scene) {
     const detail = "Keep using the token that you have, or try again later.";
     const body = { type: "urn:problem:aurora-token-vendor:too-many-renewals", title: "Too many", detail };
     scene.script = [() => new Response(JSON.stringify(body), { status: 429 })];
@@ -604,8 +562,7 @@ const scenes = {
     const error = await tab.source.getToken().catch((error) => error);
     same([error.slug, error.message.includes("Keep using")], ["too-many-renewals", false]);
   },
-  async "who is offline reads of the network, not of a turn"(helper) {
-    const scene = stage(helper);
+  async "who is offline reads of the network, not of a turn"(scene, helper) {
     const tab = scene.open();
     online(false);
     tab.source.getToken().catch(() => {});
@@ -626,7 +583,7 @@ export async function run(...modules) {
     setClock(0);
     online(true);
     const limit = new Promise((resolve) => real.setTimeout(() => resolve("it hangs"), 120_000));
-    said[name] = await Promise.race([limit, scene(helper).then(() => "", String)]);
+    said[name] = await Promise.race([limit, scene(stage(helper), helper).then(() => "", String)]);
     sessionStorage.clear();
   }
   return said;
