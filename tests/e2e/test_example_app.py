@@ -12,9 +12,8 @@ from playwright.sync_api import Page, Request, expect
 
 from infra.fake_aurora.users import JESSICA
 from infra.local.stack import EXAMPLE_ORIGIN
-from infra.web.loopback import serving
 from tests.e2e.conftest import Running
-from tests.support.chromium import Site, chromium
+from tests.support.chromium import chromium, site
 from tests.support.npm import WEB, built_files, installed, run
 
 EXAMPLE = WEB / "example"
@@ -53,9 +52,9 @@ def page(
 
     The port of that origin may be taken: the browser is told to go to another one for it.
     """
-    with serving(Site()) as site:
-        site.files = files | {"/": files["/index.html"]}
-        rule = f"MAP {urlsplit(EXAMPLE_ORIGIN).netloc} localhost:{site.server_port}"
+    with site() as server:
+        server.files = files | {"/": files["/index.html"]}
+        rule = f"MAP {urlsplit(EXAMPLE_ORIGIN).netloc} {urlsplit(server.url).netloc}"
         with chromium(f"--host-resolver-rules={rule}") as browser, browser.new_context() as context:
             context.set_default_timeout(PATIENCE)
             expect.set_options(timeout=PATIENCE)

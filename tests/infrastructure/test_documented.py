@@ -7,8 +7,8 @@ import shlex
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +27,9 @@ from infra.build.lambda_asset import ROOT
 from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator.cli import app
 from infra.probe.cli import app as probe
-from infra.web.loopback import serving
 from tests.infrastructure import conftest
 from tests.infrastructure.conftest import Assembly
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering, as_json
 from tests.support.table import create_table
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -146,26 +145,17 @@ Call = tuple[str, str]
 """An action of IAM, and the resource that it is asked for."""
 
 
-class Provider(ThreadingHTTPServer):
-    """The identity provider, and the stage's address: whoever asks gets a token."""
+@contextmanager
+def provider() -> Iterator[str]:
+    """Give the identity provider, and the stage's address: whoever asks gets a token."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+    def answer(request: Request) -> Reply:
+        if request.method == "POST":
+            return as_json({"source": "stored", "token": {"jti": "jti", "jwt": "jwt"}})
+        return as_json({"issuer": server.url, "jwks_uri": server.url, "keys": [{"kty": "RSA"}]})
 
-
-class _Answer(Handler, BaseHTTPRequestHandler):
-    server: Provider
-
-    def do_GET(self) -> None:
-        keys = {"issuer": self.server.url, "jwks_uri": self.server.url, "keys": [{"kty": "RSA"}]}
-        self._say(keys)
-
-    def do_POST(self) -> None:
-        self._say({"source": "stored", "token": {"jti": "jti", "jwt": "jwt"}})
-
-    def _say(self, body: Any) -> None:
-        self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with answering(answer) as server:
+        yield server.url
 
 
 @dataclass
@@ -259,13 +249,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         pytest.MonkeyPatch.context() as patch,
         mock_aws(),
         FakeAurora.running() as aurora,
-        serving(Provider()) as provider,
+        provider() as url,
     ):
-        claims = {"iss": provider.url, "aud": "client", "email": PERSON, "email_verified": True}
+        claims = {"iss": url, "aud": "client", "email": PERSON, "email_verified": True}
         expires = {"exp": int(time.time()) + 900}
-        found = Stage(
-            provider.url, aurora, jwt.encode(claims | expires, "k" * 32, algorithm="HS256")
-        )
+        found = Stage(url, aurora, jwt.encode(claims | expires, "k" * 32, algorithm="HS256"))
         deploy(found)
         handlers = (("before-parameter-build", found.note), ("before-call", found.answer))
         patch.setattr("botocore.handlers.BUILTIN_HANDLERS", [*BUILTIN_HANDLERS, *handlers])

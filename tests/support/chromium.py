@@ -1,19 +1,18 @@
 """A Chromium for browser tests, and a small site on loopback for tests without another server."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from infra.web.chromium import chromium_arguments, chromium_path
-from infra.web.loopback import serving
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering, as_json
 
 ROOT = Path(__file__).parents[2]
 WEB = ROOT / "infra" / "web"
@@ -42,65 +41,48 @@ def chromium(*more: str) -> Iterator[Browser]:
             browser.close()
 
 
-class Site(ThreadingHTTPServer):
+LOADER = b"export const load = async (options) => ({ loadedWith: options });"
+
+
+@dataclass
+class Site:
     """
-    Serve the helper, an empty page, a loader, and a `/token` that counts and is slow.
+    Serve the helper, an empty page, a loader, and a `/token` that gives one answer after the other.
 
     What is put into `files` by its path, with its content type, is served as well; what a page
     posts to `/report` is put into `reports`.
     """
 
-    daemon_threads = True
+    answers: list[Any] = field(default_factory=list)
+    files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    asked: int = 0
+    reports: Queue[bytes] = field(default_factory=Queue)
+    url: str = ""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://localhost:{self.server_port}"
-        self.answers: list[bytes] = []
-        self.files: dict[str, tuple[bytes, str]] = {}
-        self.asked = 0
-        self.reports: Queue[bytes] = Queue()
-        self.release = threading.Event()
+    def answer(self, request: Request) -> Reply:
+        path = urlsplit(request.path).path
+        if request.method == "POST" and path == "/report":
+            self.reports.put(request.body)
+            return as_json({})
+        if request.method == "POST":
+            self.asked += 1
+            return as_json(self.answers[min(self.asked, len(self.answers)) - 1])
+        served = {
+            "/": (b"<!doctype html><title>Test</title>", "text/html"),
+            "/loader.js": (LOADER, "text/javascript"),
+            **{name: (file.read_bytes(), "text/javascript") for name, file in MODULES.items()},
+            **self.files,
+        }
+        if path not in served:
+            return 404, b"", {}
+        content, kind = served[path]
+        return 200, content, {"Content-Type": kind}
 
 
 @contextmanager
 def site() -> Iterator[Site]:
     """Serve until the block ends."""
-    with serving(Site()) as server:
-        try:
-            yield server
-        finally:
-            server.release.set()
-
-
-LOADER = b"export const load = async (options) => ({ loadedWith: options });"
-
-
-class _Handler(Handler, BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        if file := self.server.files.get(urlsplit(self.path).path):
-            self._send(*file)
-            return
-        match self.path:
-            case "/":
-                self._send(b"<!doctype html><title>Test</title>", "text/html")
-            case "/loader.js":
-                self._send(LOADER, "text/javascript")
-            case path if module := MODULES.get(path):
-                self._send(module.read_bytes(), "text/javascript")
-            case _:
-                self.answer(404, b"", {})
-
-    def do_POST(self) -> None:
-        body = self.body()
-        if self.path == "/report":
-            self.server.reports.put(body)
-            self._send(b"{}")
-            return
-        index, self.server.asked = self.server.asked, self.server.asked + 1
-        self.server.release.wait(120)
-        self._send(self.server.answers[min(index, len(self.server.answers) - 1)])
-
-    def _send(self, body: bytes, kind: str = "application/json") -> None:
-        self.answer(200, body, {"Content-Type": kind})
+    site = Site()
+    with answering(site.answer) as server:
+        site.url = f"http://localhost:{server.server_port}"
+        yield site

@@ -3,13 +3,11 @@
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-from infra.web.loopback import serving
 from tests.support.environment import InvocationLostError
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering, as_json
 
 VERSION = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:7"
 DEPLOYMENT = {"DeploymentId": "d-EXAMPLE", "LifecycleEventHookExecutionId": "an-execution"}
@@ -41,9 +39,7 @@ class CodeDeploy:
 
     def __enter__(self) -> Self:
         self._serving = ExitStack()
-        server = self._serving.enter_context(serving(_Server(("127.0.0.1", 0), _Handler)))
-        server.codedeploy = self
-        url = f"http://127.0.0.1:{server.server_port}"
+        url = self._serving.enter_context(answering(self._answer)).url
         self.variables = {"AWS_ENDPOINT_URL_CODEDEPLOY": url}
         if self._version:
             self.variables["AWS_ENDPOINT_URL_LAMBDA"] = url
@@ -62,46 +58,29 @@ class CodeDeploy:
         )
         return [each["status"] for each in self.reported]
 
-    def invoke(self, function: str, event: Any) -> tuple[int, dict[str, str], bytes]:
-        """Answer as Lambda's Invoke."""
+    def _answer(self, request: Request) -> Reply:
+        body = json.loads(request.body)
+        if target := request.headers.get("X-Amz-Target", ""):
+            return self._codedeploy(target.removeprefix(CODEDEPLOY), body)
+        *_, function, _ = request.path.split("/")
+        return self._lambda(unquote(function), body)
+
+    def _lambda(self, function: str, event: Any) -> Reply:
         if self.refusals or function != VERSION or not self._version:
             self.refusals -= 1
-            return 403, {"x-amzn-ErrorType": "AccessDeniedException"}, b'{"Message": "no policy"}'
+            return 403, b'{"Message": "no policy"}', {"x-amzn-ErrorType": "AccessDeniedException"}
         self.asked.append(event)
         try:
-            return 200, {}, self._version(event)
+            return 200, self._version(event), {}
         except InvocationLostError:
             crash = {"errorType": "Runtime.ImportModuleError", "errorMessage": "a secret"}
-            return 200, {"X-Amz-Function-Error": "Unhandled"}, json.dumps(crash).encode()
+            return 200, json.dumps(crash).encode(), {"X-Amz-Function-Error": "Unhandled"}
 
-    def call(self, operation: str, body: Any) -> tuple[int, dict[str, str], bytes]:
-        """Answer as CodeDeploy."""
+    def _codedeploy(self, operation: str, body: Any) -> Reply:
         match operation:
             case "GetDeployment" if self.creator:
-                info = {"deploymentInfo": {**body, "creator": self.creator}}
-                return 200, {}, json.dumps(info).encode()
+                return as_json({"deploymentInfo": {**body, "creator": self.creator}})
             case "PutLifecycleEventHookExecutionStatus":
                 self.reported.append(body)
-                return 200, {}, json.dumps({"lifecycleEventHookExecutionId": "e"}).encode()
-        return 400, {}, b'{"__type": "AccessDeniedException", "message": "no policy"}'
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    codedeploy: CodeDeploy
-
-
-class _Handler(Handler, BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.body())
-        target = self.headers.get("X-Amz-Target", "")
-        if target:
-            status, headers, content = self.server.codedeploy.call(
-                target.removeprefix(CODEDEPLOY), body
-            )
-        else:
-            *_, function, _ = self.path.split("/")
-            status, headers, content = self.server.codedeploy.invoke(unquote(function), body)
-        self.answer(status, content, headers)
+                return as_json({"lifecycleEventHookExecutionId": "e"})
+        return as_json({"__type": "AccessDeniedException", "message": "no policy"}, 400)

@@ -2,13 +2,11 @@
 
 import json
 import queue
-import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, override
+from typing import Any
 
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering
 
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:token-vendor:live"
 
@@ -39,62 +37,33 @@ class RuntimeApi:
     outcomes: queue.Queue[Outcome] = field(default_factory=queue.Queue)
 
     def __post_init__(self) -> None:
-        self._server = _Server(self)
-        self.address = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True
-        )
-        self._thread.start()
+        self._serving = ExitStack()
+        server = self._serving.enter_context(answering(self._answer))
+        self.address = f"127.0.0.1:{server.server_port}"
 
     def stop(self) -> None:
         """Close the port; a runtime that still asks for its next event is refused."""
         self.events.put(None)
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._serving.close()
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, api: RuntimeApi) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.api = api
-
-    @override
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about runtimes that were killed in the middle of a request."""
-
-
-class _Handler(Handler, BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        if self.path.endswith("/restore/next"):
+    def _answer(self, request: Request) -> Reply | None:
+        if request.method == "POST":
+            *_, invocation_id, what = request.path.split("/")
+            if what == "response":
+                outcome = Outcome(invocation_id=invocation_id, response=json.loads(request.body))
+            else:
+                outcome = Outcome(invocation_id=invocation_id, error=request.body.decode())
+            self.outcomes.put(outcome)
+            return 202, b"{}", {}
+        if request.path.endswith("/restore/next"):
             # SnapStart: the snapshot was taken, and is restored at once.
-            self.answer(HTTPStatus.OK, b"{}", {})
-            return
-        invocation = self.server.api.events.get()
-        if invocation is None:
-            self.close_connection = True
-            return
-        self.answer(
-            HTTPStatus.OK,
-            json.dumps(invocation.event).encode(),
-            {
-                "Content-Type": "application/json",
-                "Lambda-Runtime-Aws-Request-Id": invocation.id,
-                "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
-                "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
-            },
-        )
-
-    def do_POST(self) -> None:
-        body = self.body()
-        *_, invocation_id, what = self.path.split("/")
-        if what == "response":
-            outcome = Outcome(invocation_id=invocation_id, response=json.loads(body))
-        else:
-            outcome = Outcome(invocation_id=invocation_id, error=body.decode())
-        self.answer(HTTPStatus.ACCEPTED, b"{}", {})
-        self.server.api.outcomes.put(outcome)
+            return 200, b"{}", {}
+        if not (invocation := self.events.get()):
+            return None
+        headers = {
+            "Content-Type": "application/json",
+            "Lambda-Runtime-Aws-Request-Id": invocation.id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
+        }
+        return 200, json.dumps(invocation.event).encode(), headers

@@ -18,7 +18,7 @@ def jwt(**claims: Any) -> str:
     return f"e30.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.c2ln"
 
 
-def vended(jti: str = "first", *, life: int = LIFE, source: str = "generated") -> dict[str, Any]:
-    expires_at = (NOW + timedelta(seconds=life)).isoformat()
-    token = {"jwt": f"jwt-{jti}", "jti": jti, "expires_at": expires_at, "expires_in": life}
-    return {"status": 200, "body": {"token": token, "user": JESSICA, "source": source}}
+def vended(jti: str = "first") -> dict[str, Any]:
+    expires_at = (NOW + timedelta(seconds=LIFE)).isoformat()
+    token = {"jwt": f"jwt-{jti}", "jti": jti, "expires_at": expires_at, "expires_in": LIFE}
+    return {"token": token, "user": JESSICA, "source": "generated"}

@@ -4,13 +4,11 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, override
+from typing import Self
 
 import urllib3
 
-from infra.web.loopback import serving
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering
 
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
 
@@ -60,9 +58,7 @@ class Wire:
 
     def __enter__(self) -> Self:
         self._serving = ExitStack()
-        server = self._serving.enter_context(serving(_Server(("127.0.0.1", 0), _Handler)))
-        server.wire = self
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        self.url = self._serving.enter_context(answering(self._forward)).url
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,50 +69,31 @@ class Wire:
         """Name what passed, in order."""
         return [passage.operation for passage in self.passages]
 
-    def forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
+    def _forward(self, request: Request) -> Reply:
         """Pass one request on, springing the trap if it matches."""
-        operation = headers.get("X-Amz-Target", "").rpartition(".")[2] or path
-        trap = self.trap if self.trap and self.trap.catches(operation, body) else None
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2] or request.path
+        trap = self.trap if self.trap and self.trap.catches(operation, request.body) else None
         if trap:
             self.trap = None
             trap.before()
         answer = self.pool.request(
-            method,
-            self.upstream + path,
-            headers={k: v for k, v in headers.items() if k.lower() not in HOP_BY_HOP},
-            body=body,
+            request.method,
+            self.upstream + request.path,
+            headers={k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP},
+            body=request.body,
             redirect=False,
             decode_content=False,
         )
         self.passages.append(
             Passage(
                 operation=operation,
-                service=signed_for(headers.get("Authorization", "")),
-                body=body,
+                service=signed_for(request.headers.get("Authorization", "")),
+                body=request.body,
                 answered=len(answer.data),
             )
         )
         if trap:
             trap.after()
             self.sprung.set()
-        return answer
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    wire: Wire
-
-    @override
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about environments that were killed while they waited."""
-
-
-class _Handler(Handler, BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        answer = self.server.wire.forward(self.command, self.path, dict(self.headers), self.body())
         passed_on = {k: v for k, v in answer.headers.items() if k.lower() not in HOP_BY_HOP}
-        self.answer(answer.status, answer.data, passed_on)
-
-    do_POST = do_GET  # noqa: N815 - the library's name.
+        return answer.status, answer.data, passed_on

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,53 +11,47 @@ import urllib3
 
 from infra import outbound
 from infra.stage.issuer import IssuerError, signing_keys
-from infra.web.loopback import serving
+from tests.support.loopback import Reply, Request, Server, answering
 
 FOREIGN = "http://aurora.example.com/users"
 
 
-class Proxy(HTTPServer):
+type Asked = list[tuple[str, str | None]]
+
+
+@contextmanager
+def forbidding(asked: Asked) -> Iterator[Server]:
     """Answer every request by itself, as a proxy that forbids all may, and keep what was asked."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[tuple[str, str | None]] = []
+    def answer(request: Request) -> Reply:
+        asked.append((request.path, request.headers["Proxy-Authorization"]))
+        return 204, b"", {}
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Proxy
-
-    def do_GET(self) -> None:
-        self.server.asked.append((self.path, self.headers["Proxy-Authorization"]))
-        self.send_response(204)
-        self.end_headers()
-
-    do_CONNECT = do_GET  # noqa: N815 - The library's name.
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    for name in ("HTTP_PROXY", "NO_PROXY", "no_proxy", "https_proxy", *outbound.CA_BUNDLES):
-        monkeypatch.delenv(name, raising=False)
-    with serving(Proxy()) as server:
-        monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.server_port}")
+    with answering(answer) as server:
         yield server
 
 
-def test_foreign_address_is_behind_the_proxy(proxy: Proxy) -> None:
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    for name in ("HTTP_PROXY", "NO_PROXY", "no_proxy", "https_proxy", *outbound.CA_BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+    asked: Asked = []
+    with forbidding(asked) as server:
+        monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("https_proxy", server.url)
+        yield asked
+
+
+def test_foreign_address_is_behind_the_proxy(proxy: Asked) -> None:
     """With the name and password that its address has."""
     assert outbound.request("GET", FOREIGN).status == 204
-    assert proxy.asked == [(FOREIGN, "Basic bWU6cEBzcw==")]
+    assert proxy == [(FOREIGN, "Basic bWU6cEBzcw==")]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://localhost:1", "http://a.localhost"])
-def test_loopback_is_not(proxy: Proxy, url: str) -> None:
+def test_loopback_is_not(proxy: Asked, url: str) -> None:
     assert outbound._proxy(url) is None
-    assert proxy.asked == []
+    assert proxy == []
 
 
 @pytest.mark.usefixtures("proxy")
@@ -77,7 +71,7 @@ def test_companys_certificates_are_trusted(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with serving(Proxy()) as server:
+    with forbidding([]) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         url = f"https://127.0.0.1:{server.server_port}/"
         with pytest.raises(urllib3.exceptions.SSLError):
@@ -86,9 +80,9 @@ def test_companys_certificates_are_trusted(
         assert outbound.request("GET", url).status == 204
 
 
-def test_unanswered_issuer_is_the_networks_before_the_options(proxy: Proxy) -> None:
+def test_unanswered_issuer_is_the_networks_before_the_options(proxy: Asked) -> None:
     """An issuer that is right stays as it is: the proxy here lets nobody through."""
     with pytest.raises(IssuerError) as caught:
         signing_keys("https://id.example.com")
-    assert proxy.asked[0][0] == "id.example.com:443"
+    assert proxy[0][0] == "id.example.com:443"
     assert caught.value.fix.startswith("look at this machine's network and HTTPS_PROXY first")

@@ -3,16 +3,15 @@
 import json
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from typing import Any, override
+from typing import Any
 
 import pytest
 
 from infra.build import vulnerabilities
 from infra.build.lambda_asset import ROOT, locked_requirements
 from infra.build.vulnerabilities import AdvisoriesError, judge
-from infra.web.loopback import serving
+from tests.support.loopback import Reply, Request, answering, as_json
 
 ADVISORY = {
     "id": "OSV-2026-1",
@@ -26,38 +25,21 @@ ADVISORY = {
 }
 
 
-class AdvisoryService(ThreadingHTTPServer):
-    """OSV's only call, with an advisory for urllib3; `asked` has what was looked up."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Query)
-        self.url = f"http://127.0.0.1:{self.server_port}/v1/query"
-        self.asked: set[str] = set()
-
-
-class _Query(BaseHTTPRequestHandler):
-    server: AdvisoryService
-
-    def do_POST(self) -> None:
-        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        name = query["package"]["name"]
-        self.server.asked.add(f"{name}=={query['version']}")
-        body = json.dumps({"vulns": [ADVISORY]} if name == "urllib3" else {}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    @override
-    def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing."""
-
-
 @pytest.mark.nightly
 def test_everything_that_ships_is_looked_up_and_a_known_vulnerability_fails() -> None:
-    with serving(AdvisoryService()) as service:
+    asked = set()
+
+    def answer(request: Request) -> Reply:
+        """Answer OSV's only call, with an advisory for urllib3."""
+        query = json.loads(request.body)
+        name = query["package"]["name"]
+        asked.add(f"{name}=={query['version']}")
+        return as_json({"vulns": [ADVISORY]} if name == "urllib3" else {})
+
+    with answering(answer) as service:
+        url = f"{service.url}/v1/query"
         done = subprocess.run(
-            [sys.executable, "-m", vulnerabilities.__name__, "-s", "osv", "--osv-url", service.url],
+            [sys.executable, "-m", vulnerabilities.__name__, "-s", "osv", "--osv-url", url],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -65,7 +47,7 @@ def test_everything_that_ships_is_looked_up_and_a_known_vulnerability_fails() ->
             check=False,
         )
     shipped = {line.split()[0] for line in locked_requirements().splitlines() if "==" in line}
-    assert service.asked == shipped
+    assert asked == shipped
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("vulnerable: urllib3 ")
     assert done.stderr.endswith("(OSV-2026-1, mended in 99.0.1)\n")

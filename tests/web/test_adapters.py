@@ -1,6 +1,5 @@
 """The React hooks and the Vue composables, each in an app in a real browser."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,7 @@ def bundle(request: pytest.FixtureRequest) -> bytes:
 @pytest.fixture
 def start(context: BrowserContext, loopback: Site, bundle: bytes) -> Start:
     def start(*answers: dict[str, Any]) -> Page:
-        loopback.answers = [json.dumps(each["body"]).encode() for each in answers]
-        loopback.release.set()
+        loopback.answers = [*answers]
         loopback.files = {
             "/app.js": (bundle, "text/javascript"),
             "/counting.js": ((PAGES / "counting-loader.js").read_bytes(), "text/javascript"),
@@ -92,8 +90,7 @@ def test_components_share_the_session_that_one_of_them_loads_again(start: Start)
 
 
 def test_problem_is_shown_and_trying_again_takes_it_away(start: Start, loopback: Site) -> None:
-    nothing = {"body": {"token": {}}}
-    page = start(nothing, vended("first"))
+    page = start({"token": {}}, vended("first"))
     reads(page, error="unexpected-answer", status="failed")
     assert loopback.asked == 1
     page.evaluate("document.getElementById('refetch').click()")

@@ -43,8 +43,7 @@ def bundlers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_page(context: BrowserContext, loopback: Site) -> tuple[Page, list[str]]:
     """Open a page that sees Aurora's loader at its real address; list what it asks for."""
-    loopback.answers = [json.dumps(each["body"]).encode() for each in (vended("first"),)]
-    loopback.release.set()
+    loopback.answers = [vended("first")]
     asked: list[str] = []
 
     def aurora(route: Route) -> None:
@@ -98,8 +97,7 @@ def test_first_steps_of_the_docs_lead_to_a_page(
     )
     run("node_modules/.bin/vite", "build", cwd=page_folder)
     loopback.files = built_files(page_folder / "dist")
-    loopback.answers = [json.dumps(vended("first")["body"]).encode()]
-    loopback.release.set()
+    loopback.answers = [vended("first")]
     page = context.new_page()
     page.goto(f"{loopback.url}/index.html")
     if steps == 1:

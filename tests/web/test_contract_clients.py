@@ -8,17 +8,15 @@ command line, so it runs in an environment that uv makes for it.
 import json
 import shutil
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from token_vendor.problems import CATALOGUE, URN
 
-from infra.web.loopback import serving
-from tests.support.loopback import Handler
+from tests.support.loopback import Reply, Request, answering, as_json
 from tests.support.npm import INFRA, run
-from tests.support.tab import vended
+from tests.support.tab import JESSICA, vended
 
 TOOLS = Path(__file__).parent / "contract"
 PROGRAMS = TOOLS / "node_modules" / ".bin"
@@ -36,46 +34,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class _Vendor(ThreadingHTTPServer):
-    """Answer as the contract says: vend once, then ask to wait, and forget."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
-        self.seen: list[tuple[str, str | None, Any]] = []
-
-
-class _Answers(Handler, BaseHTTPRequestHandler):
-    server: _Vendor
-
-    def do_POST(self) -> None:
-        text = self.body()
-        self._note(json.loads(text) if text else None)
-        if len(self.server.seen) == 1:
-            self._send(200, "json", vended()["body"])
-            return
-        busy = CATALOGUE["aurora-busy"]
-        body = {"type": URN + busy.slug, "title": busy.title, "status": busy.status}
-        body |= {"detail": busy.detail, "instance": "urn:uuid:3fa85f64-5717-4562-b3fc-2c963f66afa6"}
-        self._send(busy.status, "problem+json", body)
-
-    def do_DELETE(self) -> None:
-        self._note(None)
-        self.send_response(204)
-        self.end_headers()
-
-    def _send(self, status: int, kind: str, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.answer(status, text, {"Content-Type": f"application/{kind}"})
-
-    def _note(self, body: Any) -> None:
-        self.server.seen.append((self.command, self.headers.get("Authorization"), body))
-
-
 def answers(*command: str | Path, cwd: Path) -> tuple[Any, list[tuple[str, str | None, Any]]]:
     """Run a client against a vendor; give what it printed, and what the vendor was asked."""
-    with serving(_Vendor()) as server:
-        url = f"http://127.0.0.1:{server.server_port}"
-        return json.loads(run(*command, url, cwd=cwd)), server.seen
+    seen: list[tuple[str, str | None, Any]] = []
+
+    def answer(request: Request) -> Reply:
+        """Vend once, then ask to wait, and forget."""
+        body = json.loads(request.body) if request.body else None
+        seen.append((request.method, request.headers["Authorization"], body))
+        if request.method == "DELETE":
+            return 204, b"", {}
+        if len(seen) == 1:
+            return as_json(vended())
+        busy = CATALOGUE["aurora-busy"]
+        problem = {"type": URN + busy.slug, "title": busy.title, "status": busy.status}
+        problem |= {"detail": busy.detail, "instance": f"urn:uuid:{JESSICA['id']}"}
+        return as_json(problem, busy.status, "application/problem+json")
+
+    with answering(answer) as server:
+        return json.loads(run(*command, server.url, cwd=cwd)), seen
 
 
 EXPECTED = ["jwt-first", f"{URN}aurora-busy", 503, 204]

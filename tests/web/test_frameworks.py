@@ -83,8 +83,7 @@ def open_page(context: BrowserContext, loopback: Site) -> Page:
         headers = {"Access-Control-Allow-Origin": "*"}
         route.fulfill(body=LOADER, content_type="text/javascript", headers=headers)
 
-    loopback.answers = [json.dumps(vended("first")["body"]).encode()]
-    loopback.release.set()
+    loopback.answers = [vended("first")]
     context.route(AURORAS_LOADER, aurora)
     page = context.new_page()
     caller = jwt(exp=4_000_000_000)
