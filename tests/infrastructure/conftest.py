@@ -54,7 +54,6 @@ GIVEN: dict[str, Any] = {
 LONGEST = "a-stage-of-20-letter"
 EVERY_ALARM = "every-alarm"
 CAREFUL = {"deployment": "canary", "canary_email": "Canary@Example.com", "business_hours": "6-16"}
-EVERY_STAGE = pytest.mark.parametrize("stage", ["sandbox", "production", LONGEST])
 STAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "sandbox": ("sandbox", {}),
     "production": ("production", {"provisioned_concurrency": 2}),
@@ -148,6 +147,7 @@ def filled_in(stage: str, **override: Any) -> StageConfig:
 class Template:
     """A synthesized template as plain data."""
 
+    stage: str
     path: Path
     data: dict[str, Any]
 
@@ -180,7 +180,7 @@ class Assembly:
 
     def template(self, stage: str) -> Template:
         path = self.folder / f"AuroraTokenVendor-{stage}.template.json"
-        return Template(path, json.loads(path.read_text()))
+        return Template(stage, path, json.loads(path.read_text()))
 
     def manifest(self, stage: str) -> dict[str, Any]:
         """Return how the CLI is told to deploy a stage's stack."""
@@ -279,6 +279,12 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     stages = (filled_in(name, **options) for name, (_, options) in STAGES.items())
     synthesize(folder, *stages, judged=True)
     return Assembly(folder)
+
+
+@pytest.fixture(params=["sandbox", "production", LONGEST])
+def template(request: pytest.FixtureRequest, assembly: Assembly) -> Template:
+    """Give a template after the other, for what every stage is to have."""
+    return assembly.template(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,8 @@ class Scene:
     def __init__(
         self, deployment: Deployment, template: Template, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        stage = template.path.name.removeprefix("AuroraTokenVendor-").partition(".")[0]
         self.deployment = deployment
-        self._service = f"token-vendor-{stage}"
+        self._service = f"token-vendor-{template.stage}"
         self.served: set[str] = set()
         alarms = [each["Properties"] for each in template.resources(ALARM).values()]
         self._alarms = {

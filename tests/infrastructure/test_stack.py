@@ -15,7 +15,6 @@ from token_vendor.wiring import DYNAMODB, SECRETS_MANAGER
 from infra.build.lambda_asset import SOURCES
 from infra.stage.reader import REMOVED
 from tests.infrastructure.conftest import (
-    EVERY_STAGE,
     LONGEST,
     Assembly,
     Template,
@@ -48,12 +47,10 @@ def function_log(template: Template) -> dict[str, Any]:
 # What the function may do.
 
 
-@EVERY_STAGE
-def test_role_may_do_exactly_what_the_code_calls(assembly: Assembly, stage: str) -> None:
+def test_role_may_do_exactly_what_the_code_calls(template: Template) -> None:
     """Every statement of the role is listed here, and no other policy hangs on it."""
     from infra.stack.token_vendor import TABLE_ACTIONS, TABLE_KEY_ACTIONS
 
-    template = assembly.template(stage)
     log = template.properties(FUNCTION)["LoggingConfig"]["LogGroup"]["Ref"]
     via = {
         service: {
@@ -109,10 +106,9 @@ def test_granted_table_actions_are_those_in_the_code() -> None:
     assert called == {*TABLE_ACTIONS, EVERYBODY_ACTION}
 
 
-@EVERY_STAGE
-def test_key_policy_leaves_the_key_to_the_accounts_own_iam(assembly: Assembly, stage: str) -> None:
+def test_key_policy_leaves_the_key_to_the_accounts_own_iam(template: Template) -> None:
     """No other account, no service and no anonymous principal is named in the key's policy."""
-    key = assembly.template(stage).properties(KEY)
+    key = template.properties(KEY)
     for statement in key["KeyPolicy"]["Statement"]:
         (principal,) = statement["Principal"].values()
         assert {"Ref": "AWS::AccountId"} in principal["Fn::Join"][1]
@@ -120,11 +116,7 @@ def test_key_policy_leaves_the_key_to_the_accounts_own_iam(assembly: Assembly, s
     assert key["EnableKeyRotation"] is True
 
 
-@EVERY_STAGE
-def test_api_may_invoke_only_the_alias_and_only_for_its_route(
-    assembly: Assembly, stage: str
-) -> None:
-    template = assembly.template(stage)
+def test_api_may_invoke_only_the_alias_and_only_for_its_route(template: Template) -> None:
     permissions = template.resources("AWS::Lambda::Permission").values()
     assert permissions
     for permission in permissions:
@@ -138,10 +130,8 @@ def test_api_may_invoke_only_the_alias_and_only_for_its_route(
         assert parts[-1].endswith("/token")
 
 
-@EVERY_STAGE
-def test_every_route_may_invoke_the_alias(assembly: Assembly, stage: str) -> None:
+def test_every_route_may_invoke_the_alias(template: Template) -> None:
     """AWS answers 500 where a route's permission is missing; an emulator may not ask for it."""
-    template = assembly.template(stage)
     patterns = [
         "/" + permission["Properties"]["SourceArn"]["Fn::Join"][1][-1].lstrip("/")
         for permission in template.resources("AWS::Lambda::Permission").values()
@@ -159,9 +149,7 @@ def test_every_route_may_invoke_the_alias(assembly: Assembly, stage: str) -> Non
 # The function.
 
 
-@EVERY_STAGE
-def test_api_calls_a_published_version_through_the_alias(assembly: Assembly, stage: str) -> None:
-    template = assembly.template(stage)
+def test_api_calls_a_published_version_through_the_alias(template: Template) -> None:
     # Of the Python that the asset's bytecode is for.
     assert template.properties(FUNCTION)["Runtime"] == "python3.13"
     alias = template.properties(ALIAS)
@@ -173,10 +161,8 @@ def test_api_calls_a_published_version_through_the_alias(assembly: Assembly, sta
     assert integration["PayloadFormatVersion"] == "2.0"
 
 
-@EVERY_STAGE
-def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: str) -> None:
+def test_each_deadline_ends_before_the_one_around_it(template: Template) -> None:
     """Aurora's or AWS's last answer < function < API Gateway < AWS's 30 s for an HTTP API."""
-    template = assembly.template(stage)
     function = template.properties(FUNCTION)
     variables = function["Environment"]["Variables"]
     aurora = Settings.aurora_connect_timeout + Settings.aurora_read_timeout
@@ -188,17 +174,15 @@ def test_each_deadline_ends_before_the_one_around_it(assembly: Assembly, stage: 
         assert attempts * (aws.connect_timeout + aws.read_timeout) < function["Timeout"] - RESERVE
 
 
-@EVERY_STAGE
-def test_function_accepts_its_environment(assembly: Assembly, stage: str) -> None:
+def test_function_accepts_its_environment(template: Template) -> None:
     """The settings read every variable of the template, and none is there that nothing reads."""
-    template = assembly.template(stage)
     variables = template.properties(FUNCTION)["Environment"]["Variables"]
     texts = {
         name: value if isinstance(value, str) else "a-name-from-cloudformation"
         for name, value in variables.items()
     }
     settings = Settings.from_environment(texts)
-    assert settings.stage == stage
+    assert settings.stage == template.stage
     powertools = {name for name in variables if name.startswith("POWERTOOLS_")}
     named = {name.lower() for name in variables.keys() - powertools}
     declared = {each.name: each for each in fields(Settings)}
@@ -207,7 +191,7 @@ def test_function_accepts_its_environment(assembly: Assembly, stage: str) -> Non
     assert (
         declared.keys() - named == {name for names in REMOVED for name in names} & declared.keys()
     )
-    assert variables["POWERTOOLS_SERVICE_NAME"] == f"token-vendor-{stage}"
+    assert variables["POWERTOOLS_SERVICE_NAME"] == f"token-vendor-{template.stage}"
 
 
 def test_defaults_of_cdk_json_are_those_of_the_function() -> None:
@@ -237,9 +221,8 @@ def test_bounds_and_protection_are_options(assembly: Assembly) -> None:
 # What is stored.
 
 
-@EVERY_STAGE
-def test_table_has_the_shape_that_the_code_expects(assembly: Assembly, stage: str) -> None:
-    table = assembly.template(stage).properties(TABLE)
+def test_table_has_the_shape_that_the_code_expects(template: Template) -> None:
+    table = template.properties(TABLE)
     assert table["KeySchema"] == [
         {"AttributeName": "pk", "KeyType": "HASH"},
         {"AttributeName": "sk", "KeyType": "RANGE"},
@@ -250,9 +233,7 @@ def test_table_has_the_shape_that_the_code_expects(assembly: Assembly, stage: st
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
-@EVERY_STAGE
-def test_table_and_secret_are_encrypted_with_our_key(assembly: Assembly, stage: str) -> None:
-    template = assembly.template(stage)
+def test_table_and_secret_are_encrypted_with_our_key(template: Template) -> None:
     key = arn_of(template, KEY)
     assert template.properties(TABLE)["SSESpecification"] == {
         "KMSMasterKeyId": key,
@@ -262,10 +243,9 @@ def test_table_and_secret_are_encrypted_with_our_key(assembly: Assembly, stage: 
     assert template.properties(SECRET)["KmsKeyId"] == key
 
 
-@EVERY_STAGE
-def test_secret_has_no_value(assembly: Assembly, stage: str) -> None:
+def test_secret_has_no_value(template: Template) -> None:
     """A generated password would look like an API key that Aurora rejects."""
-    secret = assembly.template(stage).properties(SECRET)
+    secret = template.properties(SECRET)
     assert not secret.keys() & {"SecretString", "GenerateSecretString"}
 
 
@@ -287,9 +267,7 @@ def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, poli
 # The way in.
 
 
-@EVERY_STAGE
-def test_every_route_asks_for_a_callers_token(assembly: Assembly, stage: str) -> None:
-    template = assembly.template(stage)
+def test_every_route_asks_for_a_callers_token(template: Template) -> None:
     routes = [
         each["Properties"] for each in template.resources("AWS::ApiGatewayV2::Route").values()
     ]
@@ -323,9 +301,8 @@ def test_without_origins_no_browser_may_call(longest: Template) -> None:
     assert "CorsConfiguration" not in longest.properties(API)
 
 
-@EVERY_STAGE
-def test_stage_is_throttled(assembly: Assembly, stage: str) -> None:
-    settings = assembly.template(stage).properties("AWS::ApiGatewayV2::Stage")
+def test_stage_is_throttled(template: Template) -> None:
+    settings = template.properties("AWS::ApiGatewayV2::Stage")
     assert settings["StageName"] == "$default"
     assert settings["DefaultRouteSettings"] == {
         "ThrottlingRateLimit": 100,
@@ -336,9 +313,8 @@ def test_stage_is_throttled(assembly: Assembly, stage: str) -> None:
 # What is written down.
 
 
-@EVERY_STAGE
-def test_access_log_tells_nothing_of_the_caller(assembly: Assembly, stage: str) -> None:
-    settings = assembly.template(stage).properties("AWS::ApiGatewayV2::Stage")
+def test_access_log_tells_nothing_of_the_caller(template: Template) -> None:
+    settings = template.properties("AWS::ApiGatewayV2::Stage")
     entry = json.loads(settings["AccessLogSettings"]["Format"])
     assert entry["request_id"] == "$context.requestId"
     telling = ("identity", "claims", "header", "path", "querystring", "sourceIp", "userAgent")
@@ -353,8 +329,7 @@ def test_logs_are_kept_for_the_configured_time(assembly: Assembly, stage: str, d
     assert function_log(template) in groups
 
 
-@EVERY_STAGE
-def test_template_holds_no_secret(assembly: Assembly, stage: str) -> None:
-    texts = list(every_text(assembly.template(stage).data))
+def test_template_holds_no_secret(template: Template) -> None:
+    texts = list(every_text(template.data))
     assert not [text for text in texts if text.startswith(("sk_", "rk_", "eyJ", "Bearer "))]
     assert not [text for text in texts if "{{resolve:" in text]

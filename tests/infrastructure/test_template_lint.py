@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.infrastructure.conftest import (
-    EVERY_STAGE,
     STAGES,
     Assembly,
     Template,
@@ -61,10 +60,9 @@ def test_environment_of_the_function_fits(longest: Template) -> None:
     assert total < 4096
 
 
-@EVERY_STAGE
-def test_dashboards_stay_inside_the_quotas_of_cloudwatch(assembly: Assembly, stage: str) -> None:
+def test_dashboards_stay_inside_the_quotas_of_cloudwatch(template: Template) -> None:
     """At most 500 widgets a dashboard, 500 metrics a widget, 2,500 metrics a dashboard."""
-    dashboards = assembly.template(stage).resources("AWS::CloudWatch::Dashboard").values()
+    dashboards = template.resources("AWS::CloudWatch::Dashboard").values()
     assert dashboards
     for dashboard in dashboards:
         widgets = json.loads(flat(dashboard["Properties"]["DashboardBody"], REFERENCE))["widgets"]
@@ -74,7 +72,6 @@ def test_dashboards_stay_inside_the_quotas_of_cloudwatch(assembly: Assembly, sta
         assert sum(metrics) <= 2500
 
 
-@EVERY_STAGE
-def test_templates_tell_nothing_of_the_building_machine(assembly: Assembly, stage: str) -> None:
-    texts = list(every_text(assembly.template(stage).data))
-    assert not [text for text in texts if str(assembly.folder) in text or "/work/" in text]
+def test_templates_tell_nothing_of_the_building_machine(template: Template) -> None:
+    texts = list(every_text(template.data))
+    assert not [text for text in texts if str(template.path.parent) in text or "/work/" in text]
