@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.support.clock import Clock
+from tests.support.settings import ENVIRONMENT
 
 # Before any test module makes a client: whatever credentials the machine has are not for tests.
 for variable in [name for name in os.environ if name.startswith("AWS_")]:
@@ -32,14 +33,7 @@ os.environ.update(
 # The handler is wired when it is imported. Its settings must not stay: `make run`, which a test
 # starts, takes AURORA_URL for somebody's real Aurora.
 with pytest.MonkeyPatch.context() as patch:
-    for name, value in {
-        "STAGE": "test",
-        "TABLE_NAME": "tokens",
-        "AURORA_SECRET_ARN": "aurora-api-key",
-        "AURORA_URL": "http://127.0.0.1:9",
-        "AURORA_TENANT_ID": "tenant",
-        "AURORA_ENVIRONMENT": "sandbox",
-    }.items():
+    for name, value in ENVIRONMENT.items():
         patch.setenv(name, value)
     import token_vendor.handler  # noqa: F401
 

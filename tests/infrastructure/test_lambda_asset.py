@@ -16,6 +16,7 @@ import pytest
 from infra.build import BundlingError, lambda_asset
 from infra.build.botocore_data import CALLED
 from infra.build.lambda_asset import SOURCES, build_asset
+from tests.support.settings import ENVIRONMENT
 
 # Lambda's limit is for code, dependencies and layers together, unzipped.
 LAMBDA_LIMIT = 250 * 2**20
@@ -120,12 +121,7 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
         f"for service in {sorted(CALLED)}: session.create_client(service)\n"
         "services = botocore.loaders.create_loader().list_available_services('service-2')\n"
         "print(json.dumps([handler.__cached__, services]))",
-        STAGE="test",
-        TABLE_NAME="table",
-        AURORA_SECRET_ARN="secret",
-        AURORA_URL="https://api-sandbox.aurorasolar.com",
-        AURORA_TENANT_ID="tenant",
-        AURORA_ENVIRONMENT="sandbox",
+        **ENVIRONMENT,
         AWS_DEFAULT_REGION="us-east-1",
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",

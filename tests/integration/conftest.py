@@ -27,16 +27,9 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 from tests.model.memory_table import MemoryTable
 from tests.support.clock import Clock
 from tests.support.events import Answer, event
+from tests.support.settings import ENVIRONMENT
 
 TABLE = "tokens"
-ENVIRONMENT = {
-    "STAGE": "test",
-    "TABLE_NAME": TABLE,
-    "AURORA_SECRET_ARN": "aurora-api-key",
-    "AURORA_URL": "http://127.0.0.1:9",
-    "AURORA_TENANT_ID": "tenant",
-    "AURORA_ENVIRONMENT": "sandbox",
-}
 AWS_TEXT = re.compile(r"arn:aws|\b\d{12}\b|DynamoDB|dynamodb|Secrets ?Manager|botocore|Traceback")
 JWT = re.compile(r"eyJ[\w-]+\.[\w-]+")
 WHY = ({"S": "a test"}, {"S": "arn:aws:iam::123456789012:user/operator"})

@@ -13,8 +13,9 @@ from infra.operator import output, seats, switches
 from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError
 from infra.operator.tokens import forget
-from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
+from tests.integration.conftest import JESSICA, TABLE, Deployment
 from tests.integration.test_switch_command import stage, wanted
+from tests.support.settings import ENVIRONMENT
 
 __all__ = ["stage"]
 

@@ -15,9 +15,10 @@ from token_vendor.problems import AuroraKeyRejectedError, AuroraUnavailableError
 from token_vendor.request_budget import QUEUE
 from token_vendor.token_item import TokenItem
 
-from tests.integration.conftest import ENVIRONMENT, TABLE, Context, Deployment, deployed, event
+from tests.integration.conftest import TABLE, Context, Deployment, deployed, event
 from tests.integration.test_store_failures import Wire
 from tests.support.clients import people
+from tests.support.settings import ENVIRONMENT
 
 DAY, HOUR = 86_400, 3600
 PEOPLE = [user["email"] for user in people(12)]

@@ -8,8 +8,9 @@ from token_vendor import scheduled
 from token_vendor.observability import recorder
 from token_vendor.problems import AuroraUnavailableError
 
-from tests.integration.conftest import ENVIRONMENT, Context, Deployment
+from tests.integration.conftest import Context, Deployment
 from tests.support.clients import people
+from tests.support.settings import ENVIRONMENT
 
 PEOPLE = 2000
 

@@ -13,8 +13,9 @@ from token_vendor.token_item import TokenItem
 from infra.operator import output, person, switches
 from infra.operator.deployed import Deployed
 from infra.operator.person import Look
-from tests.integration.conftest import ENVIRONMENT, JESSICA, WHY, Deployment
+from tests.integration.conftest import JESSICA, WHY, Deployment
 from tests.integration.test_switch_command import NOW, stage, wanted
+from tests.support.settings import ENVIRONMENT
 
 __all__ = ["stage"]
 

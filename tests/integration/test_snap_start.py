@@ -6,8 +6,8 @@ from pathlib import Path
 
 from infra.build.lambda_asset import build_asset
 from infra.local.processes import clean_environment
-from tests.integration.conftest import ENVIRONMENT
 from tests.support.environment import Environment, runtime_folder
+from tests.support.settings import ENVIRONMENT
 
 SEED = 1
 PROGRAM = f"""

@@ -14,7 +14,8 @@ from token_vendor.settings import Settings
 from infra.operator import doctor, switches
 from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError, UsageError
-from tests.integration.conftest import ENVIRONMENT, JESSICA, TABLE, Deployment
+from tests.integration.conftest import JESSICA, TABLE, Deployment
+from tests.support.settings import ENVIRONMENT
 
 GROUP = "/aws/lambda/token-vendor"
 ME = "arn:aws:sts::123456789012:user/moto"

@@ -16,9 +16,10 @@ from infra.local.ministack import MiniStack, ministack
 from infra.local.processes import clean_environment, free_port
 from tests.support.environment import Environment, InvocationLostError, runtime_folder
 from tests.support.events import Answer, token_event
+from tests.support.settings import ENVIRONMENT
 from tests.support.table import create_table
 
-TABLE = "tokens"
+TABLE = ENVIRONMENT["TABLE_NAME"]
 HANDLER = "token_vendor.handler.handler"
 FUNCTION_TIMEOUT = 25.0
 
@@ -116,14 +117,14 @@ class Harness:
         return (
             clean_environment(
                 PYTHONPATH=os.pathsep.join([str(self.asset), str(self._runtime)]),
-                STAGE="test",
-                TABLE_NAME=TABLE,
-                AURORA_SECRET_ARN=self.secret_arn,
-                AURORA_URL=self.aurora.url,
-                AURORA_TENANT_ID=self.aurora.tenant_id,
-                AURORA_ENVIRONMENT="sandbox",
                 POWERTOOLS_SERVICE_NAME="token-vendor-test",
             )
+            | ENVIRONMENT
+            | {
+                "AURORA_SECRET_ARN": self.secret_arn,
+                "AURORA_URL": self.aurora.url,
+                "AURORA_TENANT_ID": self.aurora.tenant_id,
+            }
             | self.ministack.environment()
             | self._settings
             | others

@@ -1,17 +1,20 @@
-"""The function's settings, as far as a test does not care."""
+"""The function's environment and settings, as far as a test does not care."""
 
+from dataclasses import replace
 from typing import Any
 
 from token_vendor.settings import Settings
 
+ENVIRONMENT = {
+    "STAGE": "test",
+    "TABLE_NAME": "tokens",
+    "AURORA_SECRET_ARN": "aurora-api-key",
+    "AURORA_URL": "http://127.0.0.1:9",
+    "AURORA_TENANT_ID": "tenant",
+    "AURORA_ENVIRONMENT": "sandbox",
+}
+
 
 def settings(**options: Any) -> Settings:
     """Return the defaults, with some options set."""
-    required: dict[str, Any] = {
-        "stage": "test",
-        "aurora_environment": "sandbox",
-        "aurora_tenant_id": "tenant",
-        "table_name": "tokens",
-        "aurora_secret_arn": "aurora-api-key",
-    }
-    return Settings(**required | options)
+    return replace(Settings.from_environment(ENVIRONMENT), **options)

@@ -50,6 +50,7 @@ from infra.web.loopback import serving
 from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
 from tests.support.clock import Clock
+from tests.support.settings import ENVIRONMENT
 
 ADDRESS = "you+probe@example.com"
 
@@ -509,13 +510,7 @@ class Stage:
         }
 
 
-SETTINGS = Settings(
-    stage="sandbox",
-    aurora_environment="sandbox",
-    aurora_tenant_id="tenant",
-    table_name="tokens",
-    aurora_secret_arn="secret",
-)
+SETTINGS = Settings.from_environment(ENVIRONMENT | {"STAGE": "sandbox"})
 
 
 @pytest.mark.parametrize(

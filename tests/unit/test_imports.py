@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.settings import ENVIRONMENT
+
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 PACKAGE = FUNCTIONS / "token_vendor"
 MOST_MODULES = 440
@@ -21,17 +23,6 @@ HEAVY = (
     "aws_lambda_powertools.event_handler",
     "aws_lambda_powertools.utilities.parameters",
 )
-ENVIRONMENT = {
-    "STAGE": "test",
-    "TABLE_NAME": "tokens",
-    "AURORA_SECRET_ARN": "secret",
-    "AURORA_URL": "http://127.0.0.1:9",
-    "AURORA_TENANT_ID": "tenant",
-    "AURORA_ENVIRONMENT": "sandbox",
-    "POWERTOOLS_SERVICE_NAME": "token-vendor-test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "PYTHONPATH": str(FUNCTIONS),
-}
 ORDER = [
     *(
         "__init__",
@@ -57,7 +48,7 @@ def imported() -> set[str]:
     program = "import sys, json, token_vendor.handler; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=ENVIRONMENT | {"PATH": os.environ["PATH"]},
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(FUNCTIONS)},
         capture_output=True,
         text=True,
         check=True,
