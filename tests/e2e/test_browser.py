@@ -105,6 +105,22 @@ def with_token(page: Page) -> str:
     return jti.text_content() or ""
 
 
+def enter(page: Page) -> str:
+    """Sign in, and give the token's `jti`."""
+    sign_in(page)
+    return with_token(page)
+
+
+def open_session(page: Page) -> None:
+    page.get_by_role("button", name="Load the Client SDK").click()
+    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+
+
+def make_busy(deployed: Running, operation: str) -> None:
+    busy = {"status": 429, "headers": {"Retry-After": "50"}}
+    deployed.aurora.fail({"operation": operation, "kind": "status", **busy})
+
+
 def generated(deployed: Running) -> int:
     calls: dict[str, int] = deployed.aurora.stats()["calls"]
     return calls["generate_token"]
@@ -206,8 +222,7 @@ def test_from_sign_in_to_a_loaded_sdk(page: Page, deployed: Running) -> None:
     expect(page.locator("#stand-in")).to_be_visible()
     look(page, "2-token", with_axe=True)
     expect(page.locator("#load")).not_to_have_class("quiet")
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    open_session(page)
     # What is done is offered quietly.
     expect(page.get_by_role("button", name="Load it again")).to_have_class("quiet")
     design = page.frame_locator("#cad-element iframe")
@@ -241,10 +256,8 @@ def test_everything_can_be_done_from_the_keyboard(page: Page) -> None:
 
 def test_a_failed_token_is_replaced_in_every_tab(page: Page, deployed: Running) -> None:
     """The session that it closes goes on with the new one."""
-    sign_in(page)
-    failed = with_token(page)
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    failed = enter(page)
+    open_session(page)
     other = open_tab(page)
     assert with_token(other) == failed
     other.get_by_role("button", name="This token failed me").click()
@@ -258,10 +271,8 @@ def test_a_failed_token_is_replaced_in_every_tab(page: Page, deployed: Running) 
 
 
 def test_a_session_taken_over_is_said_and_can_be_taken_back(page: Page, deployed: Running) -> None:
-    sign_in(page)
-    with_token(page)
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    enter(page)
+    open_session(page)
     other = open_tab(page)
     other.get_by_role("button", name="Load the Client SDK").click()
     expect(page.locator("#sdk-state")).to_contain_text("opened somewhere else")
@@ -274,8 +285,7 @@ def test_a_session_taken_over_is_said_and_can_be_taken_back(page: Page, deployed
 
 def test_a_token_that_aurora_refuses_is_said(page: Page, deployed: Running) -> None:
     """Generated behind the vendor's back, as by another system with the same key."""
-    sign_in(page)
-    refused = with_token(page)
+    refused = enter(page)
     deployed.aurora.answer(
         "generate_token", deployed.aurora.tenant_id, deployed.aurora.api_key, JESSICA["id"]
     )
@@ -284,13 +294,11 @@ def test_a_token_that_aurora_refuses_is_said(page: Page, deployed: Running) -> N
     look(page, "18-sdk-refused")
     page.get_by_role("button", name="This token failed me").click()
     expect(page.locator("#token-jti")).not_to_have_text(refused)
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    open_session(page)
 
 
 def test_signing_out_drops_the_token_everywhere(page: Page, deployed: Running) -> None:
-    sign_in(page)
-    first = with_token(page)
+    first = enter(page)
     other = open_tab(page)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
@@ -306,8 +314,7 @@ def test_signing_out_drops_the_token_everywhere(page: Page, deployed: Running) -
     # The page is signed out at once; its storage is, when the service has been told.
     expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     assert page.evaluate("sessionStorage.length + localStorage.length") == 0
-    sign_in(page)
-    assert with_token(page) != first
+    assert enter(page) != first
     assert generated(deployed) == 2
 
 
@@ -327,8 +334,7 @@ def test_aurora_down_and_back(page: Page, deployed: Running) -> None:
 def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) -> None:
     """Aurora's 429 moves everybody's turn; the page counts down, then has the token by itself."""
     page.clock.install()
-    busy = {"status": 429, "headers": {"Retry-After": "50"}}
-    deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
+    make_busy(deployed, "list_users")
     sign_in(page)
     expect(page.locator("#status")).to_contain_text("Many people are signing in")
     expect(page.locator("#turn")).to_have_text(re.compile(r"^Your turn comes in \d+ s$"))
@@ -340,8 +346,7 @@ def test_who_has_to_wait_for_a_turn_sees_it_come(page: Page, deployed: Running) 
 
 @NIGHTLY
 def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
-    busy = {"status": 429, "headers": {"Retry-After": "50"}}
-    deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
+    make_busy(deployed, "list_users")
     page.clock.install()
     sign_in(page)
     expect(page.locator("#turn-left")).to_be_visible()
@@ -364,8 +369,7 @@ def test_who_waits_can_sign_out(page: Page, deployed: Running) -> None:
 
 def test_a_sign_in_that_has_run_out(page: Page, deployed: Running) -> None:
     """The gateway's 401 carries no CORS header, so the page has to conclude it."""
-    sign_in(page)
-    with_token(page)
+    enter(page)
     expired = deployed.sign_in(EMAIL, exp=int(time.time()) - 60)
     page.evaluate(
         """expired => {
@@ -422,8 +426,7 @@ def test_denying_at_the_provider_is_said_and_leaves_a_way_on(page: Page) -> None
     expect(page.locator("main")).not_to_contain_text("access_denied")
     assert focused(page) == "problem"
     look(page, "10-denied")
-    sign_in(page)
-    with_token(page)
+    enter(page)
     expect(page.locator("#problem")).to_be_hidden()
 
 
@@ -434,8 +437,7 @@ def test_an_address_of_an_earlier_sign_in_leaves_a_way_on(page: Page, deployed: 
     expect(page.locator("main")).not_to_contain_text("state")
     assert page.url == f"{deployed.stack.outputs.demo_url}/"
     look(page, "11-stale")
-    sign_in(page)
-    with_token(page)
+    enter(page)
     # Going back to it says nothing to somebody who is signed in.
     page.goto(f"{deployed.stack.outputs.demo_url}/?code=used&state=stale")
     with_token(page)
@@ -460,8 +462,7 @@ def test_a_page_without_its_configuration_says_so(page: Page) -> None:
         page.unroute_all()
     look(page, "12-not-set-up")
     page.get_by_role("button", name="Load the page again").click()
-    sign_in(page)
-    with_token(page)
+    enter(page)
 
 
 @NIGHTLY
@@ -470,8 +471,7 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
 ) -> None:
     """The page stops offering what cannot be had, and says when it can."""
     page.clock.install()
-    sign_in(page)
-    with_token(page)
+    enter(page)
     deployed.use_up_renewals(EMAIL)
     spent = generated(deployed)
     page.reload()
@@ -488,8 +488,7 @@ def test_a_person_who_replaced_too_often_goes_on_with_the_token(
     expect(page.locator("#problem-title")).to_have_text("You could not come back for a while")
     look(page, "24-before-signing-out")
     page.get_by_role("button", name="Stay signed in").click()
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    open_session(page)
     expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
     assert generated(deployed) == spent
     page.clock.fast_forward(3_600_000)
@@ -502,8 +501,7 @@ def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
 ) -> None:
     """Signing out and in needs a token too; the page gets it by itself when the hour is over."""
     page.clock.install()
-    sign_in(page)
-    with_token(page)
+    enter(page)
     deployed.use_up_renewals(EMAIL)
     page.get_by_role("button", name="Sign out").click()
     expect(page.locator("#status")).to_have_text("You are signed out.")
@@ -520,16 +518,14 @@ def test_a_person_without_a_token_and_over_the_limit_waits_for_it(
 @NIGHTLY
 def test_a_new_token_is_tried_before_it_is_replaced(page: Page, deployed: Running) -> None:
     """Impatient clicks would use up what an hour allows."""
-    sign_in(page)
-    failed = with_token(page)
+    failed = enter(page)
     page.get_by_role("button", name="This token failed me").dblclick()
     expect(page.locator("#token-jti")).not_to_have_text(failed)
     expect(page.locator("#status")).to_have_text("You have another token.")
     expect(page.get_by_role("button", name="This token failed me")).to_be_hidden()
     assert focused(page) == "token-title"
     look(page, "13-replaced")
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    open_session(page)
     expect(page.get_by_role("button", name="This token failed me")).to_be_visible()
     assert generated(deployed) == 2
 
@@ -539,10 +535,8 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
     page: Page, deployed: Running
 ) -> None:
     page.clock.install()
-    sign_in(page)
-    with_token(page)
-    page.get_by_role("button", name="Load the Client SDK").click()
-    expect(page.locator("#sdk-state")).to_contain_text("session is open")
+    enter(page)
+    open_session(page)
     events = page.locator("#events li strong")
     expect(events).to_have_text(
         ["Design opened with the token of this tab", "Aurora generated a token"]
@@ -567,8 +561,7 @@ def test_the_page_makes_a_takeover_and_a_queue_and_tells_what_happened(
 
 @NIGHTLY
 def test_an_outage_made_here_leaves_the_token_as_it_is(page: Page, deployed: Running) -> None:
-    sign_in(page)
-    jti = with_token(page)
+    jti = enter(page)
     page.get_by_role("button", name="Make an outage").click()
     expect(page.locator("#turn")).to_have_text(re.compile(r"^Trying again in \d+ s$"))
     look(page, "23-outage-made-here")
@@ -583,8 +576,7 @@ def test_the_focus_is_moved_only_where_it_was_lost(page: Page, deployed: Running
     sign_in(page)
     expect(page.locator("#problem-title")).to_have_text("The service cannot be reached")
     page.unroute_all()
-    busy = {"status": 429, "headers": {"Retry-After": "50"}}
-    deployed.aurora.fail({"operation": "list_users", "kind": "status", **busy})
+    make_busy(deployed, "list_users")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#queue")).to_be_visible()
     assert focused(page) == "who"
@@ -598,8 +590,7 @@ def test_the_focus_is_moved_only_where_it_was_lost(page: Page, deployed: Running
 
 @NIGHTLY
 def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> None:
-    sign_in(page)
-    with_token(page)
+    enter(page)
     page.reload()
     with_token(page)
     expect(page.locator("#status")).to_have_text("")
@@ -620,12 +611,10 @@ def test_what_happened_pushes_nothing_away(page: Page, deployed: Running) -> Non
 
 @NIGHTLY
 def test_a_queue_pushes_nothing_away_either(page: Page, deployed: Running) -> None:
-    sign_in(page)
-    with_token(page)
+    enter(page)
     before = [page.locator(each).bounding_box() for each in ("#token", "#sdk")]
     page.clock.install()
-    busy = {"status": 429, "headers": {"Retry-After": "50"}}
-    deployed.aurora.fail({"operation": "generate_token", "kind": "status", **busy})
+    make_busy(deployed, "generate_token")
     page.get_by_role("button", name="This token failed me").click()
     expect(page.locator("#turn")).to_be_visible()
     assert [page.locator(each).bounding_box() for each in ("#token", "#sdk")] == before
