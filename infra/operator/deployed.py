@@ -6,10 +6,11 @@ What a command knows about a stage comes from what runs there, not from this che
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -24,9 +25,6 @@ from token_vendor.settings import Settings
 
 from infra.operator.exits import NotDeployedError, message
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 LOCAL = "local"
 LOCAL_OUTPUTS = Path(".local") / "outputs.json"
 # MiniStack takes any credentials; real ones stay out of a process that talks to it.
@@ -40,9 +38,9 @@ ON_LOOPBACK = QUICK.merge(Config(proxies={}, retries={"mode": "standard", "max_a
 class Deployed:
     stage: str
     region: str
-    outputs: "Mapping[str, str]"
+    outputs: Mapping[str, str]
     status: str
-    local: "Mapping[str, str]"
+    local: Mapping[str, str]
     session: boto3.Session
 
     @classmethod
@@ -123,7 +121,7 @@ def stages() -> list[str]:
         return []
 
 
-def _session(local: "Mapping[str, str]") -> boto3.Session:
+def _session(local: Mapping[str, str]) -> boto3.Session:
     if not local:
         # boto3 reads AWS_DEFAULT_REGION and the profile; AWS_REGION is the other SDKs' name for it.
         return boto3.Session(region_name=os.environ.get("AWS_REGION"))
@@ -137,7 +135,7 @@ def _session(local: "Mapping[str, str]") -> boto3.Session:
     )
 
 
-def _client(session: boto3.Session, service: str, local: "Mapping[str, str]") -> Any:
+def _client(session: boto3.Session, service: str, local: Mapping[str, str]) -> Any:
     # The names of services are data here, and boto3's stubs want a literal.
     make: Any = session.client
     if local:

@@ -8,8 +8,6 @@ the processor time. Playwright's own builds come from a host that a company's ma
 cannot reach; Debian's package comes from the mirror that they already use.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

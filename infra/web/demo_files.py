@@ -1,14 +1,9 @@
 """What the demo page consists of, and the headers that it is served with, wherever that is."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 HERE = Path(__file__).parent
 # The library's own build for browsers; infra/package-lock.json pins it.

@@ -9,13 +9,13 @@ import boto3
 import pytest
 from token_vendor.control import Entry
 from token_vendor.observability import digest
-from token_vendor.settings import Settings
 
 from infra.operator import doctor, switches
 from infra.operator.deployed import Deployed
 from infra.operator.exits import OperatorError, UsageError
-from tests.integration.conftest import JESSICA, TABLE, Deployment
-from tests.support.settings import ENVIRONMENT
+from tests.integration.conftest import JESSICA, Deployment
+from tests.support.settings import settings
+from tests.support.stage import stage_of
 
 GROUP = "/aws/lambda/token-vendor"
 ME = "arn:aws:sts::123456789012:user/moto"
@@ -31,17 +31,8 @@ def stage(aws: None, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) ->
     session.events.register("before-call.dynamodb", deployment.dynamodb.answer)
     session.client("logs").create_log_group(logGroupName=GROUP)
     monkeypatch.setattr("infra.operator.switches.time.time", deployment.clock)
-    deployed = Deployed(
-        stage="test",
-        region="us-east-1",
-        outputs={"TableName": TABLE, "LogGroupName": GROUP},
-        status="CREATE_COMPLETE",
-        local={},
-        session=session,
-    )
-    tenant = {"AURORA_TENANT_ID": deployment.aurora.tenant_id}
-    vars(deployed)["settings"] = Settings.from_environment(ENVIRONMENT | tenant)
-    return deployed
+    chosen = settings(aurora_tenant_id=deployment.aurora.tenant_id)
+    return stage_of(chosen, session, LogGroupName=GROUP)
 
 
 def wanted(name: str, value: str = "", *, until: str = "24h", now: float = NOW) -> Entry:

@@ -44,6 +44,7 @@ from infra.operator.seats import Erased
 from infra.operator.vend import Vend
 from tests.model.test_request_budget import PROMPT, Morning, coming
 from tests.support.settings import settings
+from tests.support.stage import session_of, stage_of
 
 PREWARM = Path(__file__).parents[2] / "docs" / "prewarm.md"
 NOON = 29_201_040
@@ -327,26 +328,18 @@ class Secrets:
         self.value = SecretString
 
 
-def stage_of(aurora: FakeAurora | None = None, secrets: Any = None, **options: Any) -> Deployed:
-    found = Deployed(
-        stage="sandbox",
-        region="us-east-1",
-        outputs={"SecretArn": "arn", "TableName": "tokens", "DashboardNames": "service,operations"},
-        status="",
-        local={},
-        session=SimpleNamespace(client=lambda *_, **__: secrets),  # type: ignore[arg-type]
-    )
+def sandbox(aurora: FakeAurora | None = None, secrets: Any = None, **options: Any) -> Deployed:
     if aurora:
         options |= {"aurora_url": aurora.url, "aurora_tenant_id": aurora.tenant_id}
-    vars(found)["settings"] = settings(**options)
-    return found
+    outputs = {"SecretArn": "arn", "DashboardNames": "service,operations"}
+    return stage_of(settings(stage="sandbox", **options), session_of(secrets), **outputs)
 
 
 @pytest.fixture
 def secrets(fake_aurora: FakeAurora, monkeypatch: pytest.MonkeyPatch) -> Secrets:
     """Give the secret of a stage that calls the fake Aurora."""
     found = Secrets(fake_aurora.api_key)
-    monkeypatch.setattr(Deployed, "find", lambda _: stage_of(fake_aurora, found))
+    monkeypatch.setattr(Deployed, "find", lambda _: sandbox(fake_aurora, found))
     return found
 
 
@@ -397,7 +390,7 @@ def test_a_stage_without_invitations_needs_no_right_to_invite(
     fake_aurora: FakeAurora, *, invitations: bool
 ) -> None:
     fake_aurora.behave(forbidden=["invite_user"])
-    chosen = stage_of(fake_aurora, invitations=invitations).settings
+    chosen = sandbox(fake_aurora, invitations=invitations).settings
     assert bool(key_rights.missing_right(chosen, fake_aurora.api_key)) == invitations
     assert len(fake_aurora.calls()) == 2 + invitations
 
@@ -436,7 +429,7 @@ def test_doctor_warns_of_addresses_that_their_owners_can_change(
     monkeypatch: pytest.MonkeyPatch, *, required: bool
 ) -> None:
     monkeypatch.setattr(Deployed, "authorizer", lambda _: {"Issuer": "http://127.0.0.1:9"})
-    unanswered, *warned = doctor._issuer(stage_of(require_verified_email=required))
+    unanswered, *warned = doctor._issuer(sandbox(require_verified_email=required))
     assert unanswered.state == "fail"
     assert [("xms_edov" in each.fix, each.state) for each in warned] == [(True, "warn")] * (
         not required
@@ -446,9 +439,9 @@ def test_doctor_warns_of_addresses_that_their_owners_can_change(
 def test_doctor_finds_two_stages_with_one_key(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {"sandbox": "key-1", "other": "key-1", "third": "key-2"}
     monkeypatch.setattr(doctor, "stages", lambda: [*keys, "local"])
-    monkeypatch.setattr(Deployed, "find", lambda name: replace(stage_of(), stage=name))
+    monkeypatch.setattr(Deployed, "find", lambda name: replace(sandbox(), stage=name))
     monkeypatch.setattr(Deployed, "api_key", lambda stage: keys[stage.stage])
-    [finding] = doctor._shared_key(stage_of())
+    [finding] = doctor._shared_key(sandbox())
     assert finding.found.startswith("stage other has the same one")
     assert "key-1" not in str(finding)
 
@@ -474,7 +467,7 @@ def test_doctor_checks_an_id_token(
     monkeypatch.setattr(Deployed, "authorizer", lambda _: expected)
     sound = {"iss": ISSUER, "aud": "app", "exp": 10**10, "email": "a@b.de", "email_verified": True}
     token = jwt.encode(sound | claims, "k" * 32, algorithm="HS256")
-    found = list(sign_in_token.examine(stage_of(), token))
+    found = list(sign_in_token.examine(sandbox(), token))
     assert len(found) == 5
     assert {each.check.removeprefix("token: ") for each in found if each.fix} == failing
     assert "a@b.de" not in str(found)
@@ -482,11 +475,11 @@ def test_doctor_checks_an_id_token(
 
 def test_doctor_says_what_is_no_token() -> None:
     with pytest.raises(exits.OperatorError, match="no JWT"):
-        list(sign_in_token.examine(stage_of(), "an-opaque-access-token"))
+        list(sign_in_token.examine(sandbox(), "an-opaque-access-token"))
 
 
 def test_dashboards_on_aws_are_addresses() -> None:
-    assert dashboards.addresses(stage_of())["service"].endswith(
+    assert dashboards.addresses(sandbox())["service"].endswith(
         "us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#dashboards/dashboard/service"
     )
 

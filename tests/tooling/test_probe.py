@@ -51,6 +51,7 @@ from tests.model.memory_table import MemoryTable
 from tests.support.chromium import chromium
 from tests.support.clock import Clock
 from tests.support.settings import ENVIRONMENT
+from tests.support.stage import session_of, stage_of
 
 ADDRESS = "you+probe@example.com"
 
@@ -792,22 +793,8 @@ def outcome(at: float, stage: str = "sandbox", **known: Any) -> Outcome:
     )
 
 
-def stage_with(options: Settings, memory: MemoryTable | None = None) -> Deployed:
-    """Give a stage whose function has these options, without asking AWS."""
-    found = Deployed(
-        stage="sandbox",
-        region="",
-        outputs={"TableName": "tokens"},
-        status="",
-        local={},
-        session=SimpleNamespace(client=lambda *_, **__: memory),  # type: ignore[arg-type]
-    )
-    vars(found)["settings"] = options
-    return found
-
-
 def findings(options: Settings) -> list[tuple[str, str]]:
-    return [(each.state, each.found) for each in doctor._probe(stage_with(options))]
+    return [(each.state, each.found) for each in doctor._probe(stage_of(options))]
 
 
 def test_doctor_holds_options_against_the_newest_report(here: Path) -> None:
@@ -849,7 +836,7 @@ def run(
         aurora_tenant_id=aurora.tenant_id,
         aurora_environment=aurora.behaviour.environment,
     )
-    deployed = stage_with(options, memory or MemoryTable(lambda _: None, time.time))
+    deployed = stage_of(options, session_of(memory or MemoryTable(lambda _: None, time.time)))
     with pytest.MonkeyPatch.context() as patch:
         # AWS has neither the stack nor the secret here.
         patch.setattr(Deployed, "find", lambda _: deployed)
