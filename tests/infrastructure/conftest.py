@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -151,18 +151,26 @@ class Template:
     path: Path
     data: dict[str, Any]
 
+    @classmethod
+    def read(cls, path: Path, stage: str = "") -> Self:
+        return cls(stage, path, json.loads(path.read_text()))
+
     def resources(self, type_: str) -> dict[str, dict[str, Any]]:
         """Return the resources of a type by logical id."""
         return {id_: each for id_, each in self.data["Resources"].items() if each["Type"] == type_}
 
+    def every(self, type_: str) -> list[dict[str, Any]]:
+        """Return the properties of the resources of a type."""
+        return [each["Properties"] for each in self.resources(type_).values()]
+
     def properties(self, type_: str) -> dict[str, Any]:
         """Return the properties of the only resource of a type."""
-        (found,) = self.resources(type_).values()
-        return found["Properties"]
+        (found,) = self.every(type_)
+        return found
 
     def alarm(self, slug: str) -> dict[str, Any]:
         """Return the properties of the alarm whose name ends with this."""
-        alarms = [each["Properties"] for each in self.resources("AWS::CloudWatch::Alarm").values()]
+        alarms = self.every("AWS::CloudWatch::Alarm")
         (found,) = [each for each in alarms if each["AlarmName"].endswith(f"-{slug}")]
         return found
 
@@ -179,8 +187,7 @@ class Assembly:
     folder: Path
 
     def template(self, stage: str) -> Template:
-        path = self.folder / f"AuroraTokenVendor-{stage}.template.json"
-        return Template(stage, path, json.loads(path.read_text()))
+        return Template.read(self.folder / f"AuroraTokenVendor-{stage}.template.json", stage)
 
     def manifest(self, stage: str) -> dict[str, Any]:
         """Return how the CLI is told to deploy a stage's stack."""
@@ -217,6 +224,11 @@ def flat(value: Any, reference: str = "") -> str:
         case {"Ref": id_} | {"Fn::GetAtt": [id_, *_]}:
             return reference or id_
     return str(value)
+
+
+def listed(one_or_more: str | list[str]) -> list[str]:
+    """Return a list of what a policy may name alone."""
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def every_text(node: Any) -> Iterator[str]:

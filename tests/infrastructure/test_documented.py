@@ -28,7 +28,7 @@ from infra.fake_aurora.fake_aurora import FakeAurora
 from infra.operator.cli import app
 from infra.probe.cli import app as probe
 from tests.infrastructure import conftest
-from tests.infrastructure.conftest import Assembly
+from tests.infrastructure.conftest import Assembly, listed
 from tests.support.loopback import Reply, Request, answering, as_json
 from tests.support.table import create_table
 
@@ -349,10 +349,6 @@ def policy(heading: str, stage: Stage | None = None) -> list[dict[str, Any]]:
         block = re.sub(rf"\b{name}\b", value, block)
     statements: list[dict[str, Any]] = json.loads(block)["Statement"]
     return statements
-
-
-def listed(one_or_more: str | list[str]) -> list[str]:
-    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 def allows(statements: list[dict[str, Any]], call: Call) -> bool:

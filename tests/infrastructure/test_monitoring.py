@@ -66,10 +66,10 @@ def rows(template: Template) -> list[list[list[Any]]]:
     return [
         [
             row
-            for widget in json.loads(flat(resource["Properties"]["DashboardBody"]))["widgets"]
+            for widget in json.loads(flat(dashboard["DashboardBody"]))["widgets"]
             for row in widget["properties"].get("metrics", [])
         ]
-        for resource in template.resources("AWS::CloudWatch::Dashboard").values()
+        for dashboard in template.every("AWS::CloudWatch::Dashboard")
     ]
 
 
@@ -100,8 +100,7 @@ def on_dashboards(template: Template) -> set[Named]:
 
 def in_alarms(template: Template) -> set[Named]:
     found = set()
-    for resource in template.resources("AWS::CloudWatch::Alarm").values():
-        alarm = resource["Properties"]
+    for alarm in template.every("AWS::CloudWatch::Alarm"):
         stats = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
         for metric in [each["Metric"] for each in stats] or [alarm]:
             dimensions = {each["Name"]: flat(each["Value"]) for each in metric["Dimensions"]}
@@ -167,8 +166,8 @@ def test_red_is_what_fails_and_nothing_else(template):
 
 
 def test_every_axis_says_its_unit(template):
-    for dashboard in template.resources("AWS::CloudWatch::Dashboard").values():
-        body = json.loads(flat(dashboard["Properties"]["DashboardBody"]))
+    for dashboard in template.every("AWS::CloudWatch::Dashboard"):
+        body = json.loads(flat(dashboard["DashboardBody"]))
         # Otherwise a sum over a minute would become one over an hour when a week is looked at.
         assert body["periodOverride"] == "inherit"
         for widget in body["widgets"]:
@@ -180,7 +179,7 @@ def test_every_axis_says_its_unit(template):
 
 def test_every_alarm_tells_its_runbook_and_reaches_the_topic(template):
     (topic,) = template.resources("AWS::SNS::Topic")
-    alarms = [each["Properties"] for each in template.resources("AWS::CloudWatch::Alarm").values()]
+    alarms = template.every("AWS::CloudWatch::Alarm")
     slugs = {alarm["AlarmName"].removeprefix("token-vendor-every-alarm-") for alarm in alarms}
     assert slugs == {
         *("key-rejected", "aurora-unavailable", "failed-share", "budget-exhausted", "slow"),
@@ -209,8 +208,8 @@ def test_what_never_reaches_the_function_has_an_alarm(template):
 
 def test_alarms_of_this_account_and_nobody_else_may_publish(template):
     """A topic that has a policy loses the default one, which lets the account's alarms in."""
-    (policy,) = template.resources("AWS::SNS::TopicPolicy").values()
-    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    policy = template.properties("AWS::SNS::TopicPolicy")
+    statements = policy["PolicyDocument"]["Statement"]
     (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
     assert allowed["Action"] == "sns:Publish"
     assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
@@ -225,7 +224,7 @@ def test_a_topic_of_the_companys_takes_the_place_of_ours(assembly):
     assert (
         template.resources("AWS::SNS::Topic") == template.resources("AWS::SNS::Subscription") == {}
     )
-    alarms = [each["Properties"] for each in template.resources("AWS::CloudWatch::Alarm").values()]
+    alarms = template.every("AWS::CloudWatch::Alarm")
     assert {action for each in alarms for action in each["AlarmActions"]} == {
         "arn:aws:sns:us-east-1:111122223333:alarms"
     }

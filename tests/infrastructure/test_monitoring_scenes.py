@@ -30,7 +30,6 @@ Version = Callable[[dict[str, Any]], object]
 
 FRIDAY = datetime(2025, 6, 20, 14, tzinfo=UTC)
 MINUTE = 60
-ALARM = "AWS::CloudWatch::Alarm"
 
 
 class Scene:
@@ -42,9 +41,9 @@ class Scene:
         self.deployment = deployment
         self._service = f"token-vendor-{template.stage}"
         self.served: set[str] = set()
-        alarms = [each["Properties"] for each in template.resources(ALARM).values()]
         self._alarms = {
-            each["AlarmName"].removeprefix(f"{self._service}-"): each for each in alarms
+            each["AlarmName"].removeprefix(f"{self._service}-"): each
+            for each in template.every("AWS::CloudWatch::Alarm")
         }
         self._capsys = capsys
         self._queue: list[tuple[float, str]] = []

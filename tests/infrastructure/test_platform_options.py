@@ -126,9 +126,9 @@ def test_every_log_and_the_topic_are_encrypted(assembly: Assembly, stage: str, l
     template = assembly.template(stage)
     own = template.resources("AWS::KMS::Key")
     key: Any = {"Fn::GetAtt": [next(iter(own)), "Arn"]} if own else KEY
-    groups = template.resources(LOGS).values()
+    groups = template.every(LOGS)
     assert len(groups) == logs
-    assert all(each["Properties"]["KmsKeyId"] == key for each in groups)
+    assert all(each["KmsKeyId"] == key for each in groups)
     assert template.properties("AWS::SNS::Topic")["KmsMasterKeyId"] == key
 
 
@@ -149,9 +149,9 @@ def test_own_key_lets_logs_and_alarms_in_and_nobody_else(encrypted: Template) ->
 
 
 def test_every_alarm_links_to_the_given_runbook(given: Template) -> None:
-    for alarm in given.resources("AWS::CloudWatch::Alarm").values():
-        slug = alarm["Properties"]["AlarmName"].removeprefix("token-vendor-given-")
-        told = alarm["Properties"]["AlarmDescription"]
+    for alarm in given.every("AWS::CloudWatch::Alarm"):
+        slug = alarm["AlarmName"].removeprefix("token-vendor-given-")
+        told = alarm["AlarmDescription"]
         assert told.endswith(f" https://git.example.com/vendor/docs/runbook.md#alarm-{slug}")
 
 
@@ -166,7 +166,7 @@ def test_by_default_none_of_it_is_there(assembly: Assembly, stage: str) -> None:
         "CodeDeploy",
     ):
         assert word not in text
-    assert all("KmsKeyId" not in each["Properties"] for each in template.resources(LOGS).values())
+    assert all("KmsKeyId" not in each for each in template.every(LOGS))
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -8,7 +8,7 @@ from before_traffic.hook import CODEDEPLOY, LAMBDA, PAUSE, READ_TIMEOUT, REPORTI
 from token_vendor.settings import GATEWAY_TIMEOUT
 
 from infra.stack.gateway_events import NOBODY
-from tests.infrastructure.conftest import Assembly, Template, every_text, flat
+from tests.infrastructure.conftest import Assembly, Template, every_text, flat, listed
 from tests.infrastructure.test_template_lint import REFERENCE
 
 CANARY = "canary@example.com"
@@ -85,13 +85,11 @@ def allowed(template: Template, role: dict[str, Any]) -> list[tuple[str, Any]]:
     (name, _) = role["Fn::GetAtt"]
     return [
         (action, statement["Resource"])
-        for policy in template.resources(POLICY).values()
-        if policy["Properties"]["Roles"] == [{"Ref": name}]
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for policy in template.every(POLICY)
+        if policy["Roles"] == [{"Ref": name}]
+        for statement in policy["PolicyDocument"]["Statement"]
         if statement["Effect"] == "Allow"
-        for action in (
-            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        )
+        for action in listed(statement["Action"])
         if not action.startswith("ec2:")
     ]
 

@@ -7,7 +7,7 @@ import pytest
 from token_vendor.forecast import LANES
 from token_vendor.prewarm import lane_of
 
-from tests.infrastructure.conftest import Assembly, Template
+from tests.infrastructure.conftest import Assembly, Template, listed
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
 AT_HALF_PAST_SIX = "cron(30 6 ? * MON-FRI *)"
@@ -19,18 +19,14 @@ def template(assembly: Assembly) -> Template:
 
 
 def test_it_runs_the_same_asset_in_the_stages_time_zone(template: Template) -> None:
-    schedules = [
-        each["Properties"] for each in template.resources("AWS::Scheduler::Schedule").values()
-    ]
+    schedules = template.every("AWS::Scheduler::Schedule")
     lanes = [each for each in schedules if each["ScheduleExpression"] != AT_HALF_PAST_SIX]
     assert len(schedules) == LANES + 1
     assert {each["ScheduleExpression"] for each in lanes} == {"cron(0/15 3-8 ? * MON-FRI *)"}
     events = [json.loads(each["Target"]["Input"]) for each in lanes]
     assert [lane_of(event) for event in events] == [(lane, LANES) for lane in range(LANES)]
     assert {each["ScheduleExpressionTimezone"] for each in schedules} == {"America/Los_Angeles"}
-    functions = [
-        each["Properties"] for each in template.resources("AWS::Lambda::Function").values()
-    ]
+    functions = template.every("AWS::Lambda::Function")
     handlers = {each["Handler"]: json.dumps(each["Code"]) for each in functions}
     assert set(handlers) == {
         "token_vendor.handler.handler",
@@ -51,13 +47,9 @@ def test_its_role_may_do_what_the_functions_role_may(template: Template) -> None
     from infra.stack.token_vendor import EVERYBODY_ACTION
 
     allowed = []
-    for policy in template.resources("AWS::IAM::Policy").values():
-        statements = policy["Properties"]["PolicyDocument"]["Statement"]
-        actions = {
-            action
-            for each in statements
-            for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
-        }
+    for policy in template.every("AWS::IAM::Policy"):
+        statements = policy["PolicyDocument"]["Statement"]
+        actions = {action for each in statements for action in listed(each["Action"])}
         if any("dynamodb" in each for each in actions):
             allowed.append(actions)
     reading, vendor, prewarm = sorted(allowed, key=len)

@@ -20,6 +20,7 @@ from tests.infrastructure.conftest import (
     Template,
     every_text,
     filled_in,
+    listed,
 )
 
 FUNCTION = "AWS::Lambda::Function"
@@ -71,11 +72,10 @@ def test_role_may_do_exactly_what_the_code_calls(template: Template) -> None:
     ]
     found = []
     for statement in role_statements(template):
-        actions = statement["Action"]
         assert statement["Effect"] == "Allow"
         found.append(
             (
-                sorted([actions] if isinstance(actions, str) else actions),
+                sorted(listed(statement["Action"])),
                 statement["Resource"],
                 statement.get("Condition"),
             )
@@ -117,10 +117,9 @@ def test_key_policy_leaves_the_key_to_the_accounts_own_iam(template: Template) -
 
 
 def test_api_may_invoke_only_the_alias_and_only_for_its_route(template: Template) -> None:
-    permissions = template.resources("AWS::Lambda::Permission").values()
+    permissions = template.every("AWS::Lambda::Permission")
     assert permissions
-    for permission in permissions:
-        granted = permission["Properties"]
+    for granted in permissions:
         assert granted["FunctionName"] == {"Ref": template.id(ALIAS)}
         assert granted["Action"] == "lambda:InvokeFunction"
         assert granted["Principal"] == "apigateway.amazonaws.com"
@@ -133,14 +132,14 @@ def test_api_may_invoke_only_the_alias_and_only_for_its_route(template: Template
 def test_every_route_may_invoke_the_alias(template: Template) -> None:
     """AWS answers 500 where a route's permission is missing; an emulator may not ask for it."""
     patterns = [
-        "/" + permission["Properties"]["SourceArn"]["Fn::Join"][1][-1].lstrip("/")
-        for permission in template.resources("AWS::Lambda::Permission").values()
+        "/" + permission["SourceArn"]["Fn::Join"][1][-1].lstrip("/")
+        for permission in template.every("AWS::Lambda::Permission")
     ]
     integration = template.id("AWS::ApiGatewayV2::Integration")
-    for route in template.resources("AWS::ApiGatewayV2::Route").values():
-        method, path = route["Properties"]["RouteKey"].split(" ")
+    for route in template.every("AWS::ApiGatewayV2::Route"):
+        method, path = route["RouteKey"].split(" ")
         assert [each for each in patterns if fnmatchcase(f"/$default/{method}{path}", each)]
-        assert route["Properties"]["Target"]["Fn::Join"][1] == [
+        assert route["Target"]["Fn::Join"][1] == [
             "integrations/",
             {"Ref": integration},
         ]
@@ -268,9 +267,7 @@ def test_what_destroy_and_replacement_leave(assembly: Assembly, stage: str, poli
 
 
 def test_every_route_asks_for_a_callers_token(template: Template) -> None:
-    routes = [
-        each["Properties"] for each in template.resources("AWS::ApiGatewayV2::Route").values()
-    ]
+    routes = template.every("AWS::ApiGatewayV2::Route")
     assert {route["RouteKey"] for route in routes} == {"POST /token", "DELETE /token"}
     authorizer = template.id("AWS::ApiGatewayV2::Authorizer")
     for route in routes:

@@ -62,10 +62,10 @@ def test_environment_of_the_function_fits(longest: Template) -> None:
 
 def test_dashboards_stay_inside_the_quotas_of_cloudwatch(template: Template) -> None:
     """At most 500 widgets a dashboard, 500 metrics a widget, 2,500 metrics a dashboard."""
-    dashboards = template.resources("AWS::CloudWatch::Dashboard").values()
+    dashboards = template.every("AWS::CloudWatch::Dashboard")
     assert dashboards
     for dashboard in dashboards:
-        widgets = json.loads(flat(dashboard["Properties"]["DashboardBody"], REFERENCE))["widgets"]
+        widgets = json.loads(flat(dashboard["DashboardBody"], REFERENCE))["widgets"]
         metrics = [len(widget["properties"].get("metrics", [])) for widget in widgets]
         assert len(widgets) <= 500
         assert max(metrics) <= 500

@@ -40,14 +40,14 @@ def stage(folder: Path, **override: Any) -> Template:
 def rights(template: Template) -> dict[str, Any]:
     """Return the policies of the functions behind an alias, by the role that has them."""
     functions = [
-        template.data["Resources"][alias["Properties"]["FunctionName"]["Ref"]]
-        for alias in template.resources("AWS::Lambda::Alias").values()
+        template.data["Resources"][alias["FunctionName"]["Ref"]]
+        for alias in template.every("AWS::Lambda::Alias")
     ]
     roles = {each["Properties"]["Role"]["Fn::GetAtt"][0] for each in functions}
     return {
-        policy["Properties"]["Roles"][0]["Ref"]: policy["Properties"]["PolicyDocument"]
-        for policy in template.resources("AWS::IAM::Policy").values()
-        if policy["Properties"]["Roles"][0]["Ref"] in roles
+        policy["Roles"][0]["Ref"]: policy["PolicyDocument"]
+        for policy in template.every("AWS::IAM::Policy")
+        if policy["Roles"][0]["Ref"] in roles
     }
 
 

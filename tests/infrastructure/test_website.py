@@ -15,7 +15,6 @@ from infra.web.demo_files import (
 )
 from tests.infrastructure.conftest import STAGES, Assembly, Template, filled_in, synthesize
 
-DASHBOARD = "AWS::CloudWatch::Dashboard"
 BUCKET = "AWS::S3::Bucket"
 DISTRIBUTION = "AWS::CloudFront::Distribution"
 # AWS's managed policies, by the ids that its documentation gives.
@@ -101,11 +100,9 @@ def test_what_is_published_is_the_page_and_its_configuration(
     # The Lambda's own thousands of files are not looked at.
     monkeypatch.setattr("infra.stack.function.build_asset", lambda: ROOT / "functions")
     synthesize(tmp_path, filled_in("website", **STAGES["website"][1]), staged=True)
-    (copied,) = (
-        Assembly(tmp_path).template("website").resources("Custom::CDKBucketDeployment").values()
-    )
+    copied = Assembly(tmp_path).template("website").properties("Custom::CDKBucketDeployment")
     found: dict[str, bytes] = {}
-    for key in copied["Properties"]["SourceObjectKeys"]:
+    for key in copied["SourceObjectKeys"]:
         folder = tmp_path / f"asset.{key.removesuffix('.zip')}"
         found |= {file.name: file.read_bytes() for file in folder.iterdir()}
     config = json.loads(found.pop("config.json"))
@@ -115,8 +112,7 @@ def test_what_is_published_is_the_page_and_its_configuration(
         "client_id": "web-app",
         "token_url": "/token",
     }
-    metadata = copied["Properties"]["SystemMetadata"]
-    assert metadata["cache-control"] == "no-cache"
+    assert copied["SystemMetadata"]["cache-control"] == "no-cache"
 
 
 def test_what_an_account_has_once_is_named_after_the_region(template: Template) -> None:
@@ -126,7 +122,7 @@ def test_what_an_account_has_once_is_named_after_the_region(template: Template) 
     names = [
         policy["ResponseHeadersPolicyConfig"]["Name"],
         access["OriginAccessControlConfig"]["Name"],
-        *(each["Properties"]["DashboardName"] for each in template.resources(DASHBOARD).values()),
+        *(each["DashboardName"] for each in template.every("AWS::CloudWatch::Dashboard")),
     ]
     assert len(names) == 4
     assert all({"Ref": "AWS::Region"} in name["Fn::Join"][1] for name in names)

@@ -5,13 +5,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.build.lambda_asset import ROOT, build_asset
 from infra.build.wheel import build_wheel
-from tests.infrastructure.conftest import cfn_lint
+from tests.infrastructure.conftest import Template, cfn_lint
 
 pytestmark = pytest.mark.nightly
 
@@ -84,21 +83,16 @@ def synthesized(home: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ten_lines(synthesized: Path) -> Path:
-    return synthesized / "out" / "MyApp.template.json"
+def ten_lines(synthesized: Path) -> Template:
+    return Template.read(synthesized / "out" / "MyApp.template.json")
 
 
-def resources(template: Path, type_: str) -> list[dict[str, Any]]:
-    found = json.loads(template.read_text())["Resources"].values()
-    return [each["Properties"] for each in found if each["Type"] == type_]
-
-
-def test_ten_lines_make_a_whole_token_vendor(ten_lines: Path) -> None:
-    (function,) = resources(ten_lines, "AWS::Lambda::Function")
+def test_ten_lines_make_a_whole_token_vendor(ten_lines: Template) -> None:
+    function = ten_lines.properties("AWS::Lambda::Function")
     assert function["Environment"]["Variables"]["STAGE"] == "prod"
-    assert "TokenUrl" in json.loads(ten_lines.read_text())["Outputs"]
-    assets = json.loads(ten_lines.with_name("MyApp.assets.json").read_text())["files"]
-    folders = [ten_lines.parent / each["source"]["path"] for each in assets.values()]
+    assert "TokenUrl" in ten_lines.data["Outputs"]
+    assets = json.loads(ten_lines.path.with_name("MyApp.assets.json").read_text())["files"]
+    folders = [ten_lines.path.parent / each["source"]["path"] for each in assets.values()]
     (packed,) = [folder for folder in folders if folder.is_dir()]
     built = build_asset()
     files = {path.relative_to(built) for path in built.rglob("*") if path.is_file()}
@@ -106,22 +100,22 @@ def test_ten_lines_make_a_whole_token_vendor(ten_lines: Path) -> None:
     assert all((packed / each).read_bytes() == (built / each).read_bytes() for each in files)
 
 
-def test_judges_have_nothing_to_say_of_it(ten_lines: Path) -> None:
-    assert cfn_lint(ten_lines) == []
-    report = json.loads(ten_lines.with_name("validation-report.json").read_text())
+def test_judges_have_nothing_to_say_of_it(ten_lines: Template) -> None:
+    assert cfn_lint(ten_lines.path) == []
+    report = json.loads(ten_lines.path.with_name("validation-report.json").read_text())
     judged = {each["pluginName"]: each.get("violations", []) for each in report["pluginReports"]}
     assert judged["AwsSolutions"] == []
 
 
 def test_routes_go_into_an_api_that_is_given(synthesized: Path) -> None:
-    template = synthesized / "given" / "MyApp.template.json"
-    assert len(resources(template, "AWS::ApiGatewayV2::Api")) == 1
-    assert resources(template, "AWS::ApiGatewayV2::Authorizer") == []
-    routes = resources(template, "AWS::ApiGatewayV2::Route")
+    template = Template.read(synthesized / "given" / "MyApp.template.json")
+    assert len(template.every("AWS::ApiGatewayV2::Api")) == 1
+    assert template.every("AWS::ApiGatewayV2::Authorizer") == []
+    routes = template.every("AWS::ApiGatewayV2::Route")
     assert {each["RouteKey"] for each in routes} == {"POST /token", "DELETE /token"}
     assert {each["AuthorizationType"] for each in routes} == {"AWS_IAM"}
     # This API has other routes, too, and its metrics count them.
-    alarms = {each["AlarmName"] for each in resources(template, "AWS::CloudWatch::Alarm")}
+    alarms = {each["AlarmName"] for each in template.every("AWS::CloudWatch::Alarm")}
     assert alarms
     assert not [name for name in alarms if name.endswith(("gateway-errors", "rejected-share"))]
 
