@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from infra.fake_aurora.users import JESSICA, ROBERT
 from infra.local.processes import free_port
 from infra.operator.cli import app
 from tests.e2e.conftest import Running
+from tests.support.program import ended
 
 NOBODY = "nobody@example.com"
 
@@ -231,15 +231,10 @@ def test_commands_under_a_usual_environment(deployed: Running, tmp_path: Path) -
     folder.mkdir()
     (folder / ".local").symlink_to(deployed.directory)
     for command in (["people", "list"], ["smoke", "--as", JESSICA["email"]]):
-        done = subprocess.run(
-            [Path(sys.executable).with_name("token-vendor"), *command, "--stage", "local"],
-            cwd=folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
+        program = Path(sys.executable).with_name("token-vendor")
+        line = (program, *command, "--stage", "local")
+        done = ended(*line, cwd=folder, environment=os.environ | environment)
         assert done.returncode == 0, (command, done.stderr)
-        assert b"Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr
         if command[0] == "people":
-            assert jti.encode() in done.stdout
+            assert jti in done.stdout

@@ -4,7 +4,6 @@ import fnmatch
 import json
 import re
 import shlex
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from infra.probe.cli import app as probe
 from tests.infrastructure import conftest
 from tests.infrastructure.conftest import Assembly, listed
 from tests.support.loopback import Reply, Request, answering, as_json
+from tests.support.program import printed
 from tests.support.table import create_table
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -104,18 +104,11 @@ TYPED = {
 def test_line_is_one_that_a_test_knows(line: str) -> None:
     """Every command of it is run, or is in the table above; the shell takes the line."""
     plain = re.sub(r"<[a-z ]+>", "X", line)
-    subprocess.run(["bash", "-n", "-c", plain], check=True, capture_output=True)
+    printed("bash", "-n", "-c", plain)
     for words in words_of(plain):
         match program(words):
             case "make":
-                made = subprocess.run(
-                    ["make", "-n", *words[1:]],
-                    cwd=ROOT,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                assert made.returncode == 0, made.stderr
+                printed("make", "-n", *words[1:], cwd=ROOT)
             case "aws":
                 aws(words)
             case "python3" if words[1] == "-c":

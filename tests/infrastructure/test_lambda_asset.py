@@ -5,7 +5,6 @@ import json
 import marshal
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from importlib.metadata import PathDistribution
@@ -16,6 +15,7 @@ import pytest
 from infra.build import BundlingError, lambda_asset
 from infra.build.botocore_data import CALLED
 from infra.build.lambda_asset import SOURCES, build_asset
+from tests.support.program import printed
 from tests.support.settings import ENVIRONMENT
 
 # Lambda's limit is for code, dependencies and layers together, unzipped.
@@ -44,21 +44,10 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int, float]]:
     }
 
 
-def run(asset: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(asset: Path, code: str, **environment: str) -> str:
     """Run code as Lambda would: only the standard library and the asset to import from."""
-    return subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            f"import sys; sys.path.insert(0, {str(asset)!r})\n{code}",
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    program = f"import sys; sys.path.insert(0, {str(asset)!r})\n{code}"
+    return printed(sys.executable, "-I", "-S", "-c", program, environment=environment)
 
 
 @pytest.mark.nightly
@@ -126,7 +115,7 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",
     )
-    cached, services = json.loads(loaded.stdout)
+    cached, services = json.loads(loaded)
     assert cached.startswith(str(asset))
     assert set(services) == CALLED.keys()
 
@@ -134,7 +123,7 @@ def test_asset_runs_with_what_it_carries(asset: Path) -> None:
 def test_asset_brings_time_zones(asset: Path) -> None:
     """`prewarm` tells the time by them, whatever the image of the runtime has."""
     code = "import zoneinfo; zoneinfo.reset_tzpath(()); print(zoneinfo.ZoneInfo('Europe/Berlin'))"
-    assert run(asset, code).stdout.strip() == "Europe/Berlin"
+    assert run(asset, code).strip() == "Europe/Berlin"
 
 
 def test_only_what_runs_is_shipped(asset: Path) -> None:

@@ -23,6 +23,7 @@ from infra.local.processes import clean_environment, free_port
 from tests.infrastructure.conftest import FILLED_IN, filled_in, synthesize
 from tests.support.codedeploy import DEPLOYMENT, CodeDeploy
 from tests.support.events import Answer, token_event
+from tests.support.program import ended
 
 # The CLI deploys for minutes. What a template says of it is looked at every time: test_upgrade.py
 # sees that each version keeps its role, test_stack.py what is kept.
@@ -50,15 +51,11 @@ class Account:
     folder: Path
 
     def cdk(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            cdk(*arguments, "--no-notices", "--no-color"),
+        return ended(
+            *cdk(*arguments, "--no-notices", "--no-color"),
             # Beside a cdk.json the CLI would ask the app once more.
             cwd=self.folder,
-            env=clean_environment(**self.aws.environment()),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
+            environment=clean_environment(**self.aws.environment()),
         )
 
     def deploy(

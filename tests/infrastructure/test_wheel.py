@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from infra.build.lambda_asset import ROOT, build_asset
 from infra.build.wheel import build_wheel
 from tests.infrastructure.conftest import Template, cfn_lint
+from tests.support.program import printed
 
 pytestmark = pytest.mark.nightly
 
@@ -61,9 +61,7 @@ def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["sync", "--frozen", "--no-install-project", "--no-default-groups", "--group", "infra"],
         ["pip", "install", "--no-deps", "--no-index", str(wheel)],
     ):
-        subprocess.run(
-            [UV, "--quiet", *command], cwd=home, env=environment, check=True, timeout=600
-        )
+        printed(UV, "--quiet", *command, cwd=home, environment=environment)
     return home
 
 
@@ -72,13 +70,8 @@ def synthesized(home: Path) -> Path:
     """Run both programs, one after the other in one process, for jsii and Node start slowly."""
     (home / "app.py").write_text(f"exec({TEN_LINES!r}, {{}})\nexec({GIVEN!r}, {{}})\n")
     bin_ = home / ".venv" / "bin"
-    subprocess.run(
-        [bin_ / "python", "app.py"],
-        cwd=home,
-        env={"HOME": os.environ["HOME"], "PATH": f"{bin_}:{os.environ['PATH']}"},
-        check=True,
-        timeout=600,
-    )
+    environment = {"HOME": os.environ["HOME"], "PATH": f"{bin_}:{os.environ['PATH']}"}
+    printed(bin_ / "python", "app.py", cwd=home, environment=environment)
     return home
 
 

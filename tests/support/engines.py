@@ -3,6 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,12 +47,22 @@ def mini_browser() -> str:
     return str(found[0])
 
 
-def environment(home: Path) -> dict[str, str]:
-    """Give the environment in which each of them starts, also as root and without a GPU."""
-    return os.environ | {
+@contextmanager
+def started(command: list[str], home: Path) -> Iterator[None]:
+    """Start one of them, also as root and without a GPU, and end it with the block."""
+    environment = os.environ | {
         "HOME": str(home),
         "MOZ_DISABLE_AUTO_SAFE_MODE": "1",
         "WEBKIT_DISABLE_COMPOSITING_MODE": "1",
         "WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS": "1",
         "LIBGL_ALWAYS_SOFTWARE": "1",
     }
+    with (home / "log").open("wb") as log:
+        browser = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield
+        finally:
+            os.killpg(browser.pid, signal.SIGTERM)
+            browser.wait(120)

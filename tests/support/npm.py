@@ -3,15 +3,15 @@
 import mimetypes
 import os
 import shutil
-import subprocess
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.program import printed
+
 INFRA = Path(__file__).parents[2] / "infra"
 WEB = INFRA / "web"
 MODULES = INFRA / "node_modules"
-PATIENCE = 300
 SCRIPTS = sysconfig.get_path("scripts")
 
 
@@ -21,26 +21,12 @@ def run(
     text: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """
-    Run a program with this project's Node first on PATH, and give what it prints.
-
-    Raises AssertionError with everything that it said where it fails.
-    """
+    """Run a program with this project's Node first on PATH, and give what it prints."""
     path = os.pathsep.join([SCRIPTS, os.environ["PATH"]])
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ
-        | {"PATH": path, "npm_config_update_notifier": "false"}
-        | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-        input=text,
+    quiet = {"PATH": path, "npm_config_update_notifier": "false"}
+    return printed(
+        *command, cwd=cwd, environment=os.environ | quiet | dict(environment or {}), text=text
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def esbuild(*arguments: str | Path, cwd: Path = INFRA, text: str = "") -> str:

@@ -6,10 +6,7 @@ protocol behind it, has the same commands: https://firefox-source-docs.mozilla.o
 """
 
 import json
-import os
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +16,7 @@ from typing import Any, BinaryIO, Protocol
 import urllib3
 
 from infra.local.processes import free_port
-from tests.support.engines import environment, firefox, mini_browser
+from tests.support.engines import firefox, mini_browser, started
 
 STARTS_WITHIN = 120  # Seconds, on a busy machine.
 ANSWERS_WITHIN = 120
@@ -108,7 +105,7 @@ def webdriver(engine: str, home: Path) -> Iterator[Driver]:
 @contextmanager
 def _firefox(home: Path) -> "Iterator[_Marionette]":
     command = [*firefox(home, marionette_port=0), "--marionette"]
-    with _program(command, home):
+    with started(command, home):
         port = _until(lambda: int((home / "MarionetteActivePort").read_text()))
         # A socket stays open for as long as the file that was made of it.
         with (
@@ -122,7 +119,7 @@ def _firefox(home: Path) -> "Iterator[_Marionette]":
 def _webkit(home: Path) -> "Iterator[_HTTP]":
     browser = mini_browser()
     port = free_port(0)
-    with _program(["xvfb-run", "--auto-servernum", "WebKitWebDriver", f"--port={port}"], home):
+    with started(["xvfb-run", "--auto-servernum", "WebKitWebDriver", f"--port={port}"], home):
         options = {"binary": browser, "args": ["--automation"]}
         yield _until(
             lambda: _HTTP(f"http://127.0.0.1:{port}", {"webkitgtk:browserOptions": options})
@@ -172,19 +169,6 @@ class _HTTP:
         value = answer.json()["value"]
         assert answer.status == 200, value
         return value
-
-
-@contextmanager
-def _program(command: list[str], home: Path) -> Iterator[None]:
-    with (home / "log").open("wb") as log:
-        program = subprocess.Popen(
-            command, env=environment(home), stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            yield
-        finally:
-            os.killpg(program.pid, signal.SIGTERM)
-            program.wait(120)
 
 
 def _until[T](attempt: Callable[[], T]) -> T:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from infra.operator.prewarm_plan import coverage
 from infra.operator.seats import Erased
 from infra.operator.vend import Vend
 from tests.model.test_request_budget import PROMPT, Morning, coming
+from tests.support.program import ended, printed
 from tests.support.settings import settings
 from tests.support.stage import session_of, stage_of
 
@@ -292,8 +292,7 @@ def test_help_loads_neither_aws_nor_the_drawing() -> None:
         "import sys; from infra.operator.cli import app; "
         "app(['--help'], standalone_mode=False); print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    loaded = set(done.stdout.decode().splitlines()[-1].split())
+    loaded = set(printed(sys.executable, "-c", program).splitlines()[-1].split())
     assert "typer" in loaded
     assert not loaded & {"boto3", "botocore", "plotly", "rich.console", "token_vendor", "urllib3"}
 
@@ -679,7 +678,5 @@ sys.meta_path.insert(0, Interrupt())
 from infra.operator.start import main
 main()
 """
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=30)
-    assert done.returncode == 130
-    assert done.stderr == b""
+    done = ended(sys.executable, "-c", program)
+    assert (done.returncode, done.stderr) == (130, "")

@@ -1,7 +1,6 @@
 """`make audit` with the real pip-audit, which asks an advisory service on loopback."""
 
 import json
-import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ from infra.build import vulnerabilities
 from infra.build.lambda_asset import ROOT, locked_requirements
 from infra.build.vulnerabilities import AdvisoriesError, judge
 from tests.support.loopback import Reply, Request, answering, as_json
+from tests.support.program import ended
 
 ADVISORY = {
     "id": "OSV-2026-1",
@@ -38,14 +38,8 @@ def test_everything_that_ships_is_looked_up_and_a_known_vulnerability_fails() ->
 
     with answering(answer) as service:
         url = f"{service.url}/v1/query"
-        done = subprocess.run(
-            [sys.executable, "-m", vulnerabilities.__name__, "-s", "osv", "--osv-url", url],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        program = (sys.executable, "-m", vulnerabilities.__name__)
+        done = ended(*program, "-s", "osv", "--osv-url", url, cwd=ROOT)
     shipped = {line.split()[0] for line in locked_requirements().splitlines() if "==" in line}
     assert asked == shipped
     assert (done.returncode, done.stdout) == (1, "")

@@ -3,12 +3,12 @@
 import ast
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.program import printed
 from tests.support.settings import ENVIRONMENT
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
@@ -46,14 +46,8 @@ ORDER = [
 def imported() -> set[str]:
     """Name the modules of a fresh process after the handler's import."""
     program = "import sys, json, token_vendor.handler; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(FUNCTIONS)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(json.loads(done.stdout))
+    environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(FUNCTIONS)}
+    return set(json.loads(printed(sys.executable, "-c", program, environment=environment)))
 
 
 @pytest.mark.parametrize("module", HEAVY)

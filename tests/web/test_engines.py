@@ -1,11 +1,6 @@
 """The helper over what Node and each engine itself offers: Chromium, Firefox ESR and WebKitGTK."""
 
 import json
-import os
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +9,7 @@ from token_vendor.problems import CATALOGUE
 
 from infra.web.chromium import chromium_arguments, chromium_path
 from tests.support.chromium import Site
-from tests.support.engines import environment, firefox, mini_browser
+from tests.support.engines import firefox, mini_browser, started
 from tests.support.npm import WEB, run
 
 NIGHTLY = pytest.mark.nightly
@@ -45,27 +40,9 @@ def command(engine: str, profile: Path) -> list[str]:
     return ["xvfb-run", "--auto-servernum", mini_browser(), "--private"]
 
 
-@contextmanager
-def opened(engine: str, url: str, profile: Path) -> Iterator[None]:
-    """Start a browser, and keep a page open in it until the block ends."""
-    with (profile / "log").open("wb") as log:
-        browser = subprocess.Popen(
-            [*command(engine, profile), url],
-            env=environment(profile),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            os.killpg(browser.pid, signal.SIGTERM)
-            browser.wait(120)
-
-
 def report(engine: str, loopback: Site, profile: Path) -> dict[str, Any]:
     """Open the page, and wait for what its program posts."""
-    with opened(engine, f"{loopback.url}/engine.html", profile):
+    with started([*command(engine, profile), f"{loopback.url}/engine.html"], profile):
         body: dict[str, Any] = json.loads(loopback.reports.get(timeout=WITHIN))
     return body
 

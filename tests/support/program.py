@@ -1,0 +1,38 @@
+"""Programs that tests run to their end; only one that hangs comes to the limit."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+LIMIT = 600
+
+
+def ended(
+    *command: str | Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    text: str = "",
+) -> subprocess.CompletedProcess[str]:
+    """Run a program with a text to read, and give its exit code and what it printed."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+
+
+def printed(
+    *command: str | Path,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    text: str = "",
+) -> str:
+    """Run it, and give what it printed; fail with everything that it said where it fails."""
+    done = ended(*command, cwd=cwd, environment=environment, text=text)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
