@@ -52,8 +52,8 @@ def sign_in(browser: Driver, way: str = "#sign-in") -> str:
 
 def with_token(browser: Driver) -> str:
     """Wait for the token and give its `jti`; until then the page takes no click."""
-    browser.wait_until("document.querySelector('#token-email').textContent === arguments[0]", EMAIL)
-    browser.wait_until("document.querySelector('main').ariaBusy === 'false'")
+    browser.wait_until("document.querySelector('#token-email')?.textContent === arguments[0]", EMAIL)
+    browser.wait_until("document.querySelector('main')?.ariaBusy === 'false'")
     return browser.text("#token-jti")
 
 
@@ -87,7 +87,7 @@ def test_two_tabs_go_from_sign_in_to_sign_out(browser: Driver, deployed: Running
     assert (deployed.aurora.token_state(fresh), generated(deployed)) == ("live", 2)
     second = next(tab for tab in browser.tabs() if tab != first)
     browser.switch_to(first)
-    browser.wait_until("document.querySelector('#token-jti').textContent === arguments[0]", fresh)
+    browser.wait_until("document.querySelector('#token-jti')?.textContent === arguments[0]", fresh)
     browser.reads("#sdk-state", "You have another token since")
     browser.click("#sign-out")
     browser.reads("#status", "You are signed out.")

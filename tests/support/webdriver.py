@@ -63,8 +63,9 @@ class Driver:
         """Wait for a JavaScript expression to be true; raise AssertionError with it otherwise."""
         until = time.monotonic() + PATIENCE
         while not self.evaluate(condition, *arguments):
-            page = self.evaluate("document.body.textContent")
-            assert time.monotonic() < until, f"not {condition} {arguments}, but:\n{page}"
+            if time.monotonic() > until:
+                page = self.evaluate("document.documentElement?.textContent")
+                raise AssertionError(f"not {condition} {arguments}, but:\n{page}")
             time.sleep(0.05)
 
     def reads(self, selector: str, text: str) -> None:

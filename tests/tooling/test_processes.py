@@ -22,7 +22,7 @@ def test_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
         running(command, log=log, env=clean_environment()) as child,
         pytest.raises(LocalStackError, match=r"(?s)synth failed with exit code 3.*the reason"),
     ):
-        child.join(10)
+        child.join(120)
 
 
 def test_server_that_never_answers(tmp_path: Path) -> None:
