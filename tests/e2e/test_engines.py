@@ -52,7 +52,8 @@ def sign_in(browser: Driver, way: str = "#sign-in") -> str:
 
 def with_token(browser: Driver) -> str:
     """Wait for the token and give its `jti`; until then the page takes no click."""
-    browser.wait_until("document.querySelector('#token-email')?.textContent === arguments[0]", EMAIL)
+    email = "document.querySelector('#token-email')?.textContent"
+    browser.wait_until(f"{email} === arguments[0]", EMAIL)
     browser.wait_until("document.querySelector('main')?.ariaBusy === 'false'")
     return browser.text("#token-jti")
 
