@@ -1,12 +1,12 @@
 // More scenes: what is asked for and when, what becomes of the answer, and where a token is kept.
 import {
-  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, ended, instead, leap, loader, lost, outcome, pass, refused,
+  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, answer, clock, ended, instead, leap, loader, lost, outcome, pass, refused,
   same, setClock, settle, signIn, stage, until, vended,
 } from "./stage.js";
 
 const LIFE = 43_200;
-const json = (body, status = 200) => () => new Response(JSON.stringify(body), { status });
-const forgotten = () => new Response(null, { status: 204 });
+const json = (body, status = 200) => () => answer(JSON.stringify(body), { status });
+const forgotten = () => answer("", { status: 204 });
 const failure = (promise) => promise.catch((error) => error);
 const stored = () => Object.keys(sessionStorage).length;
 
@@ -66,7 +66,7 @@ export const scenes = {
     ];
     for (const [status, text] of answers) {
       const scene = stage(helper);
-      scene.script = [() => new Response(text, { status }), vended("first")];
+      scene.script = [() => answer(text, { status }), vended("first")];
       const error = await failure(scene.open().source.getToken());
       same([text, error.slug, error.status, scene.calls.length], [text, "unexpected-answer", status, 1]);
     }
@@ -105,11 +105,11 @@ export const scenes = {
     same(scene.calls.length, 2);
   },
   async "the time on the way counts against the token"(scene) {
-    const answer = scene.hold(vended("first", { life: 4000 }));
+    const go = scene.hold(vended("first", { life: 4000 }));
     const pending = scene.open().source.getToken();
     await until(() => scene.calls.length === 1);
     await leap(30 * SECOND);
-    answer();
+    go();
     same((await ended(pending)).expiresIn, 3970);
   },
   async "the margin is a quarter of a short life"(scene) {
@@ -229,10 +229,10 @@ export const scenes = {
     scene.script = [vended("first")];
     const { source } = scene.open();
     await source.getToken();
-    const answer = scene.hold(vended("second"));
+    const go = scene.hold(vended("second"));
     const all = Promise.all([1, 2].map(() => outcome(source.replaceToken("first"))));
     await until(() => scene.calls.length === 2);
-    answer();
+    go();
     same([await all, await outcome(source.replaceToken("first"))], [["second", "second"], "second"]);
     same(scene.requests.map(({ body }) => body), ["{}", '{"replace":"first"}']);
   },
@@ -252,16 +252,16 @@ export const scenes = {
     }
   },
   async "a failed token after an answer that is not the service's"(_, helper) {
-    const proxy = () => new Response("<p>Blocked by your proxy", { status: 403 });
-    for (const [answer, keeps] of [[json({ message: "Unauthorized" }, 401), false], [lost, true], [proxy, true]]) {
+    const proxy = () => answer("<p>Blocked by your proxy", { status: 403 });
+    for (const [said, keeps] of [[json({ message: "Unauthorized" }, 401), false], [lost, true], [proxy, true]]) {
       const scene = stage(helper);
-      scene.script = [vended("first"), answer, vended("other")];
+      scene.script = [vended("first"), said, vended("other")];
       const { source } = scene.open(signIn(), { patience: 0 });
       await source.getToken();
       const pending = failure(source.replaceToken("first"));
       await pass(5 * SECOND);
       same((await ended(pending)) instanceof Error, true);
-      same([String(answer), await outcome(source.getToken())], [String(answer), keeps ? "first" : "other"]);
+      same([String(said), await outcome(source.getToken())], [String(said), keeps ? "first" : "other"]);
     }
   },
   async "forget drops the token here and at the service"(scene) {
@@ -287,13 +287,13 @@ export const scenes = {
     same(scene.calls, []);
   },
   async "an answer that comes after forget is nobody's"(scene) {
-    const answer = scene.hold(vended("first"));
+    const go = scene.hold(vended("first"));
     scene.script.push(forgotten, vended("second"));
     const tab = scene.open(signIn(), { storage: "session" });
     const pending = outcome(tab.source.getToken());
     await until(() => scene.calls.length === 1);
     await tab.source.forget();
-    answer();
+    go();
     same([await ended(pending), stored(), tab.tokens], ["signed-out", 0, [null]]);
     same(await outcome(tab.source.getToken()), "second");
   },
@@ -361,13 +361,13 @@ export const scenes = {
     await one.source.getToken();
     await two.source.getToken();
     const before = scene.calls.length;
-    const answer = scene.hold(vended("second"));
+    const go = scene.hold(vended("second"));
     scene.script = scene.script.slice(-1);
     const pending = outcome(one.source.replaceToken("first"));
     await until(() => scene.calls.length === before + 1);
     // No time passes in which anybody could give up on the lock.
     same(await Promise.race([outcome(two.source.getToken()), settle(40).then(() => "it waits")]), "first");
-    answer();
+    go();
     same(await ended(pending), "second");
   },
   async "a replaced token reaches the other tab and so does forgetting"(_, helper) {
@@ -400,14 +400,14 @@ export const scenes = {
     same([two.tokens, await outcome(two.source.getToken())], [["oldest", "new"], "new"]);
   },
   async "a stolen lock neither loses nor doubles the request"(scene) {
-    const answer = scene.hold(vended("first"));
+    const go = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const pending = outcome(scene.open().source.getToken());
     await until(() => scene.calls.length === 1);
     const { held } = await navigator.locks.query();
     const { name } = held.find(({ name }) => name.includes(scene.endpoint));
     await navigator.locks.request(name, { steal: true }, () => {});
-    answer();
+    go();
     same([await ended(pending), scene.calls.length], ["first", 1]);
   },
   async "a lock that never comes free is not waited for for ever"(scene) {

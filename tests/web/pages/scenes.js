@@ -2,7 +2,7 @@
 // and over what the engine itself has of locks and channels.  Each source stands for one tab.
 import { scenes as requests } from "./requests.js";
 import {
-  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, clock, ended, holdSdk, leap, likeABrowser, loader, lost, never,
+  ANN, BOB, HOUR, LOADER, MINUTE, SECOND, answer, clock, ended, holdSdk, leap, likeABrowser, loader, lost, never,
   online, outcome, pass, real, refused, same, session, setClock, settle, signIn, sleepFor,
   stage, takeTheClock, turn, until, vended,
 } from "./stage.js";
@@ -98,7 +98,7 @@ const scenes = {
     same(await ended(pending), "first");
   },
   async "a sign-out reaches the tab whose sign-in has other claims"(scene) {
-    scene.script = [vended("first"), vended("first"), () => new Response(null, { status: 204 })];
+    scene.script = [vended("first"), vended("first"), () => answer("", { status: 204 })];
     const [one, two] = [scene.open(signIn({ ...ANN, oid: "1" })), scene.open(signIn(ANN))];
     await one.source.getToken();
     await two.source.getToken();
@@ -268,14 +268,14 @@ const scenes = {
   },
   // Other tabs --------------------------------------------------------------------------------
   async "tabs that wait for another's request have its token without a timer"(scene) {
-    const answer = scene.hold(vended("first"));
+    const go = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const tabs = Array.from({ length: 12 }, () => scene.open());
     const all = Promise.all(tabs.map(({ source }) => outcome(source.getToken())));
     await until(() => scene.calls.length === 1);
     // Fourteen seconds are a slow answer, but an answer.
     await pass(14 * SECOND);
-    answer();
+    go();
     same([...new Set(await all)], ["first"]);
     same(scene.calls.length, 1);
   },
@@ -284,7 +284,7 @@ const scenes = {
     const broken = () => new Response(new ReadableStream({
       pull(stream) { stream.error(new TypeError("network")); },
     }));
-    const short = () => new Response('{"token"', { headers: { "content-type": "application/json" } });
+    const short = () => answer('{"token"');
     for (const cut of [broken, short]) {
       const scene = stage(helper);
       scene.script = [cut, vended("first")];
@@ -371,18 +371,18 @@ const scenes = {
   },
   // Ending a call ------------------------------------------------------------------------------
   async "one caller leaves and the other is served"(scene) {
-    const answer = scene.hold(vended("first"));
+    const go = scene.hold(vended("first"));
     const { source } = scene.open();
     const controller = new AbortController();
     const [one, two] = [outcome(source.getToken({ signal: controller.signal })), outcome(source.getToken())];
     await until(() => scene.calls.length === 1);
     controller.abort();
     same([await one, scene.requests[0].signal.aborted], ["AbortError", false]);
-    answer();
+    go();
     same([await two, scene.calls.length], ["first", 1]);
   },
   async "the last caller takes the request along"(scene) {
-    const answer = scene.hold(vended("first"));
+    const go = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const { source } = scene.open();
     const controller = new AbortController();
@@ -390,7 +390,7 @@ const scenes = {
     await until(() => scene.calls.length === 1);
     controller.abort(new RangeError("enough"));
     same([await ended(pending), scene.requests[0].signal.aborted], ["RangeError", true]);
-    answer();
+    go();
     same(await outcome(source.getToken()), "second");
   },
   async "a call whose signal is aborted already does nothing"(scene, helper) {
@@ -557,7 +557,7 @@ const scenes = {
   async "who has no token is not told to keep the one there is"(scene) {
     const detail = "Keep using the token that you have, or try again later.";
     const body = { type: "urn:problem:aurora-token-vendor:too-many-renewals", title: "Too many", detail };
-    scene.script = [() => new Response(JSON.stringify(body), { status: 429 })];
+    scene.script = [() => answer(JSON.stringify(body), { status: 429 })];
     const tab = scene.open();
     const error = await tab.source.getToken().catch((error) => error);
     same([error.slug, error.message.includes("Keep using")], ["too-many-renewals", false]);
