@@ -103,10 +103,31 @@ def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployme
     before = deployment.calls()["list_users"]
     for number in range(20):
         answer = deployment.vend(f"new-{number}@example.com")
-        deployment.aurora.add_users([{"email": f"added-{number}@example.com"}])
+        deployment.aurora.add_users(
+            {"email": f"added-{number}-{each}@example.com"} for each in range(5)
+        )
         deployment.clock.advance(3)
         assert answer.status in {200, 503}
     assert deployment.calls()["list_users"] - before <= 4
+
+
+@pytest.mark.parametrize(("added", "page"), [(1, 2), (6, 3)], ids=["one", "most of the last page"])
+def test_people_whom_others_moved_to_the_next_page_are_not_invited(
+    deployment: Deployment, added: int, page: int
+) -> None:
+    """Somebody comes to the front of the list: a page has rows of the one before it."""
+    users, calls = people(45 + added), []
+    deployment.aurora.set_users(users[added:])
+    deployment.aurora.behave(page_size=20)
+
+    def somebody_is_added(operation: str) -> None:
+        calls.append(operation)
+        if calls == ["list_users"] * page:
+            deployment.aurora.set_users(users)
+
+    deployment.while_aurora_works(somebody_is_added)
+    assert deployment.vend(users[-1]["email"]).status == 200
+    assert deployment.calls()["invite_user"] == 0
 
 
 GOES_ON = ("cursor", "token", "link", "links", "next_page", "page_total")
