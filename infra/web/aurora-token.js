@@ -414,7 +414,7 @@ async function within(milliseconds, outer, work) {
  */
 async function pause(milliseconds, signal, isForNetwork) {
   const [at, born] = [Date.now(), performance.now()];
-  for (let left = milliseconds, isOnline = true; left > 0; left = milliseconds - elapsed(at, born)) {
+  for (let left = milliseconds, isOnline = navigator.onLine; left > 0; left = milliseconds - elapsed(at, born)) {
     await unlessAborted(new Promise((resolve) => setTimeout(resolve, Math.min(Math.ceil(left), 1000))), signal);
     if (isForNetwork && navigator.onLine && !isOnline) return;
     isOnline = navigator.onLine;
