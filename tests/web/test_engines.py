@@ -16,7 +16,11 @@ NIGHTLY = pytest.mark.nightly
 OTHERS = ("firefox", "webkit")
 
 PAGES = Path(__file__).parent / "pages"
-PAGE = b'<!doctype html><title>Engine</title><script type="module" src="/engine.js"></script>'
+PAGE = b"""<!doctype html><title>Engine</title>
+<script>
+  onerror = (what) => fetch("/report", { method: "POST", body: JSON.stringify({ what }) });
+</script>
+<script type="module" src="/engine.js"></script>"""
 SCENES = """
 import * as token from "{site}/aurora-token.js";
 import * as sdk from "{site}/sdk.js";
