@@ -54,11 +54,13 @@ def run(parts: Parts, *, until: float, zone: tzinfo, lane: int = 0, lanes: int =
             # The next run's: nobody pays for a function that sleeps until then.
             break
         parts.sleep(max(0, wait))
+        control = parts.switches.now()
+        if control.stops_generating():
+            break
         try:
             if _vended(parts, each.email, until=until):
                 # The rate may have been lowered since the run began.
-                pace = parts.budget.pace.under(parts.switches.now())
-                spacing = lanes * 60 / (pace.rate * SHARE)
+                spacing = lanes * 60 / (parts.budget.pace.under(control).rate * SHARE)
                 served, refusals, earliest = served + 1, 0, parts.now() + spacing
             failures = 0
         except ProblemError as problem:

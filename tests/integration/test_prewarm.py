@@ -321,3 +321,13 @@ def test_stopped_generating_stops_it(dawn: Morning) -> None:
     dawn.deployment.switch(("stop-generating", ""))
     dawn.play(until=EIGHT - LEAD)
     assert dawn.generated == []
+
+
+def test_a_run_that_may_not_generate_ends_early(dawn: Morning) -> None:
+    """Nobody pays for a function that sleeps until the next person's moment for nothing."""
+    began = dawn.clock.now
+    for email, expected in (("first@example.com", LEAD + 60), ("second@example.com", LEAD + 600)):
+        dawn.knows(email, began + expected - 7 * DAY, began + expected - DAY)
+    dawn.deployment.switch(("stop-generating", ""))
+    assert prewarm.run(dawn.scheduled, until=began + 900, zone=UTC) == 0
+    assert dawn.clock.now < began + 300
