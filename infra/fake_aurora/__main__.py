@@ -22,7 +22,7 @@ def main() -> None:
             print(f"tenant {aurora.tenant_id}, operations {', '.join(OPERATIONS)}", flush=True)
             if not keys:
                 print(f"API key {aurora.api_key}", flush=True)
-            # In short waits: a signal that comes just before one is heard when it is over.
+            # Short waits: a signal that arrives just before a wait is handled when that wait ends.
             while True:
                 time.sleep(1)
     except KeyboardInterrupt:

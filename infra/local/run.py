@@ -40,7 +40,7 @@ def run(directory: Path) -> None:
         if aurora and not override["invitations"]:
             console.print(f"Nobody is invited at {aurora.url}; AURORA_INVITE=true lets it happen.")
         welcome(directory, stack, started)
-        # In short waits: a signal that comes just before one is heard when it is over.
+        # Short waits: a signal that arrives just before a wait is handled when that wait ends.
         while not end.wait(1):
             pass
 

@@ -46,7 +46,7 @@ def count(harness: Harness, person: Mapping[str, Any]) -> dict[str, list[str] | 
 
 
 def expire(harness: Harness, person: Mapping[str, Any]) -> None:
-    """Make the caller one who is known, and whose token is past its time."""
+    """Leave the caller known, with a token that has expired."""
     harness.dynamodb.update_item(
         TableName="tokens",
         Key=harness.key(person["email"]),

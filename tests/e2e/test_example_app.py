@@ -13,8 +13,9 @@ from playwright.sync_api import Page, Request, expect
 from infra.fake_aurora.users import JESSICA
 from infra.local.stack import EXAMPLE_ORIGIN
 from tests.e2e.conftest import Running
-from tests.support.chromium import chromium, site
+from tests.support.chromium import chromium
 from tests.support.npm import WEB, built_files, installed, run
+from tests.support.site import site
 
 EXAMPLE = WEB / "example"
 PATIENCE = 120_000

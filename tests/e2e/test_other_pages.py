@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from tests.e2e.conftest import Running
 from tests.support.chromium import chromium
-from tests.support.site import site
+from tests.support.loopback import answering
 
 SCRIPT = """async ({method, url, headers, body, mode}) => {
     try {
@@ -27,9 +27,10 @@ SCRIPT = """async ({method, url, headers, body, mode}) => {
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     """Open a page on an origin that the stack does not know."""
-    with site({"/": "<title>Elsewhere</title>"}) as address, chromium() as browser:
+    answer = (200, b"<title>Elsewhere</title>", {"Content-Type": "text/html"})
+    with answering(lambda _: answer) as server, chromium() as browser:
         page = browser.new_page()
-        page.goto(address)
+        page.goto(server.url)
         yield page
 
 

@@ -227,7 +227,7 @@ def flat(value: Any, reference: str = "") -> str:
 
 
 def listed(one_or_more: str | list[str]) -> list[str]:
-    """Return a list of what a policy may name alone."""
+    """Return a list, in place of which a policy may have a single text."""
     return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
@@ -295,7 +295,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 
 @pytest.fixture(params=["sandbox", "production", LONGEST])
 def template(request: pytest.FixtureRequest, assembly: Assembly) -> Template:
-    """Give a template after the other, for what every stage is to have."""
+    """Give the template of each of these stages in turn."""
     return assembly.template(request.param)
 
 

@@ -9,6 +9,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from infra.build.lambda_asset import ROOT
 from infra.local.ministack import ministack
 from infra.local.processes import free_port
 from tests.infrastructure.conftest import FILLED_IN, cdk_json
-from tests.support.site import site
+from tests.support.loopback import Reply, Request, answering, as_json
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -107,11 +108,16 @@ LOCAL = {**FILLED_IN, "aurora_url": "http://127.0.0.1:8000"}
 
 def test_deploy_asks_the_issuer_before_aws_does(run: Run) -> None:
     """AWS would find out after minutes, and roll the first deployment back."""
-    documents: dict[str, str] = {}
-    with site(documents) as issuer:
+    documents: dict[str, Any] = {}
+
+    def answer(request: Request) -> Reply:
+        return as_json(documents.get(request.path), 200 if request.path in documents else 404)
+
+    with answering(answer) as server:
+        issuer = server.url
         discovery = {"issuer": f"{issuer}/another", "jwks_uri": f"{issuer}/keys"}
-        documents["/.well-known/openid-configuration"] = json.dumps(discovery)
-        documents["/keys"] = '{"keys": [{"kty": "RSA"}]}'
+        documents["/.well-known/openid-configuration"] = discovery
+        documents["/keys"] = {"keys": [{"kty": "RSA"}]}
         options = json.dumps(LOCAL | {"issuer": issuer})
         done = run("deploy", "local", "--override", options)
         assert done.returncode == 2

@@ -140,7 +140,7 @@ Call = tuple[str, str]
 
 @contextmanager
 def provider() -> Iterator[str]:
-    """Give the identity provider, and the stage's address: whoever asks gets a token."""
+    """Serve an identity provider and, at the same address, a `/token` that serves everybody."""
 
     def answer(request: Request) -> Reply:
         if request.method == "POST":

@@ -169,7 +169,7 @@ def generate_answer(claims: dict[str, Any] | bytes, **token: Any) -> bytes:
     return b"%sContent-Length: %d\r\n\r\n%s" % (OK, len(body), body)
 
 
-def answering(generate: bytes) -> Callable[[Any], None]:
+def generating(generate: bytes) -> Callable[[Any], None]:
     """List Jessica, answer a generate with these bytes, and hang up."""
     listed = json.dumps({"users": [JESSICA_ROW]}).encode()
 
@@ -201,7 +201,7 @@ BODIES = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_body_that_is_no_token(deployment: Deployment, name: str) -> None:
-    with raw_server(answering(generate_answer(BODIES[name]))) as port:
+    with raw_server(generating(generate_answer(BODIES[name]))) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert (answer.status, answer.slug) == (502, "aurora-invalid-response")
@@ -211,7 +211,7 @@ def test_body_that_is_cut_off_is_none(deployment: Deployment) -> None:
     """What came looks whole, but Aurora promised more."""
     whole = generate_answer(GOOD)
     longer = re.sub(rb"Content-Length: \d+", b"Content-Length: 100000", whole)
-    with raw_server(answering(longer)) as port:
+    with raw_server(generating(longer)) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         assert deployment.vend().slug == "aurora-unavailable"
     assert "generating_since" in deployment.item()
@@ -240,7 +240,7 @@ def test_page_is_asked_for_whatever_its_name(deployment: Deployment) -> None:
 )
 def test_jti_that_names_nothing_is_replaced_by_a_digest(deployment: Deployment, jti: Any) -> None:
     """The frontend must be able to say which token failed it, so that every token has a name."""
-    with raw_server(answering(generate_answer(GOOD | {"jti": jti}))) as port:
+    with raw_server(generating(generate_answer(GOOD | {"jti": jti}))) as port:
         deployment.restart(AURORA_URL=f"http://127.0.0.1:{port}")
         answer = deployment.vend()
     assert answer.status == 200
@@ -331,14 +331,14 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("trusted")
 def test_tls_with_the_right_certificate(deployment: Deployment) -> None:
     """The same server with nothing wrong, so that the refusals below are about certificates."""
-    answer, reached = vend_over_tls(deployment, tls(GOOD_NAME), answering(generate_answer(GOOD)))
+    answer, reached = vend_over_tls(deployment, tls(GOOD_NAME), generating(generate_answer(GOOD)))
     assert (answer.status, reached > 0) == (200, True)
 
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("name", CERTIFICATES)
 def test_certificate_that_proves_nothing(deployment: Deployment, name: str) -> None:
-    talk = answering(generate_answer(GOOD))
+    talk = generating(generate_answer(GOOD))
     answer, reached = vend_over_tls(deployment, tls(CERTIFICATES[name]), talk)
     assert (answer.status, answer.slug, reached) == (503, "aurora-unavailable", 0)
 

@@ -115,7 +115,7 @@ def test_people_added_while_it_is_read_do_not_keep_it_going(deployment: Deployme
 def test_people_whom_others_moved_to_the_next_page_are_not_invited(
     deployment: Deployment, added: int, page: int
 ) -> None:
-    """Somebody comes to the front of the list: a page has rows of the one before it."""
+    """New people at the front of the list push rows that were read onto the next page."""
     users, calls = people(45 + added), []
     deployment.aurora.set_users(users[added:])
     deployment.aurora.behave(page_size=20)

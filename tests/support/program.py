@@ -1,8 +1,9 @@
-"""Programs that tests run to their end; only one that hangs comes to the limit."""
+"""Run programs to their end; only one that hangs reaches the limit."""
 
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 LIMIT = 600
 
@@ -26,13 +27,8 @@ def ended(
     )
 
 
-def printed(
-    *command: str | Path,
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    text: str = "",
-) -> str:
-    """Run it, and give what it printed; fail with everything that it said where it fails."""
-    done = ended(*command, cwd=cwd, environment=environment, text=text)
+def printed(*command: str | Path, **given: Any) -> str:
+    """Run it likewise, and give what it printed; if it fails, fail with everything that it said."""
+    done = ended(*command, **given)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from tests.support.chromium import Site, chromium, site
+from tests.support.chromium import chromium
+from tests.support.site import Site, site
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from tests.support.chromium import Site
 from tests.support.npm import esbuild
+from tests.support.site import Site
 from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
 
 PAGES = Path(__file__).parent / "pages"

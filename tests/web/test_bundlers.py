@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
-from tests.support.chromium import Site
 from tests.support.npm import WEB, built_files, installed, run
+from tests.support.site import Site
 from tests.support.tab import HOUR, JESSICA, MINUTE, NOW, jwt, vended
 
 BUNDLERS = Path(__file__).parent / "bundlers"

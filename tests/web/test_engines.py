@@ -8,9 +8,9 @@ import pytest
 from token_vendor.problems import CATALOGUE
 
 from infra.web.chromium import chromium_arguments, chromium_path
-from tests.support.chromium import Site
 from tests.support.engines import firefox, mini_browser, started
 from tests.support.npm import WEB, run
+from tests.support.site import Site
 
 NIGHTLY = pytest.mark.nightly
 OTHERS = ("firefox", "webkit")

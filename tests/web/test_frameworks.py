@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
-from tests.support.chromium import Site
 from tests.support.npm import INFRA, MODULES, WEB, built_files, esbuild, installed, run
+from tests.support.site import Site
 from tests.support.tab import jwt, vended
 
 FRAMEWORKS = Path(__file__).parent / "frameworks"

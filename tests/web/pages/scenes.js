@@ -50,7 +50,7 @@ const scenes = {
     await settle();
     same(two.tokens.includes("anns too"), false);
   },
-  async "whoever waits for the last person's token is told that somebody else is there"(scene) {
+  async "a call that waits for the last person's token fails when somebody else signs in"(scene) {
     scene.script = [refused("aurora-busy", 503, "60"), vended("bobs", { email: BOB.email }), vended("anns")];
     const tab = scene.open();
     const anns = outcome(tab.source.getToken());
@@ -419,7 +419,7 @@ const scenes = {
     await leap(13 * HOUR);
     same([scene.calls.length, tab.signOuts], [1, 0]);
   },
-  async "a page that is closed hears nothing of what it began"(scene) {
+  async "a closed page hears nothing of a call that is under way"(scene) {
     scene.script = [vended("first")];
     const tab = scene.open();
     await tab.source.getToken();
@@ -482,7 +482,7 @@ const scenes = {
     const tab = scene.open("", { getCallerToken });
     same([await outcome(tab.source.getToken()), tab.tokens], ["first", ["first"]]);
   },
-  async "who signs out while the page looks who is there gets no token"(scene) {
+  async "a sign-out while the page is asked for the sign-in ends the call"(scene) {
     scene.script = Array(2).fill(() => answer("", { status: 204 }));
     const looks = [];
     const { source } = scene.open("", { getCallerToken: () => new Promise((resolve) => { looks.push(resolve); }) });
@@ -544,7 +544,7 @@ const scenes = {
     other.subscribe(() => {});
     await until(() => other.get().status === "failed");
   },
-  async "a state that begins anew hears nothing of the one before"(scene, helper) {
+  async "a hook that restarts ignores the call that it gave up"(scene, helper) {
     const go = scene.hold(vended("first"));
     scene.script.push(vended("second"));
     const store = helper.tokenStore(scene.open().source);

@@ -83,7 +83,7 @@ export function signIn(claims = ANN, life = 24 * HOUR) {
   return `e30.${btoa(JSON.stringify({ exp: (clock.wall - clock.skew + life) / SECOND, ...claims }))}.c2ln`;
 }
 
-/** An answer whose body is there already: to read a Response takes the engine time, which no clock of ours counts. */
+/** An answer whose body need not be read: an engine reads a Response in its own time, not in the scenes'. */
 export const answer = (text = "", { status = 200, ...headers } = {}) =>
   ({ ok: status < 300, status, headers: new Headers(headers), text: async () => text });
 export const vended = (jti = "first", { life = 43_200, email = ANN.email } = {}) => () => {
